@@ -1,0 +1,56 @@
+"""livecut cuts a person out of a live picture and blurs or replaces what is behind them.
+
+The public names, loaded when first used, so that `import livecut` costs next to nothing:
+
+    Pipeline      source, background and sinks, wired and run
+    Segmenter     image in, alpha out
+    open_source   a camera, file, stream or pipe
+    open_sink     a window, virtual camera, file or pipe
+    and the errors of `livecut.errors`
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from livecut.errors import (
+        ConfigError,
+        EngineError,
+        LivecutError,
+        ModelError,
+        SinkError,
+        SourceError,
+    )
+    from livecut.pipeline import Pipeline
+    from livecut.segmenter import Segmenter
+    from livecut.sinks import open_sink
+    from livecut.sources import open_source
+
+__all__ = [
+    "ConfigError",
+    "EngineError",
+    "LivecutError",
+    "ModelError",
+    "Pipeline",
+    "Segmenter",
+    "SinkError",
+    "SourceError",
+    "open_sink",
+    "open_source",
+]
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Pipeline": "pipeline",
+    "Segmenter": "segmenter",
+    "open_sink": "sinks",
+    "open_source": "sources",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'livecut' has no attribute '{name}'")
+    return getattr(import_module(f"livecut.{_HOMES.get(name, 'errors')}"), name)

@@ -1,0 +1,244 @@
+"""What stands behind the person. Each kind writes the composite of a cutout into a buffer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from livecut.compositor import cpu
+from livecut.errors import ConfigError, LivecutError
+from livecut.frame import Cutout, Image
+from livecut.segmenter import reduce
+from livecut.sources import Picture, Source, VideoFile
+
+COLOURS = {
+    "black": "#000000",
+    "blue": "#0000ff",
+    "gray": "#808080",
+    "green": "#00b140",
+    "grey": "#808080",
+    "navy": "#000080",
+    "purple": "#800080",
+    "red": "#ff0000",
+    "silver": "#c0c0c0",
+    "teal": "#008080",
+    "white": "#ffffff",
+    "yellow": "#ffff00",
+}
+"""The colours that can be named, as #rrggbb; green is the one of chroma-key screens."""
+PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+WEAKEST, STRONGEST = 1 / 60, 1 / 12
+"""The blur's standard deviation, as a share of the picture's height, at strength 0 and 1. At 0 it is
+weak but never nothing: 12 pixels at 720p, in which print cannot be read."""
+DEFAULT_STRENGTH = 0.5
+
+
+class Background(Protocol):
+    """A kind of background, made for frames of one size."""
+
+    name: str
+    """As a person would write it: "blur:0.5", "#00b140", "beach.jpg"."""
+
+    def compose(self, cutout: Cutout, out: Image) -> None:
+        """Write the cutout over this background into `out`. Raises LivecutError."""
+
+
+class Blur:
+    """The room itself, blurred, by its own pixels only.
+
+    The frame is averaged down to an eighth with the person weighted out (blur(room * (1 - a)) /
+    blur(1 - a)), so that no halo of the person's colours surrounds them; where all is person, the
+    mean of the room stands in.
+    """
+
+    def __init__(self, size: tuple[int, int], strength: float = DEFAULT_STRENGTH) -> None:
+        self._size = size
+        self.strength = min(max(strength, 0.0), 1.0)
+        self.name = f"blur:{self.strength:.2g}"
+        least = (max(1, -(-size[0] // 8)), max(1, -(-size[1] // 8)))
+        self._least = (min(least[0], size[0]), min(least[1], size[1]))
+        self._levels: list[Image] = []
+        self._mask_levels: list[Image] = []
+
+    def _allocate(self, small: tuple[int, int]) -> None:
+        h, w = small
+        self._room = np.empty((h, w, 3), np.float32)
+        self._weight = np.empty((h, w), np.float32)
+        self._shares = np.empty((h, w, 3), np.float32)
+        self._blurred = np.empty((h, w, 3), np.float32)
+        self._total = np.empty((h, w), np.float32)
+        self._result = np.empty((h, w, 3), np.uint8)
+        self._rows = np.empty((h, self._size[0], 3), np.uint8)
+        share = WEAKEST + self.strength * (STRONGEST - WEAKEST)
+        self._sigma = max(0.5, share * h)
+
+    def compose(self, cutout: Cutout, out: Image) -> None:
+        """Write the cutout over its own blurred room."""
+        image = reduce(cutout.frame.image, self._least, self._levels)
+        alpha = reduce(cutout.alpha, self._least, self._mask_levels)
+        if not hasattr(self, "_room"):
+            self._allocate(image.shape[:2])
+        np.subtract(
+            np.float32(1.0),
+            np.multiply(alpha, np.float32(1 / 255), out=self._weight),
+            out=self._weight,
+        )
+        np.square(self._weight, out=self._weight)
+        self._weight += np.float32(1e-4)
+        cv2.merge((self._weight, self._weight, self._weight), dst=self._shares)
+        np.multiply(image, self._shares, out=self._room)
+        cv2.GaussianBlur(
+            self._room, (0, 0), self._sigma, dst=self._blurred, borderType=cv2.BORDER_REPLICATE
+        )
+        cv2.GaussianBlur(
+            self._weight, (0, 0), self._sigma, dst=self._total, borderType=cv2.BORDER_REPLICATE
+        )
+        cv2.merge((self._total, self._total, self._total), dst=self._shares)
+        np.divide(self._blurred, self._shares, out=self._blurred)
+        np.copyto(self._result, self._blurred, casting="unsafe")
+        cv2.resize(
+            self._result, self._rows.shape[1::-1], dst=self._rows, interpolation=cv2.INTER_LINEAR
+        )
+        cpu.composite_rows(cutout.frame.image, cutout.alpha, self._rows, out)
+
+
+class Still:
+    """One picture or colour, of the frame's size."""
+
+    def __init__(self, name: str, image: Image) -> None:
+        self.name = name
+        self._image = image
+
+    def compose(self, cutout: Cutout, out: Image) -> None:
+        """Write the cutout over the picture."""
+        cpu.composite(cutout.frame.image, cutout.alpha, self._image, out)
+
+
+class Video:
+    """A video that plays at its own rate and begins again at its end."""
+
+    def __init__(self, path: Path, size: tuple[int, int]) -> None:
+        self.name = path.name
+        self._path, self._size = path, size
+        self._source: Source = VideoFile(path)
+        width, height = self._source.size
+        self._frame = np.zeros((height, width, 3), np.uint8)
+        self._fitted = np.zeros((size[1], size[0], 3), np.uint8)
+        self._start: float | None = None
+        self._shown = -1
+
+    def _advance(self) -> None:
+        if self._source.read(self._frame) is None:
+            self._source.close()
+            self._source = VideoFile(self._path)
+            if self._source.read(self._frame) is None:
+                raise ConfigError(f"background {self._path} gives no picture any more")
+        self._shown += 1
+
+    def compose(self, cutout: Cutout, out: Image) -> None:
+        """Write the cutout over the picture due at the frame's position."""
+        now = cutout.frame.position
+        if self._start is None:
+            self._start = now
+        due = int((now - self._start) * self._source.fps)
+        if due - self._shown > self._source.fps:
+            self._start, self._shown, due = now, -1, 0
+        if due > self._shown:
+            while due > self._shown:
+                self._advance()
+            fit(self._frame, self._fitted)
+        cpu.composite(cutout.frame.image, cutout.alpha, self._fitted, out)
+
+
+class Transparent:
+    """Nothing: the person alone, BGRA with straight alpha."""
+
+    name = "transparent"
+
+    def compose(self, cutout: Cutout, out: Image) -> None:
+        """Write the cutout itself."""
+        cpu.cutout(cutout.frame.image, cutout.alpha, out)
+
+
+class Raw:
+    """The camera as it is: the only way to show the room, and it says so on the picture."""
+
+    name = "raw"
+
+    def compose(self, cutout: Cutout, out: Image) -> None:
+        """Write the frame itself, labelled."""
+        np.copyto(out, cutout.frame.image)
+        scale = max(0.4, out.shape[0] / 600)
+        for colour, thickness in (((0, 0, 0), 5), ((0, 0, 255), 2)):
+            at, thick = (int(12 * scale), int(32 * scale)), max(1, round(thickness * scale))
+            cv2.putText(
+                out,
+                "RAW: room visible",
+                at,
+                cv2.FONT_HERSHEY_SIMPLEX,
+                scale,
+                colour,
+                thick,
+                cv2.LINE_AA,
+            )
+
+
+def fit(image: Image, out: Image) -> None:
+    """Scale `image` to cover `out`, keep its proportions, cut what stands over at both sides."""
+    height, width = out.shape[:2]
+    h, w = image.shape[:2]
+    scale = max(width / w, height / h)
+    cut_w, cut_h = min(w, max(1, round(width / scale))), min(h, max(1, round(height / scale)))
+    x, y = (w - cut_w) // 2, (h - cut_h) // 2
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    cv2.resize(image[y : y + cut_h, x : x + cut_w], (width, height), dst=out, interpolation=how)
+
+
+def open_background(spec: str, size: tuple[int, int]) -> Background:
+    """A background for frames of `size` = (width, height), by what a person writes.
+
+    `blur`, `blur:0.0` to `blur:1.0`, `#rrggbb`, a name of `COLOURS`, a picture, a video,
+    `transparent`, `raw`. Raises ConfigError.
+    """
+    kind, _, strength = spec.partition(":")
+    if kind == "blur":
+        try:
+            value = float(strength) if strength else DEFAULT_STRENGTH
+        except ValueError:
+            value = float("nan")
+        if not 0.0 <= value <= 1.0:
+            raise ConfigError(
+                f"background '{spec}': the blur's strength must be 0.0 to 1.0, as in blur:0.5"
+            )
+        return Blur(size, value)
+    if spec in ("transparent", "raw"):
+        return Transparent() if spec == "transparent" else Raw()
+    colour = COLOURS.get(spec.lower(), spec)
+    if colour.startswith("#"):
+        try:
+            red, green, blue = bytes.fromhex(colour[1:])
+        except ValueError:
+            raise ConfigError(
+                f"background '{spec}' is no colour; expected #rrggbb, as in #00b140"
+            ) from None
+        return Still(spec, np.full((size[1], size[0], 3), (blue, green, red), np.uint8))
+    path = Path(spec)
+    if not path.is_file():
+        raise ConfigError(
+            f"unknown background '{spec}': no such file; expected blur, blur:0.5, #rrggbb, "
+            f"{', '.join(COLOURS)}, a picture, a video, transparent or raw"
+        )
+    try:
+        if path.suffix.lower() not in PICTURES:
+            return Video(path, size)
+        picture = Picture(path)
+        image = np.empty((picture.size[1], picture.size[0], 3), np.uint8)
+        picture.read(image)
+    except LivecutError as error:
+        raise ConfigError(f"background '{spec}' cannot be used: {error}") from error
+    fitted = np.empty((size[1], size[0], 3), np.uint8)
+    fit(image, fitted)
+    return Still(path.name, fitted)

@@ -1,0 +1,1 @@
+"""Putting frame, alpha and background together."""

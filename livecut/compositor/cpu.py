@@ -1,0 +1,131 @@
+"""The fused per-pixel kernels: one pass over the picture each, compiled by numba, without the GIL.
+
+Images are uint8, C-contiguous: BGR (H, W, 3), alpha (H, W) with 255 = person. Inner loops run over
+flat rows with the alpha repeated per channel in a row buffer, which is what lets LLVM vectorise them.
+Alpha 0..255 is widened to 0..256, so that 0 gives exactly the background and 255 exactly the frame.
+Compiled code is cached beside this file, or in the user's cache where that cannot be written.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit, uint8, uint16
+from numpy.typing import NDArray
+
+from livecut.frame import Image
+
+Floats = NDArray[np.float32]
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _row_weights(alpha: Any, weights: Any) -> None:
+    for x in range(alpha.shape[0]):
+        a = uint16(alpha[x])
+        a = uint16(a + (a >> uint16(7)))
+        weights[3 * x] = a
+        weights[3 * x + 1] = a
+        weights[3 * x + 2] = a
+
+
+@njit(nogil=True, cache=True)
+def composite(frame: Image, alpha: Image, background: Image, out: Image) -> None:
+    """out = frame where alpha is 255, background where it is 0, a linear blend between."""
+    height, width = alpha.shape
+    f, b, o = (
+        frame.reshape(height, width * 3),
+        background.reshape(height, width * 3),
+        out.reshape(height, width * 3),
+    )
+    weights = np.empty(width * 3, np.uint16)
+    for y in range(height):
+        _row_weights(alpha[y], weights)
+        for i in range(width * 3):
+            a = weights[i]
+            o[y, i] = uint8(
+                (uint16(f[y, i]) * a + uint16(b[y, i]) * (uint16(256) - a)) >> uint16(8)
+            )
+
+
+@njit(nogil=True, cache=True)
+def composite_rows(frame: Image, alpha: Image, rows: Image, out: Image) -> None:
+    """As `composite`, over a background of full width and few rows (h, W, 3).
+
+    The rows are interpolated linearly to the frame's height on the way, pixel centres aligned.
+    """
+    height, width = alpha.shape
+    few = rows.shape[0]
+    f, r, o = (
+        frame.reshape(height, width * 3),
+        rows.reshape(few, width * 3),
+        out.reshape(height, width * 3),
+    )
+    weights = np.empty(width * 3, np.uint16)
+    for y in range(height):
+        _row_weights(alpha[y], weights)
+        at = min(max((y + 0.5) * few / height - 0.5, 0.0), few - 1.0)
+        y0 = int(at)
+        y1 = min(y0 + 1, few - 1)
+        t = uint16((at - y0) * 256)
+        for i in range(width * 3):
+            a = weights[i]
+            b = (uint16(r[y0, i]) * (uint16(256) - t) + uint16(r[y1, i]) * t) >> uint16(8)
+            o[y, i] = uint8((uint16(f[y, i]) * a + b * (uint16(256) - a)) >> uint16(8))
+
+
+@njit(nogil=True, cache=True)
+def cutout(frame: Image, alpha: Image, out: Image) -> None:
+    """out BGRA (H, W, 4) = the frame with straight alpha; black where alpha is 0.
+
+    The colour under alpha 0 is cleared because alpha can be stripped from a file: the room would be
+    there to see.
+    """
+    height, width = alpha.shape
+    for y in range(height):
+        for x in range(width):
+            a = alpha[y, x]
+            keep = uint8(255) if a > 0 else uint8(0)
+            out[y, x, 0] = frame[y, x, 0] & keep
+            out[y, x, 1] = frame[y, x, 1] & keep
+            out[y, x, 2] = frame[y, x, 2] & keep
+            out[y, x, 3] = a
+
+
+@njit(nogil=True, cache=True)
+def apply_linear(grey: Image, slope: Floats, offset: Floats, out: Image) -> None:
+    """out = slope * grey + offset, clipped to 0..255: the last step of the guided filter.
+
+    grey and out are (H, W); slope and offset have full width and few rows (h, W), and are
+    interpolated linearly to the full height, pixel centres aligned.
+    """
+    height, width = grey.shape
+    few = slope.shape[0]
+    for y in range(height):
+        at = min(max((y + 0.5) * few / height - 0.5, 0.0), few - 1.0)
+        y0 = int(at)
+        y1 = min(y0 + 1, few - 1)
+        t = np.float32(at - y0)
+        for x in range(width):
+            s = slope[y0, x] + (slope[y1, x] - slope[y0, x]) * t
+            o = offset[y0, x] + (offset[y1, x] - offset[y0, x]) * t
+            v = s * np.float32(grey[y, x]) + o
+            out[y, x] = uint8(min(max(v, np.float32(0)), np.float32(255)))
+
+
+@njit(nogil=True, cache=True)
+def settle(alpha: Floats, state: Floats, keep: float, limit: float) -> None:
+    """Steady `alpha` (h, w) by the previous one in `state`, in place; `state` becomes the result.
+
+    A pixel that differs by d from before keeps the share keep * (1 - d / limit) of the previous
+    value, and nothing where d >= limit: noise is averaged away, and motion is followed at once.
+    """
+    height, width = alpha.shape
+    for y in range(height):
+        for x in range(width):
+            d = state[y, x] - alpha[y, x]
+            share = np.float32(keep) * max(
+                np.float32(0), np.float32(1) - abs(d) / np.float32(limit)
+            )
+            alpha[y, x] += d * share
+            state[y, x] = alpha[y, x]

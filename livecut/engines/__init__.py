@@ -1,0 +1,59 @@
+"""Running a network: one interface, one module for each library that can do it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livecut.errors import ConfigError
+from livecut.frame import Image
+from livecut.models import find_model
+
+ENGINES = ("auto", "onnx", "torch")
+
+
+class Engine(Protocol):
+    """A loaded network with its input and output buffers."""
+
+    description: str
+    """What runs where, for people: "ONNX Runtime 1.31.1 on the CPU, 1 thread"."""
+    area: int
+    """Pixels of the input that the network was trained for."""
+    stride: int
+    """The input's width and height must be multiples of this."""
+    input: Image
+    """BGR (h, w, 3), to be filled before `run`."""
+    output: NDArray[np.float32]
+    """Alpha (h/s, w/s) in 0..1, valid after `run`; s is the network's output stride."""
+
+    def resize(self, width: int, height: int) -> None:
+        """Allocate the buffers for an input of this size. Raises EngineError."""
+
+    def run(self) -> None:
+        """Compute `output` from `input`. Raises EngineError."""
+
+
+def open_engine(
+    model: str | Path, *, engine: str = "auto", device: str = "auto", threads: int = 0
+) -> Engine:
+    """Load a model by its shipped name or path.
+
+    `device` is "auto" (a GPU where one can be had, else the CPU), "cpu", "cuda" or "cuda:N"; what is
+    named is had or an error. `threads` counts the CPU's; 0 lets livecut choose. Raises ModelError,
+    EngineError and ConfigError.
+    """
+    if engine not in ENGINES:
+        raise ConfigError(f"unknown engine '{engine}'; expected one of: {', '.join(ENGINES)}")
+    kind, _, number = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdigit())):
+        raise ConfigError(f"unknown device '{device}'; expected auto, cpu, cuda or cuda:N")
+    if engine == "torch" or (engine == "auto" and Path(model).suffix == ".safetensors"):
+        from livecut.engines.torch import TorchEngine
+
+        return TorchEngine(find_model(model, ".safetensors"), device=device, threads=threads)
+    from livecut.engines.onnx import OnnxEngine
+
+    return OnnxEngine(find_model(model), device=device, threads=threads)

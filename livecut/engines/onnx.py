@@ -1,0 +1,115 @@
+"""ONNX Runtime, on the CPU or on an NVIDIA GPU."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from livecut.errors import EngineError, ModelError
+
+ort.set_default_logger_severity(4)
+
+
+def default_threads() -> int:
+    """Threads for the network on a CPU: half of the cores, at most 4; the rest is for the picture."""
+    return max(1, min(4, (os.cpu_count() or 1) // 2))
+
+
+def cuda_driver() -> bool:
+    """Whether the NVIDIA driver's library loads. Asking ONNX Runtime for CUDA without it is noisy."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def providers(device: str) -> list[tuple[str, dict[str, Any]]]:
+    """The execution providers to ask for. Raises EngineError where a named GPU cannot be had."""
+    cpu: tuple[str, dict[str, Any]] = ("CPUExecutionProvider", {})
+    named = device.startswith("cuda")
+    if device == "cpu" or not (named or cuda_driver()):
+        return [cpu]
+    if "CUDAExecutionProvider" not in ort.get_available_providers():
+        if named:
+            raise EngineError(
+                f"device {device}: this ONNX Runtime is built without CUDA; install onnxruntime-gpu "
+                "in place of onnxruntime, or take --device cpu"
+            )
+        return [cpu]
+    if not cuda_driver():
+        raise EngineError(
+            f"device {device}: no NVIDIA driver on this machine (libcuda cannot be loaded); install "
+            "it, or take --device cpu"
+        )
+    ort.preload_dlls()
+    return [("CUDAExecutionProvider", {"device_id": int(device.partition(":")[2] or 0)}), cpu]
+
+
+class OnnxEngine:
+    """A network under ONNX Runtime, its buffers bound once per size. See `livecut.engines.Engine`."""
+
+    def __init__(self, path: Path, *, device: str = "auto", threads: int = 0) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads or default_threads()
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        asked = providers(device)
+        try:
+            self._session = ort.InferenceSession(path, options, providers=asked)
+        except Exception as error:
+            reason = str(error).splitlines()[0]
+            raise ModelError(f"{path} cannot be loaded by ONNX Runtime: {reason}") from error
+        got = self._session.get_providers()[0]
+        if device.startswith("cuda") and got != asked[0][0]:
+            raise EngineError(
+                f"device {device}: ONNX Runtime {ort.__version__} could not start its CUDA provider "
+                "(CUDA or cuDNN libraries missing or too old); mend them, or take --device cpu"
+            )
+        where = (
+            "the CPU" if got == "CPUExecutionProvider" else got.removesuffix("ExecutionProvider")
+        )
+        count = options.intra_op_num_threads
+        self.description = (
+            f"ONNX Runtime {ort.__version__} on {where}, {count} thread{'s' * (count > 1)}"
+        )
+        facts = self._session.get_modelmeta().custom_metadata_map
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        try:
+            self.area, self.stride = int(facts["livecut.area"]), int(facts["livecut.stride"])
+            self._output_stride = int(facts["livecut.output_stride"])
+        except (KeyError, ValueError):
+            raise ModelError(
+                f"{path} was not written by 'livecut export': it lacks livecut's metadata; expected "
+                "uint8 BGR (1, H, W, 3) in and float alpha (1, h, w) out"
+            ) from None
+        self._names = inputs[0].name, outputs[0].name
+        self._binding = self._session.io_binding()
+
+    def resize(self, width: int, height: int) -> None:
+        """Allocate and bind the buffers for an input of this size."""
+        s = self._output_stride
+        self.input: NDArray[np.uint8] = np.zeros((height, width, 3), np.uint8)
+        self.output: NDArray[np.float32] = np.zeros((height // s, width // s), np.float32)
+        self._held = (
+            ort.OrtValue.ortvalue_from_numpy(self.input[None]),
+            ort.OrtValue.ortvalue_from_numpy(self.output[None]),
+        )
+        self._binding.clear_binding_inputs()
+        self._binding.clear_binding_outputs()
+        self._binding.bind_ortvalue_input(self._names[0], self._held[0])
+        self._binding.bind_ortvalue_output(self._names[1], self._held[1])
+
+    def run(self) -> None:
+        """Compute `output` from `input`. Raises EngineError."""
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except Exception as error:
+            raise EngineError(f"the network failed: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,56 @@
+"""What travels through the pipeline: a frame, a frame with its own alpha, a picture to show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+"""uint8, BGR (H, W, 3), BGRA (H, W, 4) or one channel (H, W); C-contiguous."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a source."""
+
+    image: Image
+    """BGR (H, W, 3). The buffer is written again once its holder has let go of it."""
+    index: int
+    """Counts every frame that the source gave, from 0, those dropped included."""
+    timestamp: float
+    """`time.perf_counter()` in seconds, taken when the frame was grabbed."""
+    position: float
+    """Seconds since the source's first frame, in the source's own time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cutout:
+    """A frame and the alpha that was computed from that very frame."""
+
+    frame: Frame
+    alpha: Image
+    """(H, W) of the frame; 255 = person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A picture that may leave: made by the guard and by nothing else."""
+
+    image: Image
+    """BGR (H, W, 3), or BGRA (H, W, 4) with straight alpha where the background is transparent."""
+    alpha: Image | None
+    """(H, W), 255 = person; None for a placeholder."""
+    index: int
+    """The frame's index; -1 for a placeholder."""
+    timestamp: float
+    """The frame's `perf_counter` seconds; the time of its making for a placeholder."""
+    reason: str = ""
+    """What a placeholder says is wrong; empty for a composited frame."""
+
+
+def as_image(array: NDArray[Any]) -> Image:
+    """The same array, typed as an image; no copy where it is uint8 already."""
+    return np.asarray(array, np.uint8)

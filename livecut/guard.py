@@ -1,0 +1,116 @@
+"""The fail-closed gate: nothing reaches a sink except through it.
+
+A picture leaves only as a composite of a frame with the alpha that was computed from that very frame,
+checked here; on anything else a placeholder leaves that says what is wrong. The placeholder holds no
+pixel of the camera.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from livecut.errors import EngineError, LivecutError
+from livecut.frame import Cutout, Frame, Image, Output
+
+FRESH = 2.0
+"""Seconds after which a live frame is too old to be shown, whatever held it up."""
+
+
+class Placeholder:
+    """Pictures of `size` = (width, height) that say why there is no other; drawn when the text changes."""
+
+    def __init__(self, size: tuple[int, int], *, transparent: bool = False) -> None:
+        self._size, self._channels = size, 4 if transparent else 3
+        self._drawn: tuple[str, Image] | None = None
+
+    def __call__(self, reason: str) -> Output:
+        """The placeholder for a reason, which must not be empty."""
+        if self._drawn is None or self._drawn[0] != reason:
+            self._drawn = reason, draw_notice(reason, self._size, self._channels)
+        return Output(self._drawn[1], None, -1, time.perf_counter(), reason)
+
+
+class Guard:
+    """Makes the outputs of one run, for frames of `size` = (width, height).
+
+    `segment` gives the alpha of an image; `compose` writes the composite of a cutout into a buffer.
+    Where `live`, a failure gives a placeholder and the next frame is tried; else it is raised.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        *,
+        segment: Callable[[Image, Image], Image],
+        compose: Callable[[Cutout, Image], None],
+        transparent: bool = False,
+        live: bool = False,
+    ) -> None:
+        self._segment, self._compose, self._live = segment, compose, live
+        self._placeholder = Placeholder(size, transparent=transparent)
+        self._last = -1
+        self.reason = ""
+        """Why the last frame failed; empty where it did not."""
+
+    def process(self, frame: Frame, alpha: Image, out: Image) -> Output:
+        """The output for `frame`: its composite in `out`, or a placeholder.
+
+        `alpha` uint8 (H, W) and `out` uint8 (H, W, 3 or 4) are the buffers to use. Raises what
+        failed where the run is not live.
+        """
+        try:
+            if self._live and time.perf_counter() - frame.timestamp > FRESH:
+                raise EngineError(f"the frame is more than {FRESH:g} s old")
+            cutout = Cutout(frame, self._segment(frame.image, alpha))
+            self._check(cutout)
+            self._compose(cutout, out)
+            if self._live and time.perf_counter() - frame.timestamp > FRESH:
+                raise EngineError(f"the network took more than {FRESH:g} s")
+        except Exception as error:
+            if not self._live:
+                raise
+            known = isinstance(error, LivecutError)
+            self.reason = str(error) if known else f"{type(error).__name__}: {error}"
+            return self._placeholder(self.reason)
+        self.reason = ""
+        self._last = frame.index
+        return Output(out, cutout.alpha, frame.index, frame.timestamp)
+
+    def _check(self, cutout: Cutout) -> None:
+        frame, alpha = cutout.frame, cutout.alpha
+        if alpha.dtype != np.uint8 or alpha.shape != frame.image.shape[:2]:
+            raise EngineError(
+                f"the alpha is {alpha.dtype} {alpha.shape}, the frame {frame.image.shape[:2]}"
+            )
+        if frame.index <= self._last:
+            raise EngineError(f"frame {frame.index} came after frame {self._last}")
+
+
+def draw_notice(text: str, size: tuple[int, int], channels: int = 3) -> Image:
+    """White text, wrapped and centred on dark grey: uint8 (H, W, channels)."""
+    width, height = size
+    image = np.full((height, width, channels), 40, np.uint8)
+    if channels == 4:
+        image[..., 3] = 255
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, max(0.3, min(width / 1100, height / 500))
+    per_line = max(8, int(width * 0.9 / (19 * scale)))
+    plain = text.encode("ascii", "replace").decode()
+    lines = [("livecut: no picture", 1.2)] + [
+        (line, 1.0) for line in textwrap.wrap(plain, per_line)
+    ]
+    step = int(38 * scale)
+    y = (height - step * (len(lines) - 1)) // 2
+    for line, factor in lines:
+        thickness = max(1, round(2 * scale * factor))
+        (w, h), _ = cv2.getTextSize(line, font, scale * factor, thickness)
+        at = ((width - w) // 2, y + h // 2)
+        cv2.putText(
+            image, line, at, font, scale * factor, (235, 235, 235, 255), thickness, cv2.LINE_AA
+        )
+        y += step
+    return image

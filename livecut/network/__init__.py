@@ -1,0 +1,53 @@
+"""The networks. Importing this imports torch."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from livecut.errors import ModelError
+from livecut.network.unet import MobileUNet, UNet
+
+NETWORKS: dict[str, type[UNet] | type[MobileUNet]] = {"live": MobileUNet, "unet": UNet}
+"""What `livecut train --model` takes."""
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+"""Of RGB in 0..1 over ImageNet, as torchvision's pretrained encoders expect it."""
+
+
+def build(name: str) -> UNet | MobileUNet:
+    """A network by its name, with fresh weights. Raises ModelError for an unknown name."""
+    if name not in NETWORKS:
+        raise ModelError(f"unknown network '{name}'; known are: {', '.join(sorted(NETWORKS))}")
+    return NETWORKS[name]()
+
+
+def normalise(bgr: Tensor) -> Tensor:
+    """uint8 BGR (N, H, W, 3) to the float RGB (N, 3, H, W) that the networks take."""
+    mean = torch.tensor(MEAN, device=bgr.device).view(1, 3, 1, 1) * 255
+    std = torch.tensor(STD, device=bgr.device).view(1, 3, 1, 1) * 255
+    return (bgr.permute(0, 3, 1, 2).float().flip(1) - mean) / std
+
+
+class Portable(nn.Module):
+    """A network with what surrounds it, so that every engine gets the same bytes.
+
+    Input: uint8 BGR (N, H, W, 3). Output: alpha float32 (N, H/s, W/s) in 0..1, s the network's
+    output stride.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.network(normalise(image))
+        return torch.sigmoid(logits[:, 0])
+
+
+def alpha_at(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Logits (N, 1, h, w) to alpha (N, H, W) at `size` = (W, H), bilinear."""
+    full = F.interpolate(logits, size=size[::-1], mode="bilinear", align_corners=False)
+    return torch.sigmoid(full[:, 0])

@@ -1,0 +1,354 @@
+"""Wires source, segmenter, background, guard and sinks together, and runs them.
+
+live:  capture thread -> slot -> worker: segment, composite, guard -> slot -> main thread: sinks
+file:  one loop on the main thread, which drops nothing
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from livecut.backgrounds import Background, Blur, open_background
+from livecut.capture import Capture, Slot
+from livecut.errors import SinkError
+from livecut.frame import Cutout, Frame, Image, Output
+from livecut.guard import Guard, Placeholder
+from livecut.models import DEFAULT_MODEL
+from livecut.segmenter import Segmenter
+from livecut.sinks import Sink, open_sink
+from livecut.sources import Source, open_source
+from livecut.stats import Stats
+from livecut.window import Window
+
+STALL = 1.0
+"""Seconds without a new picture after which a live output changes to a placeholder."""
+REPEAT = 0.1
+"""Seconds between the repetitions of a placeholder, so that a reader of the output does not hang."""
+STARTING = "starting: loading the network"
+CYCLE = ("blur:0.5", "#00b140", "#000000")
+"""What the key for the next background goes through, after the one given."""
+
+
+class Pipeline:
+    """One source, one background, any number of sinks.
+
+    >>> Pipeline("clip.mp4", "blur", ["out.mp4"]).run()   # doctest: +SKIP
+
+    `source` and `sinks` are what `open_source` and `open_sink` take, or already open ones; whatever
+    the pipeline opens itself, it closes. `mirror` flips left and right. `max_frames` ends the run
+    after so many composited frames. `model`, `device` and `engine` go to the Segmenter. `progress` is
+    called after each composited frame. Raises LivecutError.
+    """
+
+    def __init__(
+        self,
+        source: str | Source,
+        background: str = "blur",
+        sinks: Sequence[str | Sink] = ("null",),
+        *,
+        mirror: bool = False,
+        max_frames: int | None = None,
+        model: str | Path = DEFAULT_MODEL,
+        device: str = "auto",
+        engine: str = "auto",
+        progress: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.stats = Stats()
+        self.description = ""
+        """What the network runs on; empty before it is loaded."""
+        self.mirror = mirror
+        self._progress, self._max_frames = progress, max_frames
+        self._stopping = threading.Event()
+        self._interruptible = False
+        self._wanted: Callable[[], Background | None] | None = None
+        self._frozen = False
+        self._transparent = background == "transparent"
+        self._choice = 0
+        self._cycle = (background, *(b for b in CYCLE if b != background))
+        self._load = lambda temporal: Segmenter(
+            model, device=device, engine=engine, temporal=temporal, stats=self.stats
+        )
+        with ExitStack() as opened:
+            if isinstance(source, str):
+                source = opened.enter_context(open_source(source))
+            self.source = source
+            self._background = open_background(background, source.size)
+            self._sinks: list[Sink] = []
+            for sink in sinks:
+                if isinstance(sink, str):
+                    sink = open_sink(
+                        sink,
+                        size=source.size,
+                        fps=source.fps,
+                        transparent=self._transparent,
+                        live=source.live,
+                    )
+                    opened.push(_Closing(sink))
+                if isinstance(sink, Window):
+                    sink.status = self._status
+                self._sinks.append(sink)
+            self._opened = opened.pop_all()
+        self._flipped = np.empty((source.size[1], source.size[0], 3), np.uint8)
+
+    def run(self) -> Stats:
+        """Run until the source ends, `max_frames` are done or `stop` is called. Raises LivecutError.
+
+        To be called once, on the main thread where a window is among the sinks.
+        """
+        with self._opened:
+            if self.source.live:
+                self._run_live()
+            else:
+                self._run_file()
+        return self.stats
+
+    def stop(self) -> None:
+        """End the run after the frame at hand. May be called from a signal handler."""
+        self._stopping.set()
+        if self._interruptible:
+            raise KeyboardInterrupt
+
+    def next_background(self) -> None:
+        """Change to the next of the given background, blur, green and black."""
+        if not self._transparent:
+            self._choice = (self._choice + 1) % len(self._cycle)
+            spec = self._cycle[self._choice]
+            self._wanted = lambda: open_background(spec, self.source.size)
+
+    def change_blur(self, by: float) -> None:
+        """Make a blurred background stronger or weaker by this much of 0..1."""
+        background = self._background
+        if isinstance(background, Blur):
+            self._wanted = lambda: Blur(self.source.size, background.strength + by)
+
+    def _status(self) -> list[str]:
+        return [*self.stats.status(), self._background.name]
+
+    # what happens to a frame
+
+    def _compose(self, cutout: Cutout, out: Image) -> None:
+        if self._wanted is not None:
+            wanted, self._wanted = self._wanted, None
+            self._background = wanted() or self._background
+        with self.stats.timed("composite"):
+            self._background.compose(cutout, out)
+
+    def _guard(self, segmenter: Segmenter) -> Guard:
+        return Guard(
+            self.source.size,
+            segment=segmenter,
+            compose=self._compose,
+            transparent=self._transparent,
+            live=self.source.live,
+        )
+
+    def _buffers(self, count: int) -> list[tuple[Image, Image]]:
+        width, height = self.source.size
+        channels = 4 if self._transparent else 3
+        return [
+            (np.zeros((height, width), np.uint8), np.zeros((height, width, channels), np.uint8))
+            for _ in range(count)
+        ]
+
+    def _prepared(self, frame: Frame) -> Frame:
+        if not self.mirror:
+            return frame
+        cv2.flip(frame.image, 1, dst=self._flipped)
+        return Frame(self._flipped, frame.index, frame.timestamp, frame.position)
+
+    def _hand_over(self, output: Output) -> None:
+        with self.stats.timed("sink"):
+            for sink in self._sinks:
+                try:
+                    sink.write(output)
+                except SinkError:
+                    sink.abort()
+                    raise
+        if output.reason:
+            self.stats.placeholders += 1
+        else:
+            self.stats.handed_over(output.timestamp)
+            self._progress()
+            if self._max_frames and self.stats.frames >= self._max_frames:
+                self._stopping.set()
+
+    def _act(self) -> None:
+        for sink in self._sinks:
+            for key in sink.keys():
+                if key == "quit":
+                    self._stopping.set()
+                elif key == "background":
+                    self.next_background()
+                elif key in ("blur+", "blur-"):
+                    self.change_blur(0.1 if key == "blur+" else -0.1)
+                elif key == "mirror":
+                    self.mirror = not self.mirror
+                elif key == "freeze":
+                    self._frozen = not self._frozen
+
+    # files
+
+    def _run_file(self) -> None:
+        source, stats = self.source, self.stats
+        segmenter = self._load(source.frames != 1)
+        self.description = segmenter.description
+        guard = self._guard(segmenter)
+        paced = any(sink.paced for sink in self._sinks)
+        [(alpha, out)] = self._buffers(1)
+        width, height = source.size
+        image = np.zeros((height, width, 3), np.uint8)
+        index, due = 0, time.perf_counter()
+        while not self._stopping.is_set():
+            begun = time.perf_counter()
+            try:
+                self._interruptible = True
+                timestamp = source.read(image)
+                self._interruptible = False
+            except KeyboardInterrupt:
+                break
+            if timestamp is None:
+                break
+            stats.add("read", timestamp - begun)
+            frame = self._prepared(Frame(image, index, timestamp, index / source.fps))
+            output = guard.process(frame, alpha, out)
+            self._hand_over(output)
+            self._act()
+            index += 1
+            if paced:
+                due = max(due + 1 / source.fps, time.perf_counter() - 1 / source.fps)
+                self._hold(output, due)
+
+    def _hold(self, output: Output, due: float) -> None:
+        """Keep a picture up until the next is due; while frozen; a still until the person quits."""
+        while not self._stopping.is_set():
+            again = self._frozen or self.source.frames == 1
+            left = due - time.perf_counter()
+            if left <= 0 and not again:
+                break
+            time.sleep(REPEAT / 3 if again else min(left, 0.01))
+            if again:
+                self._show_if_paced(output)
+            self._act()
+
+    # cameras and streams
+
+    def _run_live(self) -> None:
+        capture = Capture(self.source)
+        pairs = self._buffers(3)
+        outputs: Slot[Output] = Slot([out for _, out in pairs])
+        placeholder = Placeholder(self.source.size, transparent=self._transparent)
+        worker = _Worker(self, capture, outputs, pairs)
+        capture.start()
+        worker.start()
+        self._show_if_paced(placeholder(STARTING))
+        last, shown = time.perf_counter(), None
+        try:
+            while not self._stopping.is_set():
+                if self._frozen and shown is not None:
+                    self._show_if_paced(shown)
+                    self._act()
+                    time.sleep(0.03)
+                    last = time.perf_counter()
+                    continue
+                output = outputs.get(timeout=REPEAT)
+                now = time.perf_counter()
+                if output is not None:
+                    last, shown = now, output
+                    self._hand_over(output)
+                elif outputs.closed:
+                    break
+                elif now - last > STALL:
+                    self._hand_over(placeholder(worker.stuck(now)))
+                elif shown is None:
+                    self._show_if_paced(placeholder(STARTING))
+                self._act()
+        finally:
+            capture.stop()
+            worker.stop()
+            self.stats.drop("a newer frame came", capture.slot.dropped)
+            self.stats.drop("the output was busy", outputs.dropped)
+
+    def _show_if_paced(self, output: Output) -> None:
+        for sink in self._sinks:
+            if sink.paced:
+                sink.write(output)
+
+
+class _Worker:
+    """The thread between the two slots: loads the network, then makes outputs out of frames."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        capture: Capture,
+        outputs: Slot[Output],
+        pairs: list[tuple[Image, Image]],
+    ) -> None:
+        self._pipeline, self._capture, self._outputs = pipeline, capture, outputs
+        self._alphas = {id(out): alpha for alpha, out in pairs}
+        self._busy = time.perf_counter()
+        self._waiting = False
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._capture.slot.close()
+        self._thread.join(timeout=3.0)
+
+    def stuck(self, now: float) -> str:
+        """Who it is that gives nothing at present, for the placeholder."""
+        if self._capture.lost:
+            return self._capture.lost
+        if self._waiting:
+            return (
+                f"no picture from {self._pipeline.source.name} for {now - self._capture.last:.0f} s"
+            )
+        return f"the network has not answered for {now - self._busy:.0f} s"
+
+    def _run(self) -> None:
+        pipeline, stats = self._pipeline, self._pipeline.stats
+        try:
+            segmenter = pipeline._load(True)
+            pipeline.description = segmenter.description
+            guard = pipeline._guard(segmenter)
+            lost = ""
+            while True:
+                self._waiting = True
+                frame = self._capture.slot.get()
+                self._waiting = False
+                if frame is None:
+                    break
+                self._busy = time.perf_counter()
+                stats.add("read", self._busy - frame.timestamp)
+                if lost != self._capture.lost:
+                    segmenter.reset()
+                    lost = self._capture.lost
+                out = self._outputs.writable()
+                frame = pipeline._prepared(frame)
+                output = guard.process(frame, self._alphas[id(out)], out)
+                if output.reason:
+                    segmenter.reset()
+                    stats.drop("failed: " + output.reason)
+                self._outputs.put(output)
+            self._outputs.close()
+        except BaseException as error:
+            self._outputs.close(error)
+
+
+class _Closing:
+    """Closes a sink that the pipeline opened, once the run is over, whatever ended it."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def __exit__(self, *_: object) -> None:
+        self._sink.close()

@@ -1,0 +1,100 @@
+"""What a run measures of itself: time by stage in ring buffers, and drops by cause."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+WINDOW = 8192
+"""Samples kept for each stage; older ones are overwritten."""
+STAGES = ("read", "preprocess", "network", "refine", "composite", "sink", "age")
+"""In the order of the flow. `age`: from the grab of a frame to its being handed to every sink."""
+PIPELINE = ("preprocess", "network", "refine", "composite")
+"""What livecut itself does to a frame, reading and writing apart."""
+
+
+class Ring:
+    """The last `WINDOW` durations of one stage, in seconds."""
+
+    def __init__(self) -> None:
+        self._values: NDArray[np.float64] = np.zeros(WINDOW)
+        self.count = 0
+        self.total = 0.0
+
+    def add(self, seconds: float) -> None:
+        self._values[self.count % WINDOW] = seconds
+        self.count += 1
+        self.total += seconds
+
+    def percentiles(self, *q: float) -> list[float]:
+        """The percentiles `q` (0..100) in milliseconds; nan where nothing was measured."""
+        if not self.count:
+            return [float("nan")] * len(q)
+        kept = self._values[: min(self.count, WINDOW)]
+        return [float(v) * 1e3 for v in np.percentile(kept, q)]
+
+
+@dataclass
+class Stats:
+    """The counters of one run. Each stage is written by one thread only."""
+
+    stages: dict[str, Ring] = field(default_factory=lambda: {name: Ring() for name in STAGES})
+    drops: dict[str, int] = field(default_factory=dict)
+    """Frames that were not shown, by cause."""
+    frames: int = 0
+    """Composited frames that were handed to the sinks."""
+    placeholders: int = 0
+    """Placeholders that were handed to the sinks."""
+    started: float = field(default_factory=time.perf_counter)
+    first: float = 0.0
+    """`perf_counter` when the first composited frame was handed over; 0 before."""
+    last: float = 0.0
+
+    def add(self, stage: str, seconds: float) -> None:
+        self.stages[stage].add(seconds)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Measure the body as one sample of `stage`."""
+        t = time.perf_counter()
+        yield
+        self.stages[stage].add(time.perf_counter() - t)
+
+    def drop(self, cause: str, count: int = 1) -> None:
+        if count:
+            self.drops[cause] = self.drops.get(cause, 0) + count
+
+    def handed_over(self, timestamp: float) -> None:
+        """A composited frame, grabbed at `timestamp`, has reached every sink."""
+        self.last = time.perf_counter()
+        self.first = self.first or self.last
+        self.frames += 1
+        self.stages["age"].add(self.last - timestamp)
+
+    @property
+    def fps(self) -> float:
+        """Composited frames per second between the first and the last; 0 before the second."""
+        span = self.last - self.first
+        return (self.frames - 1) / span if self.frames > 1 and span > 0 else 0.0
+
+    @property
+    def pipeline_fps(self) -> float:
+        """Frames per second that segmenting and compositing alone would allow, one after another."""
+        seconds = sum(self.stages[s].total for s in PIPELINE)
+        count = self.stages["composite"].count
+        return count / seconds if seconds else 0.0
+
+    def status(self) -> list[str]:
+        """Lines for the picture."""
+        p50, p95 = self.stages["age"].percentiles(50, 95)
+        dropped = ", ".join(f"{cause} {n}" for cause, n in self.drops.items()) or "none"
+        return [
+            f"{self.fps:.1f} fps",
+            f"age p50 {p50:.1f} ms, p95 {p95:.1f} ms",
+            f"drops: {dropped}",
+        ]

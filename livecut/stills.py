@@ -1,0 +1,122 @@
+"""Pictures in, pictures out: what `livecut image` does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from livecut.backgrounds import PICTURES, Transparent, open_background
+from livecut.errors import ConfigError, LivecutError, SinkError
+from livecut.frame import Cutout, Frame, Image
+from livecut.segmenter import Segmenter
+from livecut.sources import Picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class StillJob:
+    """What to make of each picture."""
+
+    kind: str = "composite"
+    """composite, alpha (soft, 0..255), mask (0 or 255) or cutout (BGRA)."""
+    background: str = "blur"
+    threshold: float = 0.5
+    """Of a mask: alpha / 255 from here on is person."""
+
+    def apply(self, image: Image, alpha: Image) -> Image:
+        """The result for one picture BGR (H, W, 3) and its alpha (H, W), of the same height and width."""
+        if self.kind == "alpha":
+            return alpha
+        if self.kind == "mask":
+            return np.where(alpha >= self.threshold * 255, np.uint8(255), np.uint8(0))
+        size = (image.shape[1], image.shape[0])
+        background = (
+            Transparent() if self.kind == "cutout" else open_background(self.background, size)
+        )
+        out = np.zeros((*alpha.shape, 4 if isinstance(background, Transparent) else 3), np.uint8)
+        background.compose(Cutout(Frame(image, 0, 0.0, 0.0), alpha), out)
+        return out
+
+
+def gather(inputs: list[Path]) -> list[Path]:
+    """The pictures named, and those in the folders named. Raises ConfigError."""
+    found: list[Path] = []
+    for path in inputs:
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES)
+            if not inside:
+                raise ConfigError(f"no pictures in {path}; expected {', '.join(sorted(PICTURES))}")
+            found += inside
+        else:
+            found.append(path)
+    return found
+
+
+def process_stills(
+    inputs: list[Path],
+    output: Path,
+    job: StillJob,
+    segmenter: Segmenter,
+    *,
+    track: Callable[[list[Path]], Iterable[Path]] = lambda paths: paths,
+) -> list[LivecutError]:
+    """Process every picture and return the errors of those that failed; the others are done.
+
+    `output` is a picture where there is one input and it has a picture's suffix; else a folder, made
+    if absent. `track` wraps the loop, for a progress bar. Raises ConfigError before anything is done.
+    """
+    paths = gather(inputs)
+    single = output.suffix.lower() in PICTURES and not output.is_dir()
+    if single and len(paths) > 1:
+        raise ConfigError(
+            f"{len(paths)} pictures cannot go into the one file {output}; name a folder"
+        )
+    if not single and output.suffix:
+        raise ConfigError(
+            f"cannot write {output}; expected a folder, or a picture: {', '.join(sorted(PICTURES))}"
+        )
+    if not output.parent.is_dir():
+        raise ConfigError(f"no folder {output.parent} to write {output.name} in; make it first")
+    rgba = job.kind == "cutout" or (job.kind == "composite" and job.background == "transparent")
+    if single and rgba and output.suffix.lower() not in (".png", ".webp"):
+        raise ConfigError(f"{output} cannot hold transparency; name a .png")
+    targets = [output if single else output / f"{path.stem}.png" for path in paths]
+    twice = (
+        {t for t in targets if targets.count(t) > 1} if len(set(targets)) < len(targets) else set()
+    )
+    if twice:
+        raise ConfigError(
+            f"several inputs would be written to {min(twice)}; give them different names"
+        )
+    if job.kind == "composite":
+        open_background(job.background, (64, 64))
+    if not single:
+        output.mkdir(exist_ok=True)
+    failed: list[LivecutError] = []
+    for path, target in zip(track(paths), targets, strict=True):
+        try:
+            with Picture(path) as picture:
+                image = np.zeros((picture.size[1], picture.size[0], 3), np.uint8)
+                picture.read(image)
+            write_picture(job.apply(image, segmenter(image)), target)
+        except LivecutError as error:
+            failed.append(error)
+    return failed
+
+
+def write_picture(image: Image, path: Path) -> None:
+    """Write a picture by its suffix, whole or not at all. Raises SinkError."""
+    done, code = cv2.imencode(path.suffix, image)
+    if not done:
+        raise SinkError(f"cannot encode {path}; name a .png")
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(code.tobytes())
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise SinkError(f"cannot write {path}: {error.strerror}") from error

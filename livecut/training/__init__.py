@@ -1,0 +1,1 @@
+"""Training and export. Importing its modules imports torch."""

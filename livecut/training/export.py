@@ -1,0 +1,135 @@
+"""From a checkpoint to what is shipped: safetensors for PyTorch, ONNX for everything else."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+
+from livecut.errors import ModelError
+from livecut.models import input_size
+from livecut.network import MobileUNet, Portable, UNet, build
+from livecut.training.train import load_checkpoint
+
+TOLERANCE = 1e-3
+"""How far ONNX Runtime's alpha (0..1) may lie from PyTorch's: a quarter of one grey level."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a weights file says of itself."""
+
+    network: str
+    area: int
+
+
+def load_weights(path: Path) -> tuple[UNet | MobileUNet, Facts]:
+    """The network in a safetensors file, in evaluation mode. Raises ModelError."""
+    try:
+        with path.open("rb") as file:
+            header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))["__metadata__"]
+        facts = Facts(header["network"], int(header["area"]))
+        network = build(facts.network)
+        network.load_state_dict(load_file(path))
+    except (OSError, KeyError, ValueError, struct.error, SafetensorError, RuntimeError) as error:
+        raise ModelError(f"{path} is no livecut weights file: {error}") from error
+    return network.eval(), facts
+
+
+def export(checkpoint: Path, out: Path) -> float:
+    """Write `out` (.onnx) and its .safetensors from a checkpoint of `livecut train`.
+
+    Returns the largest difference of alpha (0..1) between ONNX Runtime and PyTorch over random and
+    flat pictures of several shapes. Raises ModelError, and writes nothing, where it is over
+    `TOLERANCE` or the checkpoint is not ours.
+    """
+    if out.suffix != ".onnx":
+        raise ModelError(f"cannot export to {out}; expected a file that ends in .onnx")
+    if not out.parent.is_dir():
+        raise ModelError(f"no folder {out.parent} to write {out.name} in; make it first")
+    state = load_checkpoint(checkpoint)
+    try:
+        settings: Mapping[str, str] = state["settings"]
+        facts = Facts(settings["model"], int(settings["area"]))
+        network = build(facts.network)
+        network.load_state_dict(state["averaged"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(f"{checkpoint} is no checkpoint of 'livecut train': {error}") from error
+    portable = Portable(network).eval()
+    part = out.with_suffix(".part")
+    weights_part = out.with_suffix(".weights.part")
+    try:
+        write_onnx(portable, facts, part)
+        difference = disagreement(portable, facts, part)
+        if difference > TOLERANCE:
+            raise ModelError(
+                f"the exported network differs from PyTorch's by {difference:.2g} in alpha, more "
+                f"than {TOLERANCE:g}; nothing was written"
+            )
+        about = {"network": facts.network, "area": str(facts.area)}
+        weights_part.write_bytes(to_bytes(network.state_dict(), about))
+        os.replace(weights_part, out.with_suffix(".safetensors"))
+        os.replace(part, out)
+    finally:
+        part.unlink(missing_ok=True)
+        weights_part.unlink(missing_ok=True)
+    return difference
+
+
+def write_onnx(portable: Portable, facts: Facts, path: Path) -> None:
+    """Write the network with any height and width that its stride divides, and what it is."""
+    network = portable.network
+    assert isinstance(network, UNet | MobileUNet)
+    s = network.stride
+    height, width = torch.export.Dim("h", min=2, max=512), torch.export.Dim("w", min=2, max=512)
+    program = torch.onnx.export(
+        portable,
+        (torch.zeros(1, 9 * s, 16 * s, 3, dtype=torch.uint8),),
+        dynamo=True,
+        input_names=["image"],
+        output_names=["alpha"],
+        dynamic_shapes=({1: s * height, 2: s * width},),
+        verbose=False,
+    )
+    assert program is not None
+    model = program.model_proto
+    values = {
+        "livecut.network": facts.network,
+        "livecut.area": facts.area,
+        "livecut.stride": network.stride,
+        "livecut.output_stride": network.output_stride,
+    }
+    onnx.helper.set_model_props(model, {k: str(v) for k, v in values.items()})
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def disagreement(portable: Portable, facts: Facts, path: Path) -> float:
+    """The largest difference of alpha between the ONNX file and the network, over several shapes."""
+    network = portable.network
+    assert isinstance(network, UNet | MobileUNet)
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    worst = 0.0
+    for frame in ((1280, 720), (640, 480), (720, 1280), (500, 500)):
+        w, h = input_size(*frame, facts.area, network.stride)
+        for image in (
+            rng.integers(0, 256, (1, h, w, 3), np.uint8),
+            np.full((1, h, w, 3), rng.integers(256), np.uint8),
+        ):
+            with torch.inference_mode():
+                expected = portable(torch.from_numpy(image)).numpy()
+            (got,) = session.run(None, {"image": image})
+            worst = max(worst, float(np.abs(got - expected).max()))
+    return worst

@@ -1,0 +1,244 @@
+"""The window: shows what leaves, takes keys, and draws overlays that leave nowhere else."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from time import perf_counter
+
+import cv2
+import numpy as np
+
+from livecut.errors import SinkError
+from livecut.frame import Image, Output
+from livecut.sinks import Sink, save_picture
+
+TITLE = "livecut"
+HELP = [
+    "q, Esc   quit",
+    "b        next background",
+    "+ -      more or less blur",
+    "m        mask overlay",
+    "h        mirror",
+    "f        statistics",
+    "s        save a picture",
+    "space    freeze",
+    "?        this help",
+]
+_ACTIONS = {
+    "q": "quit",
+    "\x1b": "quit",
+    "b": "background",
+    "+": "blur+",
+    "=": "blur+",
+    "-": "blur-",
+    "_": "blur-",
+    "h": "mirror",
+    " ": "freeze",
+}
+_KEYPAD = {0xFFAB: "+", 0xFFAD: "-"}
+_WIDEST = 1280
+_NOTE_SECONDS = 2.5
+
+
+class Window(Sink):
+    """A window on the screen, for the main thread only. Transparent pictures lie on a checkerboard.
+
+    The overlays are drawn into a copy: neither the picture given nor the one that `s` saves has
+    them. Nothing is shown or saved but pictures that were written here.
+    """
+
+    paced = True
+
+    def __init__(self, size: tuple[int, int], *, transparent: bool = False) -> None:
+        """Opens it, `size` (width, height) but 1280 wide at most. Raises SinkError: no display."""
+        channels = 4 if transparent else 3
+        super().__init__("window", size, (channels,))
+        _require_display()
+        width, height = size
+        self.status: Callable[[], list[str]] | None = None
+        """Gives the lines that `f` shows; set by whoever has the figures."""
+        self._latest = np.empty((height, width, channels), np.uint8)
+        self._alpha: Image = np.zeros((height, width), np.uint8)
+        self._view = np.empty((height, width, 3), np.uint8)
+        self._layer = np.zeros((height, width, 3), np.uint8)
+        self._board = _checkerboard(size) if transparent else None
+        self._any = self._placeholder = False
+        self._mask = self._statistics = self._help = False
+        self._note, self._note_until = "", 0.0
+        self._pressed: list[str] = []
+        self._open = True
+        try:
+            cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+            shown = min(width, _WIDEST)
+            cv2.resizeWindow(TITLE, shown, max(1, round(height * shown / width)))
+        except cv2.error as e:
+            self._open = False
+            raise SinkError(
+                "this OpenCV cannot open windows; name an output with -o, or install opencv-python "
+                "in place of opencv-python-headless"
+            ) from e
+
+    def write(self, output: Output) -> None:
+        self._check(output.image)
+        np.copyto(self._latest, output.image)
+        self._placeholder = output.alpha is None
+        if output.alpha is not None:
+            np.copyto(self._alpha, output.alpha)
+        self._any = True
+        self._show()
+        self._take_keys()
+
+    def keys(self) -> list[str]:
+        """What was pressed since the last call: quit, background, blur+, blur-, mirror, freeze."""
+        self._take_keys()
+        pressed, self._pressed = self._pressed, []
+        return pressed
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            try:
+                cv2.destroyWindow(TITLE)
+                cv2.pollKey()  # lets it disappear
+            except cv2.error:
+                pass  # its user has closed it
+
+    def _take_keys(self) -> None:
+        while self._open and (code := cv2.pollKey()) != -1:
+            # A key without a character (Shift, an arrow) has bits above the lowest eight.
+            key = _KEYPAD.get(code & 0xFFFF) or (chr(code & 0xFF) if not code & 0xFF00 else "")
+            key = key.lower()
+            if key in _ACTIONS:
+                self._pressed.append(_ACTIONS[key])
+            elif key in ("m", "f", "?", "s"):
+                self._act(key)
+        if self._open and self._any and cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
+            self.close()
+            self._pressed.append("quit")
+
+    def _act(self, key: str) -> None:
+        if key == "m":
+            self._mask = not self._mask
+        elif key == "f":
+            self._statistics = not self._statistics
+        elif key == "?":
+            self._help = not self._help
+        elif self._any:
+            self._save()
+        if self._any:
+            self._show()  # at once, even where no new picture comes
+
+    def _save(self) -> None:
+        path = _free_name()
+        try:
+            save_picture(path, self._latest)
+            self._note = f"saved {path.name}"
+        except SinkError as e:
+            self._note = str(e)
+        self._note_until = perf_counter() + _NOTE_SECONDS
+
+    def _show(self) -> None:
+        if not self._open:
+            return
+        if self._board is not None:
+            self._blend_over_board(self._board)
+        else:
+            np.copyto(self._view, self._latest)
+        if self._mask and not self._placeholder:
+            self._layer[...] = 0
+            cv2.insertChannel(self._alpha, self._layer, 1)
+            cv2.addWeighted(self._view, 1.0, self._layer, 0.5, 0.0, dst=self._view)
+        if self._statistics:
+            lines = self.status() if self.status is not None else []
+            _draw_lines(self._view, lines or ["no figures yet"], bottom=False)
+        if self._help:
+            _draw_lines(self._view, HELP, bottom=False, right=self._statistics)
+        if perf_counter() < self._note_until:
+            _draw_lines(self._view, [self._note], bottom=True)
+        cv2.imshow(TITLE, self._view)
+
+    def _blend_over_board(self, board: Image) -> None:
+        """Lays the BGRA picture over the board: picture * a + board * (1 - a)."""
+        cv2.cvtColor(self._latest, cv2.COLOR_BGRA2BGR, dst=self._view)
+        cv2.mixChannels([self._latest], [self._layer], [3, 0, 3, 1, 3, 2])
+        cv2.multiply(self._view, self._layer, dst=self._view, scale=1 / 255)
+        cv2.bitwise_not(self._layer, dst=self._layer)
+        cv2.multiply(board, self._layer, dst=self._layer, scale=1 / 255)
+        cv2.add(self._view, self._layer, dst=self._view)
+
+
+def _draw_lines(image: Image, lines: list[str], *, bottom: bool, right: bool = False) -> None:
+    """Writes lines of text in a corner of a BGR picture, white on a darkened box."""
+    height, width = image.shape[:2]
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, max(0.4, min(height / 900, width / 1600))
+    thickness = max(1, round(scale * 1.6))
+    step, margin = round(scale * 34), round(scale * 16)
+    # The keys of the help stand in a column of their own.
+    parts = [line.split("  ", 1) for line in lines]
+    columns = any(len(part) == 2 for part in parts)
+    first = max(cv2.getTextSize(part[0], font, scale, thickness)[0][0] for part in parts)
+    indent = first + 2 * margin if columns else 0
+    texts = [(part[0], part[1].strip() if len(part) == 2 else "") for part in parts]
+    widest = max(
+        indent + cv2.getTextSize(text, font, scale, thickness)[0][0] if columns else first
+        for _, text in texts
+    )
+    box_width, box_height = widest + 2 * margin, step * len(lines) + margin
+    x0 = max(0, width - box_width - margin) if right else min(margin, width - 1)
+    y0 = max(0, height - box_height - margin) if bottom else min(margin, height - 1)
+    box = image[y0 : y0 + box_height, x0 : x0 + box_width]
+    cv2.convertScaleAbs(box, dst=box, alpha=0.25)
+    for i, (key, text) in enumerate(texts):
+        y = y0 + step * (i + 1)
+        for x, part in ((x0 + margin, key), (x0 + margin + indent, text)):
+            cv2.putText(image, part, (x, y), font, scale, (255, 255, 255), thickness, cv2.LINE_AA)
+
+
+def _checkerboard(size: tuple[int, int]) -> Image:
+    """A grey checkerboard, BGR (H, W, 3), as drawing programs show what is transparent."""
+    y, x = np.ogrid[: size[1], : size[0]]
+    dark = (x // 16 + y // 16) % 2 == 1
+    return np.where(dark[..., None], np.uint8(160), np.uint8(224)).repeat(3, axis=2)
+
+
+def _free_name() -> Path:
+    """livecut-YYYYMMDD-HHMMSS.png in the working folder, with -2, -3, … where it is taken."""
+    stem = f"livecut-{datetime.now():%Y%m%d-%H%M%S}"
+    path, n = Path(f"{stem}.png"), 1
+    while path.exists():
+        n += 1
+        path = Path(f"{stem}-{n}.png")
+    return path
+
+
+def _require_display() -> None:
+    """Raises SinkError where a window cannot be opened: OpenCV's Qt would abort the process."""
+    if sys.platform != "linux":
+        return
+    name = os.environ.get("DISPLAY")
+    if name:
+        if not _connects_to_x():
+            raise SinkError(
+                f"no display: nothing answers at DISPLAY={name}; name an output with -o"
+            )
+    elif not os.environ.get("WAYLAND_DISPLAY") or cv2.currentUIFramework().startswith("QT"):
+        # The Qt inside opencv-python speaks X only; under Wayland it goes through XWayland.
+        raise SinkError("no display: DISPLAY is not set; name an output with -o")
+
+
+def _connects_to_x() -> bool:
+    """Does just what Qt is about to do, permission included."""
+    try:
+        xcb = ctypes.CDLL("libxcb.so.1")
+    except OSError:
+        return False
+    xcb.xcb_connect.restype = ctypes.c_void_p
+    connection = ctypes.c_void_p(xcb.xcb_connect(None, None))
+    failed = xcb.xcb_connection_has_error(connection)
+    xcb.xcb_disconnect(connection)
+    return not failed
