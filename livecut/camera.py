@@ -67,8 +67,6 @@ class Camera(Source):
             if self._device
             else (f"camera {self._index}")
         )
-        # livecut says itself, in one line, what OpenCV would say in several.
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         (width, height), fourcc, fps = self._asked
         # The order matters: sizes depend on the pixel format, and rates on both.
         mode = [
@@ -173,9 +171,9 @@ def _device(uri: str) -> v4l2.Device:
     if device and device.capture:
         return device
     there = [f"{d.path} ({d.card})" for d in found if d.capture]
-    others = f"give one of {', '.join(there)}" if there else f"there is no camera here; {OTHERWISE}"
+    others = f"give one of {', '.join(there)}" if there else f"nor is there another: {OTHERWISE}"
     if device is None:
-        raise SourceError(f"there is no camera {uri}: {others}")
+        raise SourceError(f"there is no camera {uri}; {others}")
     if device.error == errno.EACCES:
         raise SourceError(
             f"{path} may not be opened by you; as a member of the group video you may: "
@@ -185,7 +183,7 @@ def _device(uri: str) -> v4l2.Device:
         raise SourceError(f"{path} is in use by another program; close that, try again")
     if device.error:
         raise SourceError(f"{path} cannot be opened: {os.strerror(device.error)}")
-    raise SourceError(f"{path} ({device.card}) gives no pictures now: {others}")
+    raise SourceError(f"{path} ({device.card}) gives no pictures now; {others}")
 
 
 def _again(lost: v4l2.Device) -> v4l2.Device:

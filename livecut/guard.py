@@ -95,8 +95,6 @@ def draw_notice(text: str, size: tuple[int, int], channels: int = 3) -> Image:
     """White text, wrapped and centred on dark grey: uint8 (H, W, channels)."""
     width, height = size
     image = np.full((height, width, channels), 40, np.uint8)
-    if channels == 4:
-        image[..., 3] = 255
     font, scale = cv2.FONT_HERSHEY_SIMPLEX, max(0.3, min(width / 1100, height / 500))
     per_line = max(8, int(width * 0.9 / (19 * scale)))
     plain = text.encode("ascii", "replace").decode()
@@ -113,4 +111,6 @@ def draw_notice(text: str, size: tuple[int, int], channels: int = 3) -> Image:
             image, line, at, font, scale * factor, (235, 235, 235, 255), thickness, cv2.LINE_AA
         )
         y += step
+    if channels == 4:
+        image[..., 3] = 255
     return image

@@ -6,10 +6,12 @@ file:  one loop on the main thread, which drops nothing
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -72,9 +74,7 @@ class Pipeline:
         self._transparent = background == "transparent"
         self._choice = 0
         self._cycle = (background, *(b for b in CYCLE if b != background))
-        self._load = lambda temporal: Segmenter(
-            model, device=device, engine=engine, temporal=temporal, stats=self.stats
-        )
+        self._load = partial(Segmenter, model, device=device, engine=engine, stats=self.stats)
         with ExitStack() as opened:
             if isinstance(source, str):
                 source = opened.enter_context(open_source(source))
@@ -181,7 +181,7 @@ class Pipeline:
 
     def _act(self) -> None:
         for sink in self._sinks:
-            for key in sink.keys():
+            for key in sink.pressed():
                 if key == "quit":
                     self._stopping.set()
                 elif key == "background":
@@ -197,7 +197,8 @@ class Pipeline:
 
     def _run_file(self) -> None:
         source, stats = self.source, self.stats
-        segmenter = self._load(source.frames != 1)
+        threads = min(4, os.cpu_count() or 1)
+        segmenter = self._load(temporal=source.frames != 1, threads=threads)
         self.description = segmenter.description
         guard = self._guard(segmenter)
         paced = any(sink.paced for sink in self._sinks)
@@ -317,7 +318,7 @@ class _Worker:
     def _run(self) -> None:
         pipeline, stats = self._pipeline, self._pipeline.stats
         try:
-            segmenter = pipeline._load(True)
+            segmenter = pipeline._load(temporal=True)
             pipeline.description = segmenter.description
             guard = pipeline._guard(segmenter)
             lost = ""

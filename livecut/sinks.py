@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import cv2
 import numpy as np
@@ -53,7 +54,7 @@ class Sink:
         """After a failure of this sink: releases all it holds and leaves nothing half-written."""
         self.close()
 
-    def keys(self) -> list[str]:
+    def pressed(self) -> list[str]:
         """The names of the keys pressed since the last call; only a window has any."""
         return []
 
@@ -65,7 +66,7 @@ class Sink:
             expected = " or ".join(map(str, self._shapes))
             raise ValueError(f"{self.name}: got a picture of {image.shape}, expected {expected}")
 
-    def __enter__(self) -> Sink:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

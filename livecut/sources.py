@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -39,6 +40,10 @@ UNSPECIFIED = (
 )
 TIMEOUT = 5.0  # seconds that a stream may be silent
 TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+
+
+# OpenCV prints what is raised here as one line, and printing is the program's affair.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 class Source(ABC):
@@ -102,9 +107,7 @@ def open_source(
     """
     if size is not None and min(size) < 1:
         raise SourceError(f"a size of {size[0]}x{size[1]} holds no picture")
-    path = Path(uri)
-    named = not path.exists() and any(device.card == uri for device in v4l2.devices())
-    if uri.isdecimal() or uri.startswith("/dev/") or named:
+    if _names_camera(uri):
         from livecut.camera import Camera
 
         return Camera(uri, size=size, fps=fps, fourcc=fourcc)
@@ -120,11 +123,20 @@ def open_source(
         if scheme.lower() not in SCHEMES:
             raise SourceError(f"{scheme}:// is not a stream that livecut reads; give {KINDS}")
         return Stream(uri, size=size)
-    if not path.exists():
+    path = Path(uri)
+    if not os.path.exists(path):  # says no, where Path.exists would raise, to an overlong name
         raise SourceError(f"there is no file {uri!r}; give {KINDS}")
     if path.suffix.lower() in PICTURES:
         return Picture(path, size=size)
     return VideoFile(path, size=size)
+
+
+def _names_camera(uri: str) -> bool:
+    if uri.isdecimal() or uri.startswith("/dev/"):
+        return True
+    if uri in ("-", "demo") or "://" in uri or os.path.exists(uri):
+        return False
+    return any(device.card == uri for device in v4l2.devices())
 
 
 def read_picture(path: Path) -> Image:
@@ -190,6 +202,7 @@ class _Video(Source):
     def __init__(self, name: str, size: tuple[int, int] | None) -> None:
         self.name = name
         self._scaler = VideoReformatter()
+        self._decoded: deque[av.VideoFrame] = deque()
         try:
             self._start()
         except BaseException:
@@ -219,7 +232,6 @@ class _Video(Source):
         stream.thread_type = "SLICE" if self.live else "AUTO"
         self._stream = stream
         self._packets = self._container.demux(stream)
-        self._decoded: deque[av.VideoFrame] = deque()
         first = self._next()
         if first is None:
             raise SourceError(f"{self.name} holds no picture that can be decoded")
@@ -307,6 +319,7 @@ class _Video(Source):
         if self._container is not None:
             self._container.close()
             self._container = None
+            self._decoded.clear()
 
     def _failure(self, error: FFmpegError) -> SourceError:
         """What a person is told of an error of FFmpeg."""
@@ -355,7 +368,7 @@ class Stream(_Video):
         super().__init__(shown.geturl(), size)
 
     def _connect(self) -> av.container.InputContainer:
-        options = {"fflags": "nobuffer", "analyzeduration": "1000000"}
+        options = {"analyzeduration": "1000000"}  # µs
         if self._url.lower().startswith("rtsp"):
             options["rtsp_transport"] = "tcp"
         start = time.monotonic()

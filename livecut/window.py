@@ -19,15 +19,15 @@ from livecut.sinks import Sink, save_picture
 
 TITLE = "livecut"
 HELP = [
-    "q, Esc   quit",
-    "b        next background",
-    "+ -      more or less blur",
-    "m        mask overlay",
-    "h        mirror",
-    "f        statistics",
-    "s        save a picture",
-    "space    freeze",
-    "?        this help",
+    ("q, Esc", "quit"),
+    ("b", "next background"),
+    ("+ -", "more or less blur"),
+    ("m", "mask overlay"),
+    ("h", "mirror"),
+    ("f", "statistics"),
+    ("s", "save a picture"),
+    ("space", "freeze"),
+    ("?", "this help"),
 ]
 _ACTIONS = {
     "q": "quit",
@@ -93,7 +93,7 @@ class Window(Sink):
         self._show()
         self._take_keys()
 
-    def keys(self) -> list[str]:
+    def pressed(self) -> list[str]:
         """What was pressed since the last call: quit, background, blur+, blur-, mirror, freeze."""
         self._take_keys()
         pressed, self._pressed = self._pressed, []
@@ -109,7 +109,7 @@ class Window(Sink):
                 pass  # its user has closed it
 
     def _take_keys(self) -> None:
-        while self._open and (code := cv2.pollKey()) != -1:
+        while self._open and (code := _poll_key()) != -1:
             # A key without a character (Shift, an arrow) has bits above the lowest eight.
             key = _KEYPAD.get(code & 0xFFFF) or (chr(code & 0xFF) if not code & 0xFF00 else "")
             key = key.lower()
@@ -117,7 +117,7 @@ class Window(Sink):
                 self._pressed.append(_ACTIONS[key])
             elif key in ("m", "f", "?", "s"):
                 self._act(key)
-        if self._open and self._any and cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
+        if self._open and self._any and not _visible():
             self.close()
             self._pressed.append("quit")
 
@@ -155,11 +155,11 @@ class Window(Sink):
             cv2.addWeighted(self._view, 1.0, self._layer, 0.5, 0.0, dst=self._view)
         if self._statistics:
             lines = self.status() if self.status is not None else []
-            _draw_lines(self._view, lines or ["no figures yet"], bottom=False)
+            _draw_table(self._view, [(line, "") for line in lines or ["no figures yet"]])
         if self._help:
-            _draw_lines(self._view, HELP, bottom=False, right=self._statistics)
+            _draw_table(self._view, HELP, right=self._statistics)
         if perf_counter() < self._note_until:
-            _draw_lines(self._view, [self._note], bottom=True)
+            _draw_table(self._view, [(self._note, "")], bottom=True)
         cv2.imshow(TITLE, self._view)
 
     def _blend_over_board(self, board: Image) -> None:
@@ -172,31 +172,47 @@ class Window(Sink):
         cv2.add(self._view, self._layer, dst=self._view)
 
 
-def _draw_lines(image: Image, lines: list[str], *, bottom: bool, right: bool = False) -> None:
-    """Writes lines of text in a corner of a BGR picture, white on a darkened box."""
+def _poll_key() -> int:
+    """The key pressed, -1 for none; handles the window's events, so that it can close here."""
+    try:
+        return cv2.pollKey()
+    except cv2.error:  # Qt, of a window that its user has closed
+        return -1
+
+
+def _visible() -> bool:
+    try:
+        return cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) >= 1
+    except cv2.error:  # Qt, of a window that its user has closed
+        return False
+
+
+def _draw_table(
+    image: Image, rows: list[tuple[str, str]], *, bottom: bool = False, right: bool = False
+) -> None:
+    """Writes rows of two columns in a corner of a BGR picture, white on a darkened box."""
     height, width = image.shape[:2]
     font, scale = cv2.FONT_HERSHEY_SIMPLEX, max(0.4, min(height / 900, width / 1600))
     thickness = max(1, round(scale * 1.6))
     step, margin = round(scale * 34), round(scale * 16)
-    # The keys of the help stand in a column of their own.
-    parts = [line.split("  ", 1) for line in lines]
-    columns = any(len(part) == 2 for part in parts)
-    first = max(cv2.getTextSize(part[0], font, scale, thickness)[0][0] for part in parts)
-    indent = first + 2 * margin if columns else 0
-    texts = [(part[0], part[1].strip() if len(part) == 2 else "") for part in parts]
-    widest = max(
-        indent + cv2.getTextSize(text, font, scale, thickness)[0][0] if columns else first
-        for _, text in texts
-    )
-    box_width, box_height = widest + 2 * margin, step * len(lines) + margin
-    x0 = max(0, width - box_width - margin) if right else min(margin, width - 1)
-    y0 = max(0, height - box_height - margin) if bottom else min(margin, height - 1)
-    box = image[y0 : y0 + box_height, x0 : x0 + box_width]
+
+    def widest(texts: list[str]) -> int:
+        return max(cv2.getTextSize(text, font, scale, thickness)[0][0] for text in texts)
+
+    firsts, seconds = [row[0] for row in rows], [row[1] for row in rows]
+    indent = widest(firsts) + 2 * margin if any(seconds) else 0
+    box_width = max(widest(firsts), indent + widest(seconds)) + 2 * margin
+    box_height = step * len(rows) + margin
+    x = max(0, width - box_width - margin) if right else min(margin, width - 1)
+    y = max(0, height - box_height - margin) if bottom else min(margin, height - 1)
+    box = image[y : y + box_height, x : x + box_width]
     cv2.convertScaleAbs(box, dst=box, alpha=0.25)
-    for i, (key, text) in enumerate(texts):
-        y = y0 + step * (i + 1)
-        for x, part in ((x0 + margin, key), (x0 + margin + indent, text)):
-            cv2.putText(image, part, (x, y), font, scale, (255, 255, 255), thickness, cv2.LINE_AA)
+    for i, row in enumerate(rows):
+        base = y + step * (i + 1)
+        for left, text in ((x + margin, row[0]), (x + margin + indent, row[1])):
+            cv2.putText(
+                image, text, (left, base), font, scale, (255, 255, 255), thickness, cv2.LINE_AA
+            )
 
 
 def _checkerboard(size: tuple[int, int]) -> Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -18,6 +20,7 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
 
+from livecut import v4l2
 from livecut.errors import SourceError
 from livecut.frame import Image
 from livecut.sources import (
@@ -256,6 +259,8 @@ class TestBadFiles:
     def test_missing(self) -> None:
         with pytest.raises(SourceError, match=r"no file 'nowhere\.mp4'; give a camera .*demo"):
             open_source("nowhere.mp4")
+        with pytest.raises(SourceError, match="no file"):
+            open_source("long" * 100 + ".mp4")
 
     def test_unknown_scheme(self) -> None:
         with pytest.raises(SourceError, match=r"ftp:// is not a stream .*rtsp://"):
@@ -275,9 +280,10 @@ class TestBadFiles:
         with pytest.raises(SourceError, match=message):
             open_source(str(tmp_path / name))
 
-    def test_header_cut_off(self, tmp_path: Path) -> None:
+    def test_index_missing(self, tmp_path: Path) -> None:
         path = write(tmp_path / "a.mp4", [flat((160, 120), RED)] * 10)
-        path.write_bytes(path.read_bytes()[:300])
+        data = path.read_bytes()  # what a recorder leaves that was killed: no index
+        path.write_bytes(data[: data.index(b"moov") - 4] + data[data.index(b"mdat") - 4 :])
         with pytest.raises(SourceError, match=r"a\.mp4 is not a video that livecut can read"):
             open_source(str(path))
 
@@ -314,6 +320,59 @@ class TestBadFiles:
     def test_a_size_of_nothing(self) -> None:
         with pytest.raises(SourceError, match="0x10 holds no picture"):
             open_source("demo", size=(0, 10))
+
+
+def node(number: int, card: str, **details: Any) -> v4l2.Device:
+    values = {"driver": "uvcvideo", "bus": "usb-1", "capture": True, "output": False} | details
+    return v4l2.Device(f"/dev/video{number}", card, **values)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="V4L2 is Linux's")
+class TestNoCamera:
+    """What is said where a camera cannot even be tried; what works is in test_camera.py."""
+
+    @pytest.fixture(autouse=True)
+    def found(self, monkeypatch: pytest.MonkeyPatch) -> list[v4l2.Device]:
+        """What the machine seems to have."""
+        found: list[v4l2.Device] = []
+        monkeypatch.setattr("livecut.v4l2.devices", lambda: found)
+        return found
+
+    @pytest.mark.parametrize("uri", ["0", "/dev/video0"])
+    def test_none(self, uri: str) -> None:
+        with pytest.raises(
+            SourceError, match=rf"there is no camera {uri}; .*livecut run FILE.*livecut run demo"
+        ):
+            open_source(uri)
+
+    def test_others(self, found: list[v4l2.Device]) -> None:
+        found += [node(2, "Front"), node(3, "Front", capture=False), node(4, "Back")]
+        with pytest.raises(
+            SourceError,
+            match=r"no camera 0; give one of /dev/video2 \(Front\), /dev/video4 \(Back\)$",
+        ):
+            open_source("0")
+        with pytest.raises(SourceError, match=r"/dev/video3 \(Front\) gives no pictures now; give"):
+            open_source("3")
+
+    @pytest.mark.parametrize(
+        ("error", "message"),
+        [
+            (errno.EACCES, "group video"),
+            (errno.EBUSY, "is in use"),
+            (errno.EIO, "cannot be opened"),
+        ],
+    )
+    def test_closed(self, found: list[v4l2.Device], error: int, message: str) -> None:
+        found.append(node(0, "Front", capture=False, error=error))
+        with pytest.raises(SourceError, match=f"/dev/video0 .*{message}"):
+            open_source("0")
+
+    def test_impossible_wishes(self) -> None:
+        with pytest.raises(SourceError, match="--fourcc JPG is not four letters such as MJPG"):
+            open_source("0", fourcc="JPG")
+        with pytest.raises(SourceError, match="--fps 0 is not a rate"):
+            open_source("0", fps=0)
 
 
 class TestPicture:
@@ -362,6 +421,15 @@ class TestPicture:
         assert picture.shape == (64, 32, 3)
         assert near(tuple(picture[8, 24]), RED)
         assert near(tuple(picture[56, 8]), GREEN)
+
+    def test_what_cannot_be_decoded_prints_nothing(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        data = cv2.imencode(".tiff", flat((64, 32), GREEN))[1].tobytes()
+        (tmp_path / "a.tiff").write_bytes(data[: len(data) // 2])
+        with pytest.raises(SourceError, match=r"a\.tiff is not a picture, or is damaged"):
+            read_picture(tmp_path / "a.tiff")
+        assert capfd.readouterr() == ("", "")
 
     def test_reopen_shows_it_again(self, tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / "a.png"), flat((8, 8), RED))

@@ -68,9 +68,11 @@ def composite_rows(frame: Image, alpha: Image, rows: Image, out: Image) -> None:
         y0 = int(at)
         y1 = min(y0 + 1, few - 1)
         t = uint16((at - y0) * 256)
+        rest = uint16(uint16(256) - t)
         for i in range(width * 3):
             a = weights[i]
-            b = (uint16(r[y0, i]) * (uint16(256) - t) + uint16(r[y1, i]) * t) >> uint16(8)
+            above, below = uint16(uint16(r[y0, i]) * rest), uint16(uint16(r[y1, i]) * t)
+            b = uint16(uint16(above + below) >> uint16(8))
             o[y, i] = uint8((uint16(f[y, i]) * a + b * (uint16(256) - a)) >> uint16(8))
 
 

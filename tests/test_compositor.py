@@ -1,0 +1,85 @@
+"""The fused kernels against plain NumPy."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from livecut.compositor import cpu
+
+rng = np.random.default_rng(0)
+
+
+def picture(
+    height: int, width: int, channels: int = 3
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return rng.integers(0, 256, (height, width, channels), np.uint8)
+
+
+@pytest.mark.parametrize(("height", "width"), [(48, 64), (37, 61), (1, 1), (720, 1280)])
+def test_composite_is_the_linear_blend(height: int, width: int) -> None:
+    frame, back, alpha = (
+        picture(height, width),
+        picture(height, width),
+        picture(height, width, 1)[..., 0],
+    )
+    out = np.empty_like(frame)
+    cpu.composite(frame, alpha, back, out)
+    a = alpha[..., None] / 255
+    expected = frame * a + back * (1 - a)
+    assert np.abs(out - expected).max() <= 1.5
+
+
+def test_alpha_0_and_255_are_exact() -> None:
+    frame, back = picture(48, 64), picture(48, 64)
+    alpha = np.zeros((48, 64), np.uint8)
+    alpha[:, 32:] = 255
+    out = np.empty_like(frame)
+    cpu.composite(frame, alpha, back, out)
+    assert (out[:, :32] == back[:, :32]).all()
+    assert (out[:, 32:] == frame[:, 32:]).all()
+
+
+@pytest.mark.parametrize(("height", "few"), [(720, 90), (101, 13), (8, 1), (5, 5)])
+def test_composite_rows_equals_resizing_first(height: int, few: int) -> None:
+    frame, rows, alpha = picture(height, 64), picture(few, 64), picture(height, 64, 1)[..., 0]
+    out, expected = np.empty_like(frame), np.empty_like(frame)
+    cpu.composite_rows(frame, alpha, rows, out)
+    back = cv2.resize(rows, (64, height), interpolation=cv2.INTER_LINEAR)
+    cpu.composite(frame, alpha, np.asarray(back, np.uint8), expected)
+    assert np.abs(out.astype(int) - expected).max() <= 2
+
+
+def test_cutout_clears_what_is_under_alpha_0() -> None:
+    frame = picture(48, 64)
+    alpha = np.zeros((48, 64), np.uint8)
+    alpha[10:20] = 1
+    alpha[20:] = 200
+    out = np.empty((48, 64, 4), np.uint8)
+    cpu.cutout(frame, alpha, out)
+    assert not out[:10].any()
+    assert (out[10:, :, :3] == frame[10:]).all()
+    assert (out[..., 3] == alpha).all()
+
+
+def test_apply_linear() -> None:
+    grey = picture(72, 64, 1)[..., 0]
+    slope, offset = rng.normal(0, 1, (2, 9, 64)).astype(np.float32)
+    offset = offset * 100 + 100
+    out = np.empty_like(grey)
+    cpu.apply_linear(grey, slope, offset, out)
+    full = [cv2.resize(x, (64, 72), interpolation=cv2.INTER_LINEAR) for x in (slope, offset)]
+    expected = np.clip(full[0] * grey + full[1], 0, 255)
+    assert np.abs(out - expected).max() <= 1.01
+
+
+def test_settle_averages_noise_and_follows_motion() -> None:
+    state = np.full((4, 4), 0.5, np.float32)
+    noisy = np.full((4, 4), 0.55, np.float32)
+    cpu.settle(noisy, state, 0.6, 0.3)
+    assert 0.5 < noisy[0, 0] < 0.53
+    assert (state == noisy).all()
+    moved = np.ones((4, 4), np.float32)
+    cpu.settle(moved, state, 0.6, 0.3)
+    assert (moved == 1).all(), "no lag where the alpha really changes"

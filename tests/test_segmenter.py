@@ -1,0 +1,183 @@
+"""The segmenter with its real, shipped network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from livecut import EngineError, ModelError, Segmenter, open_source
+from livecut.frame import Image
+from livecut.models import find_model, input_size, model_names
+from livecut.segmenter import GuidedFilter, reduce
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def demo_frame() -> Image:
+    with open_source("demo") as source:
+        image = np.zeros((source.size[1], source.size[0], 3), np.uint8)
+        source.read(image)
+    return image
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    return Segmenter(device="cpu")
+
+
+def test_finds_the_person_of_the_golden_picture(segmenter: Segmenter) -> None:
+    image = cv2.imread(str(GOLDEN / "portrait.jpg"))
+    mask = cv2.imread(str(GOLDEN / "portrait_mask.png"), cv2.IMREAD_GRAYSCALE)
+    assert image is not None
+    assert mask is not None
+    got, expected = segmenter(np.asarray(image, np.uint8)) > 127, mask > 127
+    assert (got & expected).sum() / (got | expected).sum() > 0.95
+
+
+@pytest.mark.parametrize(
+    "size", [(640, 360), (360, 640), (100, 100), (37, 211), (16, 16), (1920, 1080)]
+)
+def test_any_size_in_the_same_size_out(segmenter: Segmenter, size: tuple[int, int]) -> None:
+    image = np.asarray(cv2.resize(demo_frame(), size), np.uint8)
+    alpha = segmenter(image)
+    assert alpha.shape == image.shape[:2]
+    assert alpha.dtype == np.uint8
+
+
+def test_writes_into_out(segmenter: Segmenter) -> None:
+    image = demo_frame()
+    out = np.zeros(image.shape[:2], np.uint8)
+    assert segmenter(image, out) is out
+    assert out.max() > 200
+
+
+def test_same_bytes_same_alpha(segmenter: Segmenter) -> None:
+    image = demo_frame()
+    assert (segmenter(image) == segmenter(image)).all()
+
+
+def test_temporal_state_and_reset() -> None:
+    fresh, used = Segmenter(device="cpu", temporal=True), Segmenter(device="cpu", temporal=True)
+    image = demo_frame()
+    noisy = np.asarray(cv2.add(image, 12), np.uint8)
+    first = fresh(image)
+    used(noisy)
+    assert (used(image) != first).any(), "the frame before has its part"
+    used(noisy)
+    used.reset()
+    assert (used(image) == first).all(), "reset equals fresh"
+
+
+@pytest.mark.parametrize(
+    ("image", "error"),
+    [
+        (np.zeros((10, 10, 3), np.float32), TypeError),
+        (np.zeros((10, 10), np.uint8), ValueError),
+        (np.zeros((10, 10, 4), np.uint8), ValueError),
+        (np.zeros((0, 10, 3), np.uint8), ValueError),
+    ],
+)
+def test_refuses_other_forms(segmenter: Segmenter, image: Image, error: type[Exception]) -> None:
+    with pytest.raises(error, match="expected"):
+        segmenter(image)
+
+
+def test_engines_agree() -> None:
+    """Same bytes in, same alpha out: at most one grey level apart."""
+    pytest.importorskip("torch")
+    image = demo_frame()
+    onnx, torch = Segmenter(engine="onnx", device="cpu"), Segmenter(engine="torch", device="cpu")
+    for size in ((640, 360), (480, 640)):
+        resized = np.asarray(cv2.resize(image, size), np.uint8)
+        assert np.abs(onnx(resized).astype(int) - torch(resized)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        ({"model": "nosuch"}, ModelError, "unknown model 'nosuch'; shipped are: .*live"),
+        ({"model": "nosuch.onnx"}, ModelError, "no model file"),
+        ({"model": "../live"}, ModelError, "unknown model"),
+        ({"engine": "tensorflow"}, Exception, "unknown engine"),
+        ({"device": "tpu"}, Exception, "unknown device"),
+        ({"device": "cpu:1"}, Exception, "unknown device"),
+    ],
+)
+def test_refuses_what_it_does_not_know(
+    options: dict[str, str], error: type[Exception], match: str
+) -> None:
+    with pytest.raises(error, match=match):
+        Segmenter(**options)  # type: ignore[arg-type]
+
+
+def test_named_cuda_is_had_or_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("livecut.engines.onnx.cuda_driver", lambda: False)
+    with pytest.raises(EngineError, match="device cuda: "):
+        Segmenter(device="cuda")
+
+
+def test_refuses_files_that_are_no_model(tmp_path: Path) -> None:
+    text = tmp_path / "text.onnx"
+    text.write_text("hello")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        Segmenter(text)
+    weights = tmp_path / "text.safetensors"
+    weights.write_text("hello")
+    pytest.importorskip("torch")
+    with pytest.raises(ModelError, match="no livecut weights"):
+        Segmenter(weights)
+
+
+def test_refuses_another_networks_onnx(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(find_model("live"))
+    del model.metadata_props[:]
+    path = tmp_path / "foreign.onnx"
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match="not written by 'livecut export'"):
+        Segmenter(path)
+
+
+def test_model_names_lists_what_is_shipped() -> None:
+    assert "live" in model_names()
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        ((1280, 720), (256, 144)),
+        ((720, 1280), (144, 256)),
+        ((640, 480), (224, 160)),
+        ((9, 900), (112, 336)),
+    ],
+)
+def test_input_size(frame: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert input_size(*frame, 256 * 144, 16) == expected
+
+
+def test_reduce_is_the_mean_of_blocks() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    levels: list[Image] = []
+    small = reduce(image, (24, 16), levels)
+    assert small.shape == (16, 24, 3)
+    blocks = image.reshape(16, 4, 24, 4, 3).mean((1, 3))
+    assert np.abs(small - blocks).max() <= 1.5
+    assert reduce(image, (24, 16), levels) is small, "the buffers are used again"
+    assert reduce(image, (96, 64), []) is image
+
+
+def test_guided_filter_moves_the_edge_of_alpha_to_that_of_the_picture() -> None:
+    image = np.zeros((256, 256, 3), np.uint8)
+    image[:, 120:] = 200
+    small = np.asarray(cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA), np.uint8)
+    alpha = np.zeros((32, 32), np.float32)
+    alpha[:, 16:] = 1
+    out = np.empty((256, 256), np.uint8)
+    GuidedFilter((256, 256), (64, 64))(image, small, alpha, out)
+    assert out[:, 100:118].max() < 60
+    assert out[:, 122:140].min() > 190
+    assert (out[:, :80] == 0).all()
+    assert (out[:, 180:] == 255).all()
