@@ -110,7 +110,7 @@ def cli() -> None:
 )
 @click.option("--size", type=Size(), help="Ask the camera for this size; scale a file to it.")
 @click.option(
-    "--fps", type=click.FloatRange(1, 1000), help="Ask the camera for this rate; play a file at it."
+    "--fps", type=click.FloatRange(1, 1000), help="Ask the camera for this rate."
 )
 @click.option("--fourcc", help="Ask the camera for this pixel format, as in MJPG.")
 @click.option("--mirror", is_flag=True, help="Flip left and right.")

@@ -323,7 +323,12 @@ class TestBadFiles:
 
 
 def node(number: int, card: str, **details: Any) -> v4l2.Device:
-    values = {"driver": "uvcvideo", "bus": "usb-1", "capture": True, "output": False} | details
+    values: dict[str, Any] = {
+        "driver": "uvcvideo",
+        "bus": "usb-1",
+        "capture": True,
+        "output": False,
+    } | details
     return v4l2.Device(f"/dev/video{number}", card, **values)
 
 

@@ -1,0 +1,273 @@
+"""The commands as a person runs them: output, messages, exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+import livecut
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-c", "from livecut.cli import main; main()", *map(str, arguments)]
+
+
+def run(
+    *arguments: str | Path, stdin: bytes = b"", **env: str
+) -> subprocess.CompletedProcess[bytes]:
+    clean = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    return subprocess.run(
+        command(*arguments), input=stdin, capture_output=True, timeout=120, env=clean | env
+    )
+
+
+def assert_one_clear_line(done: subprocess.CompletedProcess[bytes], *words: str) -> None:
+    text = done.stderr.decode()
+    errors = [line for line in text.splitlines() if "error:" in line]
+    assert done.returncode not in (0, None)
+    assert len(errors) == 1, text
+    assert "Traceback" not in text
+    for word in words:
+        assert word in errors[0]
+
+
+def frames_in(path: Path) -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
+    with av.open(str(path)) as container:
+        return [
+            np.asarray(f.to_ndarray(format="bgr24"), np.uint8) for f in container.decode(video=0)
+        ]
+
+
+def test_demo_to_a_video(tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    done = run("run", "demo", "-b", "#00b140", "-o", out, "--max-frames", "10")
+    assert done.returncode == 0, done.stderr
+    frames = frames_in(out)
+    assert len(frames) == 10
+    assert frames[0].shape == (360, 640, 3)
+    # A corner with the wall behind is green now, the face in the middle is not.
+    assert np.abs(frames[5][20:40, 560:600].mean((0, 1)) - (0x40, 0xB1, 0)).max() < 12
+    face = frames[5][120:180, 280:360].mean((0, 1))
+    assert face[2] > face[1] > 60
+    text = done.stderr.decode()
+    for word in (
+        "source: demo",
+        "network: ONNX Runtime",
+        "10 frames",
+        "network",
+        "composite",
+        "p99",
+    ):
+        assert word in text
+
+
+def test_y4m_out_and_in(tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    made = run("run", "demo", "-o", "-", "--max-frames", "5")
+    assert made.stdout.startswith(b"YUV4MPEG2 W640 H360 F30:1")
+    done = run("run", "-", "-b", "white", "-o", out, stdin=made.stdout)
+    assert done.returncode == 0, done.stderr
+    assert len(frames_in(out)) == 5
+
+
+def test_reader_of_the_pipe_goes_away() -> None:
+    process = subprocess.Popen(
+        command("run", "demo", "-o", "-"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with process:
+        assert process.stdout
+        process.stdout.read(1000)
+        process.stdout.close()
+        assert process.stderr
+        text = process.stderr.read().decode()
+        assert process.wait(60) == 1
+    assert text.count("error:") == 1
+    assert "Traceback" not in text
+    assert "Exception" not in text
+
+
+def test_ctrl_c_leaves_a_playable_file(tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    clip = tmp_path / "long.mp4"
+    picture = np.zeros((360, 640, 3), np.uint8)
+    with livecut.open_sink(str(clip), size=(640, 360), fps=30) as sink:
+        from livecut.frame import Output
+
+        for i in range(3000):
+            sink.write(Output(picture, None, i, 0.0))
+    process = subprocess.Popen(command("run", clip, "-o", out), stderr=subprocess.PIPE)
+    part = tmp_path / "out.mp4.part"
+    while not part.exists() or part.stat().st_size == 0:
+        time.sleep(0.05)
+        assert process.poll() is None
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    with process:
+        assert process.stderr
+        text = process.stderr.read().decode()
+        assert process.wait(30) == 130
+    assert "Traceback" not in text
+    assert "frames" in text
+    assert 0 < len(frames_in(out)) < 3000
+    assert not part.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "nosuch.mp4", "-o", "null"], ["nosuch.mp4"]),
+        (["run", "77", "-o", "null"], ["camera 77"]),
+        (["run", "demo", "-o", "null", "-b", "nosuch"], ["unknown background 'nosuch'"]),
+        (["run", "demo", "-o", "null", "-b", "blur:7"], ["0.0 to 1.0"]),
+        (["run", "demo", "-o", "null", "--model", "nosuch"], ["unknown model 'nosuch'", "live"]),
+        (["run", "demo", "-o", "null", "--size", "big"], ["'big' is no size", "1280x720"]),
+        (["run", "demo", "-o", "null", "--engine", "tpu"], ["unknown engine 'tpu'"]),
+        (["run", "demo", "-o", "null", "--device", "tpu"], ["unknown device 'tpu'"]),
+        (["run", "demo", "-o", "nosuch/out.mp4"], ["no folder nosuch"]),
+        (["run", "demo", "-o", "out.xyz"], ["out.xyz"]),
+        (["run", "demo"], ["no display", "-o"]),
+        (["run", "demo", "-b", "transparent", "-o", "out.mp4"], [".webm"]),
+        (["run", "demo", "--colour", "red"], ["--colour"]),
+        (["run", "demo", "--config", "nosuch.toml"], ["nosuch.toml"]),
+        (["image", "nosuch.png", "-o", "out.png"], ["nosuch.png"]),
+        (["train", "--data", "nosuch"], ["0 training"]),
+        (["export", "nosuch.pt", "-o", "a.onnx"], ["nosuch.pt"]),
+        (["dance"], ["dance"]),
+    ],
+    ids=lambda v: " ".join(v)[:40],
+)
+def test_mistakes(
+    arguments: list[str], words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = str(Path(livecut.__file__).parent.parent)
+    assert_one_clear_line(run(*arguments, PYTHONPATH=root), *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_text_on_standard_input() -> None:
+    assert_one_clear_line(run("run", "-", "-o", "null", stdin=b"hello\n" * 100), "YUV4MPEG2")
+
+
+def test_named_gpu_is_had_or_an_error() -> None:
+    if Path("/dev/nvidia0").exists():
+        pytest.skip("there is a GPU here")
+    assert_one_clear_line(run("run", "demo", "-o", "null", "--device", "cuda"), "device cuda")
+
+
+def test_config_file_and_command_line(tmp_path: Path) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text(
+        'background = "#ff0000"\nmax-frames = 3\nsize = "320x180"\noutput = ["null"]\n'
+    )
+    out = tmp_path / "out.mp4"
+    done = run("run", "demo", "--config", config, "-o", out, "--max-frames", "2")
+    assert done.returncode == 0, done.stderr
+    frames = frames_in(out)
+    assert len(frames) == 2, "the command line wins"
+    assert frames[0].shape == (180, 320, 3)
+    corner = frames[1][10:20, 280:300].mean((0, 1))
+    assert corner[2] > 200
+    assert corner[1] < 60
+    config.write_text("backgruond = 'blur'\n")
+    assert_one_clear_line(
+        run("run", "demo", "--config", config), "unknown key 'backgruond'", "background"
+    )
+    config.write_text("not toml at all")
+    assert_one_clear_line(run("run", "demo", "--config", config), "cannot be read")
+    config.write_text("max-frames = 'many'\n")
+    assert_one_clear_line(run("run", "demo", "--config", config), "many")
+
+
+def test_help_names_everything() -> None:
+    text = run("run", "--help").stdout.decode()
+    for word in (
+        "--background",
+        "--output",
+        "--size",
+        "--fps",
+        "--fourcc",
+        "--mirror",
+        "--model",
+        "--device",
+        "--engine",
+        "--max-frames",
+        "--config",
+        "transparent",
+        "raw",
+    ):
+        assert word in text
+
+
+def test_import_is_light() -> None:
+    code = "import sys, livecut; print([m for m in ('torch', 'onnxruntime', 'cv2', 'av', 'numba') if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+    code = "import sys; from livecut import Pipeline; Pipeline('demo', sinks=['null'], max_frames=1).run(); print('torch' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
+
+
+def portrait(tmp_path: Path) -> Path:
+    path = tmp_path / "in"
+    path.mkdir()
+    assert (
+        run("run", "demo", "-b", "raw", "-o", path / "a.png", "--max-frames", "1").returncode == 0
+    )
+    return path
+
+
+def test_image_makes_every_kind(tmp_path: Path) -> None:
+    folder = portrait(tmp_path)
+    cv2.imwrite(str(folder / "b.jpg"), np.full((333, 501, 3), 90, np.uint8))
+    results = {}
+    for kind in ("--alpha", "--mask", "--cutout", "-bgreen"):
+        out = tmp_path / kind.strip("-")
+        done = run("image", folder, "-o", out, kind)
+        assert done.returncode == 0, done.stderr
+        assert sorted(p.name for p in out.iterdir()) == ["a.png", "b.png"]
+        assert cv2.imread(str(out / "b.png")).shape[:2] == (333, 501)  # type: ignore[union-attr]
+        results[kind] = cv2.imread(str(out / "a.png"), cv2.IMREAD_UNCHANGED)
+    assert results["--alpha"].shape == (360, 640)  # type: ignore[union-attr]
+    assert set(np.unique(results["--mask"])) == {0, 255}
+    assert (results["--mask"] == np.where(results["--alpha"] >= 127.5, 255, 0)).all()  # type: ignore[operator]
+    rgba = results["--cutout"]
+    assert rgba is not None
+    assert (rgba[..., 3] == results["--alpha"]).all()
+    assert not rgba[rgba[..., 3] == 0].any(), "nothing of the room under alpha 0"
+
+
+def test_image_goes_on_after_a_bad_file(tmp_path: Path) -> None:
+    folder = portrait(tmp_path)
+    (folder / "bad.png").write_bytes(b"")
+    (folder / "text.jpg").write_text("hello")
+    done = run("image", folder, "-o", tmp_path / "out")
+    assert done.returncode == 1
+    text = done.stderr.decode()
+    assert text.count("error:") == 2
+    assert "bad.png" in text
+    assert "text.jpg" in text
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["a.png"]
+
+
+def test_image_refuses_before_it_begins(tmp_path: Path) -> None:
+    folder = portrait(tmp_path)
+    (folder / "a.jpg").write_bytes((folder / "a.png").read_bytes())
+    one = folder / "a.png"
+    for arguments, word in (
+        ([folder, "-o", tmp_path / "out.png"], "one file"),
+        ([folder, "-o", tmp_path / "out"], "several inputs"),
+        ([one, "-o", tmp_path / "none" / "out.png"], "no folder"),
+        ([one, "-o", tmp_path / "out.txt"], "cannot write"),
+        ([one, "--cutout", "-o", tmp_path / "out.jpg"], "transparency"),
+        ([one, "-b", "nosuch", "-o", tmp_path / "out.png"], "unknown background"),
+    ):
+        assert_one_clear_line(run("image", *arguments), word)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in"]

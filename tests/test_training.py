@@ -1,0 +1,210 @@
+"""Training, resuming and exporting, on a small data set that the test makes."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from livecut import ConfigError, ModelError, Segmenter  # noqa: E402
+from livecut.training.augment import pair  # noqa: E402
+from livecut.training.data import Batches, read_folder  # noqa: E402
+from livecut.training.export import export  # noqa: E402
+from livecut.training.losses import bce, dice  # noqa: E402
+from livecut.training.train import TrainSettings, iou, load_checkpoint, load_encoder, train  # noqa: E402
+from livecut.network import build  # noqa: E402
+
+rng = np.random.default_rng(0)
+
+
+def make_folder(root: Path, count: int = 12) -> Path:
+    """Orange discs on bluish noise; the disc is the person."""
+    for part in ("images", "masks"):
+        (root / part).mkdir(parents=True)
+    (root / "rooms").mkdir()
+    for i in range(count):
+        image = rng.integers(60, 160, (64, 96, 3), np.uint8)
+        mask = np.zeros((64, 96), np.uint8)
+        at = (int(rng.integers(30, 66)), int(rng.integers(30, 50)))
+        cv2.circle(image, at, 22, (20, 120, 250), -1)
+        cv2.circle(mask, at, 22, 255, -1)
+        cv2.imwrite(str(root / "images" / f"{i}.png"), image)
+        cv2.imwrite(str(root / "masks" / f"{i}.png"), mask)
+        cv2.imwrite(str(root / "rooms" / f"{i}.png"), rng.integers(0, 256, (64, 96, 3), np.uint8))
+    return root
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_folder(tmp_path_factory.mktemp("data"))
+
+
+def settings(data: Path, out: Path, **changes: Any) -> TrainSettings:
+    base = {
+        "steps": 40,
+        "batch": 4,
+        "area": 64 * 48,
+        "validate_every": 20,
+        "workers": 0,
+        "average": 0.9,
+    }
+    return TrainSettings(data=data, out=out, **(base | changes))
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run")
+    scores: list[float] = []
+    train(settings(data, out), report=lambda _step, _loss, s: scores.append(s[0]) if s else None)
+    assert len(scores) == 2
+    assert scores[-1] > 60, "it learns to find a disc"
+    return out
+
+
+def test_resumed_run_equals_an_uninterrupted_one(data: Path, trained: Path, tmp_path: Path) -> None:
+    class Killed(Exception):
+        pass
+
+    def kill(step: int, *_: object) -> None:
+        if step == 25:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(settings(data, tmp_path), report=kill)
+    train(settings(data, tmp_path), resume=True)
+    one, two = load_checkpoint(trained / "last.pt"), load_checkpoint(tmp_path / "last.pt")
+    assert one["step"] == two["step"] == 40
+    for name, value in one["averaged"].items():
+        assert torch.allclose(value.float(), two["averaged"][name].float(), atol=1e-4), name
+
+
+def test_will_not_overwrite_a_run(data: Path, trained: Path) -> None:
+    with pytest.raises(ConfigError, match="add --resume"):
+        train(settings(data, trained))
+
+
+def test_resume_needs_a_run(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no checkpoint"):
+        train(settings(data, tmp_path / "none"), resume=True)
+
+
+def test_export_agrees_and_both_engines_run_it(trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "disc.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's exporter deprecates parts of itself
+        assert export(trained / "best.pt", out) < 1e-3
+    image = np.full((96, 128, 3), 110, np.uint8)
+    cv2.circle(image, (64, 50), 40, (20, 120, 250), -1)
+    onnx, tensor = Segmenter(out, device="cpu"), Segmenter(out, engine="torch", device="cpu")
+    assert np.abs(onnx(image).astype(int) - tensor(image)).max() <= 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["disc.onnx", "disc.safetensors"]
+
+
+def test_export_refuses_a_network_that_differs(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("livecut.training.export.disagreement", lambda *_: 0.5)
+    monkeypatch.setattr(
+        "livecut.training.export.write_onnx", lambda _p, _f, path: path.write_bytes(b"x")
+    )
+    with pytest.raises(ModelError, match=r"differs from PyTorch's by 0\.5"):
+        export(trained / "best.pt", tmp_path / "bad.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_refuses_bad_input(trained: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.pt"
+    text.write_text("hello")
+    other = tmp_path / "other.pt"
+    torch.save({"weights": 1}, other)
+    for checkpoint, out, match in (
+        (tmp_path / "none.pt", tmp_path / "a.onnx", "no checkpoint"),
+        (text, tmp_path / "a.onnx", "cannot be read"),
+        (other, tmp_path / "a.onnx", "no checkpoint of 'livecut train'"),
+        (trained / "best.pt", tmp_path / "a.pt", "ends in .onnx"),
+        (trained / "best.pt", tmp_path / "none" / "a.onnx", "no folder"),
+    ):
+        with pytest.raises(ModelError, match=match):
+            export(checkpoint, out)
+
+
+def test_read_folder_splits_by_name_and_finds_rooms(data: Path) -> None:
+    found = read_folder(data)
+    assert len(found.train) + len(found.val) == 12
+    assert found.val
+    assert len(found.rooms) == 12
+    assert found == read_folder(data)
+
+
+def test_read_folder_refuses(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="0 training and 0 validation"):
+        read_folder(tmp_path)
+    (tmp_path / "images").mkdir()
+    cv2.imwrite(str(tmp_path / "images" / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(ConfigError, match="no mask for"):
+        read_folder(tmp_path)
+
+
+def test_unequal_image_and_mask_are_refused(data: Path) -> None:
+    found = read_folder(data).train[0]
+    cv2.imwrite(str(data / "wrong.png"), np.zeros((9, 9), np.uint8))
+    with pytest.raises(ConfigError, match="must agree"):
+        type(found)(found.image, data / "wrong.png").read()
+
+
+def test_batches_depend_on_the_seed_and_the_step_alone(data: Path) -> None:
+    found = read_folder(data)
+    sizes = [(64, 48), (48, 64)]
+    every = list(Batches(found, 4, sizes, 7, 0, 10))
+    assert list(Batches(found, 4, sizes, 7, 6, 10)) == every[6:]
+    assert list(Batches(found, 4, sizes, 8, 0, 10)) != every
+
+
+def test_augmented_pairs_stay_aligned() -> None:
+    """Orange stays person and blue stays background, whatever was done to the geometry."""
+    image = np.full((90, 120, 3), (160, 90, 40), np.uint8)
+    mask = np.zeros((90, 120), np.uint8)
+    cv2.circle(image, (60, 60), 30, (20, 120, 250), -1)
+    cv2.circle(mask, (60, 60), 30, 255, -1)
+    room = np.full((50, 50, 3), (150, 140, 30), np.uint8)
+    good = 0
+    for seed in range(60):
+        out, alpha = pair(image, mask, room, (96, 64), np.random.default_rng(seed))
+        assert out.shape == (64, 96, 3)
+        assert alpha.shape == (64, 96)
+        inside, outside = alpha > 250, alpha < 5
+        if inside.sum() > 50 and outside.sum() > 50:
+            red = out[..., 2].astype(int) - out[..., 0]
+            good += red[inside].mean() > red[outside].mean() + 5
+    assert good >= 45
+
+
+def test_losses_by_hand() -> None:
+    logits = torch.tensor([[[[0.0, 100.0]]]])
+    target = torch.tensor([[[[1.0, 1.0]]]])
+    assert bce(logits, target).item() == pytest.approx(math.log(2) / 2)
+    assert bce(logits, target, person_weight=3).item() == pytest.approx(3 * math.log(2) / 2)
+    # p = (0.5, 1): 1 - (2 * 1.5 + 1) / (1.25 + 2 + 1)
+    assert dice(logits, target).item() == pytest.approx(1 - 4 / 4.25)
+
+
+def test_iou() -> None:
+    a, b = np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.uint8)
+    assert iou(a, b) == 1
+    a[0], b[:, 0] = 255, 128
+    assert iou(a, b) == pytest.approx(1 / 3)
+
+
+def test_encoder_is_for_the_live_network_only(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="only the network 'live'"):
+        load_encoder(build("unet"), "imagenet")
+    torch.save({"features.0.0.weight": torch.zeros(1)}, tmp_path / "w.pth")
+    with pytest.raises(ModelError, match="no torchvision mobilenet_v2"):
+        load_encoder(build("live"), str(tmp_path / "w.pth"))
