@@ -12,7 +12,7 @@ from livecut.compositor import cpu
 from livecut.errors import ConfigError, LivecutError
 from livecut.frame import Cutout, Image
 from livecut.segmenter import reduce
-from livecut.sources import Picture, Source, VideoFile
+from livecut.sources import PICTURES, VideoFile, read_picture
 
 COLOURS = {
     "black": "#000000",
@@ -29,7 +29,6 @@ COLOURS = {
     "yellow": "#ffff00",
 }
 """The colours that can be named, as #rrggbb; green is the one of chroma-key screens."""
-PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 WEAKEST, STRONGEST = 1 / 60, 1 / 12
 """The blur's standard deviation, as a share of the picture's height, at strength 0 and 1. At 0 it is
 weak but never nothing: 12 pixels at 720p, in which print cannot be read."""
@@ -122,8 +121,7 @@ class Video:
 
     def __init__(self, path: Path, size: tuple[int, int]) -> None:
         self.name = path.name
-        self._path, self._size = path, size
-        self._source: Source = VideoFile(path)
+        self._source = VideoFile(path)
         width, height = self._source.size
         self._frame = np.zeros((height, width, 3), np.uint8)
         self._fitted = np.zeros((size[1], size[0], 3), np.uint8)
@@ -132,10 +130,9 @@ class Video:
 
     def _advance(self) -> None:
         if self._source.read(self._frame) is None:
-            self._source.close()
-            self._source = VideoFile(self._path)
+            self._source.reopen()
             if self._source.read(self._frame) is None:
-                raise ConfigError(f"background {self._path} gives no picture any more")
+                raise ConfigError(f"background {self.name} gives no picture any more")
         self._shown += 1
 
     def compose(self, cutout: Cutout, out: Image) -> None:
@@ -234,9 +231,7 @@ def open_background(spec: str, size: tuple[int, int]) -> Background:
     try:
         if path.suffix.lower() not in PICTURES:
             return Video(path, size)
-        picture = Picture(path)
-        image = np.empty((picture.size[1], picture.size[0], 3), np.uint8)
-        picture.read(image)
+        image = read_picture(path)
     except LivecutError as error:
         raise ConfigError(f"background '{spec}' cannot be used: {error}") from error
     fitted = np.empty((size[1], size[0], 3), np.uint8)

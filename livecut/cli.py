@@ -109,9 +109,7 @@ def cli() -> None:
     help="May be given again. window (the default), virtual or /dev/videoN (virtual camera), a video or picture file, a folder/ of PNGs, - (YUV4MPEG2 to standard output), null.",
 )
 @click.option("--size", type=Size(), help="Ask the camera for this size; scale a file to it.")
-@click.option(
-    "--fps", type=click.FloatRange(1, 1000), help="Ask the camera for this rate."
-)
+@click.option("--fps", type=click.FloatRange(1, 1000), help="Ask the camera for this rate.")
 @click.option("--fourcc", help="Ask the camera for this pixel format, as in MJPG.")
 @click.option("--mirror", is_flag=True, help="Flip left and right.")
 @model_options

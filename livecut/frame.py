@@ -51,6 +51,6 @@ class Output:
     """What a placeholder says is wrong; empty for a composited frame."""
 
 
-def as_image(array: NDArray[Any]) -> Image:
-    """The same array, typed as an image; no copy where it is uint8 already."""
+def as_image(array: NDArray[Any] | None) -> Image:
+    """The same array, typed as an image, for what OpenCV returns; no copy where it is uint8."""
     return np.asarray(array, np.uint8)

@@ -1,57 +1,90 @@
-"""BGR to I420, BT.601 in the limited range: what a virtual camera and YUV4MPEG2 carry."""
+"""BGR to I420 in the limited range: what a virtual camera and YUV4MPEG2 carry."""
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
+from typing import Any
 
+import numpy as np
+from numba import int32, uint8
+
+from livecut.compositor import kernel
 from livecut.frame import Image
 
-# The rows give U, V and nothing: from three channels to three OpenCV is ten times as fast as to two.
-_CHROMA = np.array(
-    [[0.4392, -0.2910, -0.1482, 128.0], [-0.0714, -0.3678, 0.4392, 128.0], [0.0, 0.0, 0.0, 0.0]],
-    np.float32,
-)
+BT601 = (0.299, 0.114)
+BT709 = (0.2126, 0.0722)
+"""The weights of red and blue in the luma, of ITU-R BT.601 and BT.709."""
+_BITS = 15
+"""Of the fixed-point coefficients."""
 
 
 class I420:
     """A buffer of one I420 picture and the conversion into it; allocates nothing per frame.
 
-    OpenCV's own conversion takes the chroma of one pixel in four, which makes coloured edges
-    ragged. Here it is the mean of the four, so that it lies in their centre ("420jpeg").
+    The chroma is the mean of four pixels and lies in their centre ("420jpeg"). OpenCV's own
+    conversion takes that of one pixel in four, which makes coloured edges ragged, and knows BT.601
+    only.
     """
 
-    def __init__(self, size: tuple[int, int], prefix: bytes = b"") -> None:
+    def __init__(
+        self, size: tuple[int, int], prefix: bytes = b"", weights: tuple[float, float] = BT601
+    ) -> None:
         """Room for a picture of `size` (width, height), of which an odd row or column is left out.
 
-        `prefix` stands in front of the picture in `data`.
+        `prefix` stands in front of the picture in `data`; `weights` names the matrix.
         """
         w, h = self.size = even(size)
         self.data = bytearray(prefix) + bytearray(w * h * 3 // 2)
         """`prefix`, then Y (h, w), U and V (h / 2, w / 2)."""
         flat: Image = np.frombuffer(self.data, np.uint8)[len(prefix) :]
-        self._picture = flat.reshape(h * 3 // 2, w)
-        self._luma = self._picture[:h]
+        self._luma = flat[: w * h].reshape(h, w)
         self._u, self._v = flat[w * h :].reshape(2, h // 2, w // 2)
-        self._half = np.empty((h // 2, w // 2, 3), np.uint8)
-        self._uv = np.empty((h // 2, w // 2, 3), np.uint8)
+        self._coefficients = _coefficients(*weights)
 
     def convert(self, image: Image) -> None:
         """Fills `data` from a BGR uint8 (H, W, 3) picture of the size given."""
-        w, h = self.size
-        image = image[:h, :w]
-        cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420, dst=self._picture)
-        cv2.resize(image, (w // 2, h // 2), dst=self._half, interpolation=cv2.INTER_AREA)
-        cv2.transform(self._half, _CHROMA, dst=self._uv)
-        cv2.extractChannel(self._uv, 0, dst=self._u)
-        cv2.extractChannel(self._uv, 1, dst=self._v)
+        _convert(image, self._coefficients, self._luma, self._u, self._v)
 
     def fill(self, luma: int) -> None:
         """Makes it one grey; `luma` 16 is black, 235 white."""
-        self._picture[:] = 128
         self._luma[:] = luma
+        self._u[:] = self._v[:] = 128
 
 
 def even(size: tuple[int, int]) -> tuple[int, int]:
     """The size without its odd last column and row, which 4:2:0 cannot hold."""
     return size[0] & ~1, size[1] & ~1
+
+
+def _coefficients(red: float, blue: float) -> Any:
+    """Rows Y, U, V and columns B, G, R, fixed point, int32 (3, 3); from ITU-R BT.601's definitions."""
+    green = 1 - red - blue
+    rows = np.array(
+        [
+            np.array([blue, green, red]) * 219 / 255,
+            np.array([1 - blue, -green, -red]) / (2 * (1 - blue)) * 224 / 255,
+            np.array([-blue, -green, 1 - red]) / (2 * (1 - red)) * 224 / 255,
+        ]
+    )
+    return np.round(rows * (1 << _BITS)).astype(np.int32)
+
+
+@kernel
+def _convert(image: Any, k: Any, luma: Any, u: Any, v: Any) -> None:
+    height, width = luma.shape
+    flat = image.reshape(image.shape[0], image.shape[1] * 3)
+    half, black = int32(1 << (_BITS - 1)), int32(16 << _BITS)
+    for y in range(height):
+        for x in range(width):
+            b, g, r = int32(flat[y, 3 * x]), int32(flat[y, 3 * x + 1]), int32(flat[y, 3 * x + 2])
+            luma[y, x] = uint8((b * k[0, 0] + g * k[0, 1] + r * k[0, 2] + black + half) >> _BITS)
+    # Sums of four pixels: two bits more.
+    zero = int32(128 << (_BITS + 2)) + int32(1 << (_BITS + 1))
+    for y in range(height // 2):
+        up, down = flat[2 * y], flat[2 * y + 1]
+        for x in range(width // 2):
+            i = 6 * x
+            b = int32(up[i]) + int32(up[i + 3]) + int32(down[i]) + int32(down[i + 3])
+            g = int32(up[i + 1]) + int32(up[i + 4]) + int32(down[i + 1]) + int32(down[i + 4])
+            r = int32(up[i + 2]) + int32(up[i + 5]) + int32(down[i + 2]) + int32(down[i + 5])
+            u[y, x] = uint8((b * k[1, 0] + g * k[1, 1] + r * k[1, 2] + zero) >> (_BITS + 2))
+            v[y, x] = uint8((b * k[2, 0] + g * k[2, 1] + r * k[2, 2] + zero) >> (_BITS + 2))

@@ -90,7 +90,7 @@ class Pipeline:
                         transparent=self._transparent,
                         live=source.live,
                     )
-                    opened.push(_Closing(sink))
+                    opened.enter_context(sink)
                 if isinstance(sink, Window):
                     sink.status = self._status
                 self._sinks.append(sink)
@@ -343,13 +343,3 @@ class _Worker:
             self._outputs.close()
         except BaseException as error:
             self._outputs.close(error)
-
-
-class _Closing:
-    """Closes a sink that the pipeline opened, once the run is over, whatever ended it."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-
-    def __exit__(self, *_: object) -> None:
-        self._sink.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -22,7 +23,7 @@ import numpy as np
 from livecut.encoder import ERRORS, Encoder
 from livecut.errors import SinkError
 from livecut.frame import Image, Output
-from livecut.i420 import I420, even
+from livecut.i420 import BT601, BT709, I420, even
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm")
@@ -30,7 +31,7 @@ _ALPHA_PICTURES = (".png", ".webp")
 _ALPHA_VIDEOS = (".webm", ".mov")
 
 
-class Sink:
+class Sink(ABC):
     """An output. `with` closes it; a half-written file is never left, whatever happens."""
 
     name: str
@@ -43,12 +44,13 @@ class Sink:
         self.name = name
         self._shapes = [(size[1], size[0], c) for c in channels]
 
+    @abstractmethod
     def write(self, output: Output) -> None:
         """Takes one picture, and keeps no reference to it. Raises SinkError."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Finishes the file and releases the device; may be called again. Raises SinkError."""
+        return
 
     def abort(self) -> None:
         """After a failure of this sink: releases all it holds and leaves nothing half-written."""
@@ -182,11 +184,11 @@ class PictureFolder(Sink):
 
 
 class Pipe(Sink):
-    """YUV4MPEG2 on standard output: 4:2:0 with chroma in the centre, BT.601, limited range.
+    """YUV4MPEG2 on standard output: 4:2:0 with chroma in the centre, limited range.
 
-    The format cannot say which matrix was used; ffmpeg takes BT.601 by itself, mpv from 720 lines
-    on needs `--vf=format:colormatrix=bt.601`. An odd last row or column is left out. It has no time
-    stamps either, so a live source is brought to a constant rate: a late picture is preceded by
+    The format cannot say which matrix was used. It is the one that players, and livecut's own
+    source, assume by the size: BT.709 from 1280 columns or 577 lines on, else BT.601. An odd last
+    row or column is left out. It has no time stamps either, so a live source is brought to a constant rate: a late picture is preceded by
     repeats of the one before, an early one is left out.
     """
 
@@ -208,7 +210,8 @@ class Pipe(Sink):
         _require_even(self.name, size)
         self._fd: int | None = fd
         self._rate = rate(fps)
-        self._picture = I420(size, prefix=b"FRAME\n")
+        large = size[0] >= 1280 or size[1] > 576
+        self._picture = I420(size, b"FRAME\n", BT709 if large else BT601)
         self._live, self._start, self._count = live, 0.0, 0
 
     def write(self, output: Output) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from livecut.backgrounds import PICTURES, Transparent, open_background
-from livecut.errors import ConfigError, LivecutError, SinkError
+from livecut.backgrounds import Transparent, open_background
+from livecut.errors import ConfigError, LivecutError
 from livecut.frame import Cutout, Frame, Image
 from livecut.segmenter import Segmenter
-from livecut.sources import Picture
+from livecut.sinks import PICTURES as WRITABLE
+from livecut.sinks import save_picture
+from livecut.sources import PICTURES, read_picture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,14 +70,14 @@ def process_stills(
     if absent. `track` wraps the loop, for a progress bar. Raises ConfigError before anything is done.
     """
     paths = gather(inputs)
-    single = output.suffix.lower() in PICTURES and not output.is_dir()
+    single = output.suffix.lower() in WRITABLE and not output.is_dir()
     if single and len(paths) > 1:
         raise ConfigError(
             f"{len(paths)} pictures cannot go into the one file {output}; name a folder"
         )
     if not single and output.suffix:
         raise ConfigError(
-            f"cannot write {output}; expected a folder, or a picture: {', '.join(sorted(PICTURES))}"
+            f"cannot write {output}; expected a folder, or a picture: {', '.join(WRITABLE)}"
         )
     if not output.parent.is_dir():
         raise ConfigError(f"no folder {output.parent} to write {output.name} in; make it first")
@@ -99,24 +99,8 @@ def process_stills(
     failed: list[LivecutError] = []
     for path, target in zip(track(paths), targets, strict=True):
         try:
-            with Picture(path) as picture:
-                image = np.zeros((picture.size[1], picture.size[0], 3), np.uint8)
-                picture.read(image)
-            write_picture(job.apply(image, segmenter(image)), target)
+            image = read_picture(path)
+            save_picture(target, job.apply(image, segmenter(image)))
         except LivecutError as error:
             failed.append(error)
     return failed
-
-
-def write_picture(image: Image, path: Path) -> None:
-    """Write a picture by its suffix, whole or not at all. Raises SinkError."""
-    done, code = cv2.imencode(path.suffix, image)
-    if not done:
-        raise SinkError(f"cannot encode {path}; name a .png")
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(code.tobytes())
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise SinkError(f"cannot write {path}: {error.strerror}") from error

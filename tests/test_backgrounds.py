@@ -10,9 +10,8 @@ import pytest
 
 from livecut import ConfigError
 from livecut.backgrounds import Blur, Video, fit, open_background
-from livecut.frame import Cutout, Frame, Image
+from livecut.frame import Cutout, Frame, Image, Output
 from livecut.sinks import open_sink
-from livecut.frame import Output
 from tests.fakes import PERSON
 
 SIZE = (160, 96)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import livecut
+from livecut.frame import Output, as_image
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -100,8 +101,6 @@ def test_ctrl_c_leaves_a_playable_file(tmp_path: Path) -> None:
     clip = tmp_path / "long.mp4"
     picture = np.zeros((360, 640, 3), np.uint8)
     with livecut.open_sink(str(clip), size=(640, 360), fps=30) as sink:
-        from livecut.frame import Output
-
         for i in range(3000):
             sink.write(Output(picture, None, i, 0.0))
     process = subprocess.Popen(command("run", clip, "-o", out), stderr=subprocess.PIPE)
@@ -233,13 +232,12 @@ def test_image_makes_every_kind(tmp_path: Path) -> None:
         done = run("image", folder, "-o", out, kind)
         assert done.returncode == 0, done.stderr
         assert sorted(p.name for p in out.iterdir()) == ["a.png", "b.png"]
-        assert cv2.imread(str(out / "b.png")).shape[:2] == (333, 501)  # type: ignore[union-attr]
-        results[kind] = cv2.imread(str(out / "a.png"), cv2.IMREAD_UNCHANGED)
-    assert results["--alpha"].shape == (360, 640)  # type: ignore[union-attr]
+        assert as_image(cv2.imread(str(out / "b.png"))).shape[:2] == (333, 501)
+        results[kind] = as_image(cv2.imread(str(out / "a.png"), cv2.IMREAD_UNCHANGED))
+    assert results["--alpha"].shape == (360, 640)
     assert set(np.unique(results["--mask"])) == {0, 255}
-    assert (results["--mask"] == np.where(results["--alpha"] >= 127.5, 255, 0)).all()  # type: ignore[operator]
+    assert (results["--mask"] == np.where(results["--alpha"] >= 127.5, 255, 0)).all()
     rgba = results["--cutout"]
-    assert rgba is not None
     assert (rgba[..., 3] == results["--alpha"]).all()
     assert not rgba[rgba[..., 3] == 0].any(), "nothing of the room under alpha 0"
 
@@ -261,13 +259,14 @@ def test_image_refuses_before_it_begins(tmp_path: Path) -> None:
     folder = portrait(tmp_path)
     (folder / "a.jpg").write_bytes((folder / "a.png").read_bytes())
     one = folder / "a.png"
-    for arguments, word in (
+    mistakes: list[tuple[list[str | Path], str]] = [
         ([folder, "-o", tmp_path / "out.png"], "one file"),
         ([folder, "-o", tmp_path / "out"], "several inputs"),
         ([one, "-o", tmp_path / "none" / "out.png"], "no folder"),
         ([one, "-o", tmp_path / "out.txt"], "cannot write"),
         ([one, "--cutout", "-o", tmp_path / "out.jpg"], "transparency"),
         ([one, "-b", "nosuch", "-o", tmp_path / "out.png"], "unknown background"),
-    ):
+    ]
+    for arguments, word in mistakes:
         assert_one_clear_line(run("image", *arguments), word)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in"]

@@ -30,7 +30,8 @@ def test_unet_gives_logits_at_full_size(n_channels: int, n_classes: int) -> None
 
 def test_unet_widths() -> None:
     network = UNet()
-    widths = [network.first[0].out_channels] + [d[0].out_channels for d in network.down]
+    blocks = [network.first, *network.down]
+    widths = [next(block.parameters()).shape[0] for block in blocks]
     assert widths == [64, 128, 256, 512, 512]
 
 

@@ -364,7 +364,7 @@ def test_steady_state_allocates_no_frame_sized_memory(use: UseEngine) -> None:
                 tracemalloc.start()
                 tracemalloc.reset_peak()
             if output.index > 10:
-                current, peak = tracemalloc.get_traced_memory()
+                _, peak = tracemalloc.get_traced_memory()
                 peaks.append(peak)
             if output.index == 29:
                 tracemalloc.stop()

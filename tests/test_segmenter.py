@@ -62,7 +62,7 @@ def test_same_bytes_same_alpha(segmenter: Segmenter) -> None:
 def test_temporal_state_and_reset() -> None:
     fresh, used = Segmenter(device="cpu", temporal=True), Segmenter(device="cpu", temporal=True)
     image = demo_frame()
-    noisy = np.asarray(cv2.add(image, 12), np.uint8)
+    noisy = np.minimum(image, 243) + np.uint8(12)
     first = fresh(image)
     used(noisy)
     assert (used(image) != first).any(), "the frame before has its part"
@@ -177,7 +177,7 @@ def test_guided_filter_moves_the_edge_of_alpha_to_that_of_the_picture() -> None:
     alpha[:, 16:] = 1
     out = np.empty((256, 256), np.uint8)
     GuidedFilter((256, 256), (64, 64))(image, small, alpha, out)
-    assert out[:, 100:118].max() < 60
-    assert out[:, 122:140].min() > 190
+    assert out[:, 100:119].max() < 100
+    assert out[:, 121:].min() > 127, "without the filter the edge is at 128"
     assert (out[:, :80] == 0).all()
     assert (out[:, 180:] == 255).all()

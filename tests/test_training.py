@@ -14,12 +14,12 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from livecut import ConfigError, ModelError, Segmenter  # noqa: E402
+from livecut.network import build  # noqa: E402
 from livecut.training.augment import pair  # noqa: E402
 from livecut.training.data import Batches, read_folder  # noqa: E402
 from livecut.training.export import export  # noqa: E402
 from livecut.training.losses import bce, dice  # noqa: E402
 from livecut.training.train import TrainSettings, iou, load_checkpoint, load_encoder, train  # noqa: E402
-from livecut.network import build  # noqa: E402
 
 rng = np.random.default_rng(0)
 
@@ -69,14 +69,14 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_resumed_run_equals_an_uninterrupted_one(data: Path, trained: Path, tmp_path: Path) -> None:
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     def kill(step: int, *_: object) -> None:
         if step == 25:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(settings(data, tmp_path), report=kill)
     train(settings(data, tmp_path), resume=True)
     one, two = load_checkpoint(trained / "last.pt"), load_checkpoint(tmp_path / "last.pt")

@@ -3,7 +3,6 @@
 Images are uint8, C-contiguous: BGR (H, W, 3), alpha (H, W) with 255 = person. Inner loops run over
 flat rows with the alpha repeated per channel in a row buffer, which is what lets LLVM vectorise them.
 Alpha 0..255 is widened to 0..256, so that 0 gives exactly the background and 255 exactly the frame.
-Compiled code is cached beside this file, or in the user's cache where that cannot be written.
 """
 
 from __future__ import annotations
@@ -11,15 +10,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, uint8, uint16
+from numba import uint8, uint16
 from numpy.typing import NDArray
 
+from livecut.compositor import kernel
 from livecut.frame import Image
 
 Floats = NDArray[np.float32]
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel
 def _row_weights(alpha: Any, weights: Any) -> None:
     for x in range(alpha.shape[0]):
         a = uint16(alpha[x])
@@ -29,9 +29,9 @@ def _row_weights(alpha: Any, weights: Any) -> None:
         weights[3 * x + 2] = a
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def composite(frame: Image, alpha: Image, background: Image, out: Image) -> None:
-    """out = frame where alpha is 255, background where it is 0, a linear blend between."""
+    """Write the frame where alpha is 255, the background where it is 0, a linear blend between."""
     height, width = alpha.shape
     f, b, o = (
         frame.reshape(height, width * 3),
@@ -48,7 +48,7 @@ def composite(frame: Image, alpha: Image, background: Image, out: Image) -> None
             )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def composite_rows(frame: Image, alpha: Image, rows: Image, out: Image) -> None:
     """As `composite`, over a background of full width and few rows (h, W, 3).
 
@@ -76,9 +76,9 @@ def composite_rows(frame: Image, alpha: Image, rows: Image, out: Image) -> None:
             o[y, i] = uint8((uint16(f[y, i]) * a + b * (uint16(256) - a)) >> uint16(8))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def cutout(frame: Image, alpha: Image, out: Image) -> None:
-    """out BGRA (H, W, 4) = the frame with straight alpha; black where alpha is 0.
+    """Write BGRA (H, W, 4): the frame with straight alpha, black where alpha is 0.
 
     The colour under alpha 0 is cleared because alpha can be stripped from a file: the room would be
     there to see.
@@ -94,9 +94,9 @@ def cutout(frame: Image, alpha: Image, out: Image) -> None:
             out[y, x, 3] = a
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def apply_linear(grey: Image, slope: Floats, offset: Floats, out: Image) -> None:
-    """out = slope * grey + offset, clipped to 0..255: the last step of the guided filter.
+    """Write slope * grey + offset, clipped to 0..255: the last step of the guided filter.
 
     grey and out are (H, W); slope and offset have full width and few rows (h, W), and are
     interpolated linearly to the full height, pixel centres aligned.
@@ -115,7 +115,7 @@ def apply_linear(grey: Image, slope: Floats, offset: Floats, out: Image) -> None
             out[y, x] = uint8(min(max(v, np.float32(0)), np.float32(255)))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def settle(alpha: Floats, state: Floats, keep: float, limit: float) -> None:
     """Steady `alpha` (h, w) by the previous one in `state`, in place; `state` becomes the result.
 

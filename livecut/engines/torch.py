@@ -39,7 +39,9 @@ class TorchEngine:
         self.area, self.stride = facts.area, network.stride
         self._output_stride = network.output_stride
         self._device = torch.device(device)
-        self._network = Portable(network).to(self._device, memory_format=torch.channels_last).eval()
+        self._network = (
+            Portable(network).to(self._device).to(memory_format=torch.channels_last).eval()
+        )
         where = "the CPU" if device == "cpu" else torch.cuda.get_device_name(self._device)
         self.description = f"PyTorch {torch.__version__} on {where}"
 

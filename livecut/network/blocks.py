@@ -47,7 +47,9 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         x = self.up(x)
-        return self.conv(torch.cat([centre_crop(skip, x.shape[-2], x.shape[-1]), x], dim=1))
+        skip = centre_crop(skip, x.shape[-2], x.shape[-1])
+        out: Tensor = self.conv(torch.cat([skip, x], dim=1))
+        return out
 
 
 class InvertedResidual(nn.Module):
@@ -68,7 +70,8 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and c_in == c_out
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv(x) if self.residual else self.conv(x)
+        out: Tensor = self.conv(x)
+        return x + out if self.residual else out
 
 
 class GlobalGate(nn.Module):
@@ -80,7 +83,8 @@ class GlobalGate(nn.Module):
         self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(c_in, c_out, 1), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.project(x) * self.gate(x)
+        out: Tensor = self.project(x) * self.gate(x)
+        return out
 
 
 class LightUp(nn.Module):
@@ -103,4 +107,5 @@ class LightUp(nn.Module):
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         x = F.interpolate(self.deep(x), scale_factor=2.0, mode="bilinear", align_corners=False)
         x = F.relu(x + self.skip(skip), inplace=True)
-        return x + self.refine(x)
+        refined: Tensor = self.refine(x)
+        return x + refined

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -29,12 +31,8 @@ class UNet(nn.Module):
         super().__init__()
         widths = (64, 128, 256, 512, 512)
         self.first = DoubleConv(n_channels, widths[0])
-        self.down = nn.ModuleList(
-            DoubleConv(a, b) for a, b in zip(widths, widths[1:], strict=False)
-        )
-        self.up = nn.ModuleList(
-            Up(deep, skip) for skip, deep in reversed(list(zip(widths, widths[1:], strict=False)))
-        )
+        self.down = nn.ModuleList(DoubleConv(a, b) for a, b in pairwise(widths))
+        self.up = nn.ModuleList(Up(deep, skip) for skip, deep in reversed(list(pairwise(widths))))
         self.head = nn.Conv2d(widths[0], n_classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from livecut.frame import Image
+from livecut.frame import Image, as_image
 
 COMPOSITE = 0.25
 """Share of the samples whose background is replaced by another picture, besides those that leave
@@ -28,7 +28,7 @@ def cover(image: Image, size: tuple[int, int], rng: Generator) -> Image:
     y = rng.uniform(0, image.shape[0] * scale - h)
     m = np.array([[scale, 0, -x], [0, scale, -y]])
     out = cv2.warpAffine(image, m, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    return np.asarray(cv2.flip(out, 1) if rng.random() < 0.5 else out, np.uint8)
+    return as_image(cv2.flip(out, 1) if rng.random() < 0.5 else out)
 
 
 def placement(mask: Image, size: tuple[int, int], rng: Generator) -> NDArray[np.float64]:
@@ -78,15 +78,15 @@ def photometry(image: Image, rng: Generator) -> Image:
         noise = rng.standard_normal(x.shape, np.float32) * rng.uniform(2, 14)
         x = np.clip(x + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
-        ok, code = cv2.imencode(".jpg", x, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))])
-        x = cv2.imdecode(code, cv2.IMREAD_COLOR)
-    return np.asarray(x, np.uint8)
+        _, code = cv2.imencode(".jpg", x, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))])
+        return as_image(cv2.imdecode(code, cv2.IMREAD_COLOR))
+    return as_image(x)
 
 
 def match_light(person: Image, room: Image, rng: Generator) -> Image:
     """`person` with its mean colour moved part of the way to the room's."""
     shift = (room.mean((0, 1)) - person.mean((0, 1))) * rng.uniform(0.0, 0.5)
-    return np.asarray(cv2.add(person, np.append(shift, 0.0)), np.uint8)
+    return as_image(cv2.add(person, np.append(shift, 0.0)))
 
 
 def pair(
@@ -99,23 +99,21 @@ def pair(
     shrink = float(np.hypot(m[0, 0], m[1, 0]))
     if shrink < 0.6:
         sigma = 0.35 / shrink
-        image = np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
+        image = as_image(cv2.GaussianBlur(image, (0, 0), sigma))
     inside = cv2.warpAffine(np.ones_like(mask), m, size, flags=cv2.INTER_NEAREST)
     if room is None or (inside.mean() > 0.7 and rng.random() >= COMPOSITE):
         border = cv2.BORDER_REFLECT_101
-        out = cv2.warpAffine(image, m, size, flags=cv2.INTER_LINEAR, borderMode=border)
-        alpha = cv2.warpAffine(mask, m, size, flags=cv2.INTER_LINEAR, borderMode=border)
-        return photometry(np.asarray(out, np.uint8), rng), np.asarray(alpha, np.uint8)
+        out = as_image(cv2.warpAffine(image, m, size, flags=cv2.INTER_LINEAR, borderMode=border))
+        alpha = as_image(cv2.warpAffine(mask, m, size, flags=cv2.INTER_LINEAR, borderMode=border))
+        return photometry(out, rng), alpha
     soft = cv2.GaussianBlur(
         cv2.erode(mask, np.ones((3, 3), np.uint8)), (0, 0), rng.uniform(0.5, 1.2)
     )
-    alpha = np.asarray(cv2.warpAffine(soft, m, size, flags=cv2.INTER_LINEAR), np.uint8)
-    person = np.asarray(
-        cv2.warpAffine(image, m, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
-        np.uint8,
-    )
+    alpha = as_image(cv2.warpAffine(soft, m, size, flags=cv2.INTER_LINEAR))
+    border = cv2.BORDER_REPLICATE
+    person = as_image(cv2.warpAffine(image, m, size, flags=cv2.INTER_LINEAR, borderMode=border))
     back = cover(room, size, rng)
     person = match_light(person, back, rng)
     a = alpha[..., None].astype(np.float32) / 255
-    out = person * a + back * (1 - a)
-    return photometry(out.astype(np.uint8), rng), alpha
+    blend = person * a + back * (1 - a)
+    return photometry(blend.astype(np.uint8), rng), alpha

@@ -19,7 +19,8 @@ from safetensors.torch import save as to_bytes
 
 from livecut.errors import ModelError
 from livecut.models import input_size
-from livecut.network import MobileUNet, Portable, UNet, build
+from livecut.network import Portable, build
+from livecut.network.unet import MobileUNet, UNet
 from livecut.training.train import load_checkpoint
 
 TOLERANCE = 1e-3

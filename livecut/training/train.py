@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader
 
 from livecut.errors import ConfigError, ModelError
 from livecut.models import input_size
-from livecut.network import MobileUNet, UNet, alpha_at, build, normalise
+from livecut.network import alpha_at, build, normalise
+from livecut.network.unet import MobileUNet, UNet
 from livecut.training.data import SHAPES, Augmented, Batches, Pair, read_folder
 from livecut.training.losses import bce, dice
 
@@ -122,7 +123,7 @@ def train(
     """
     torch.manual_seed(settings.seed)
     data = read_folder(settings.data)
-    network = build(settings.model).to(settings.device, memory_format=torch.channels_last)
+    network = build(settings.model).to(settings.device).to(memory_format=torch.channels_last)
     last = settings.out / "last.pt"
     state = load_checkpoint(last) if resume else None
     if state is None and last.exists():
@@ -171,7 +172,7 @@ def train(
         logits = network(x)
         loss = bce(logits, target, settings.person_weight) + dice(logits, target)
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
         schedule.step()
