@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -133,9 +134,6 @@ class Capture:
 
     def _reopen(self) -> None:
         while not self._stopped.wait(RETRY):
-            try:
+            with suppress(SourceError):
                 self._source.reopen()
-            except SourceError as error:
-                self.lost = str(error)
-            else:
                 return

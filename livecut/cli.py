@@ -161,6 +161,7 @@ def run(
             device=device,
             engine=engine,
             progress=lambda: bar.advance(task),
+            notice=say,
         )
         interrupted = False
 

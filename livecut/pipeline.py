@@ -46,7 +46,8 @@ class Pipeline:
     `source` and `sinks` are what `open_source` and `open_sink` take, or already open ones; whatever
     the pipeline opens itself, it closes. `mirror` flips left and right. `max_frames` ends the run
     after so many composited frames. `model`, `device` and `engine` go to the Segmenter. `progress` is
-    called after each composited frame. Raises LivecutError.
+    called after each composited frame, `notice` with a line when the picture fails or comes back.
+    Raises LivecutError.
     """
 
     def __init__(
@@ -61,12 +62,14 @@ class Pipeline:
         device: str = "auto",
         engine: str = "auto",
         progress: Callable[[], None] = lambda: None,
+        notice: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.stats = Stats()
         self.description = ""
         """What the network runs on; empty before it is loaded."""
         self.mirror = mirror
-        self._progress, self._max_frames = progress, max_frames
+        self._progress, self._notice, self._max_frames = progress, notice, max_frames
+        self._trouble = ""
         self._stopping = threading.Event()
         self._interruptible = False
         self._wanted: Callable[[], Background | None] | None = None
@@ -149,6 +152,13 @@ class Pipeline:
             live=self.source.live,
         )
 
+    def _warm_up(self, segmenter: Segmenter, alpha: Image, out: Image) -> None:
+        """Do everything once, so that no frame waits for compilers and allocations; shown nowhere."""
+        blank = Frame(np.zeros((*alpha.shape, 3), np.uint8), -1, 0.0, 0.0)
+        self._background.compose(Cutout(blank, segmenter(blank.image, alpha)), out)
+        segmenter.reset()
+        self.stats.restart()
+
     def _buffers(self, count: int) -> list[tuple[Image, Image]]:
         width, height = self.source.size
         channels = 4 if self._transparent else 3
@@ -171,6 +181,9 @@ class Pipeline:
                 except SinkError:
                     sink.abort()
                     raise
+        if output.reason != self._trouble:
+            self._trouble = output.reason
+            self._notice(output.reason or "the picture is back")
         if output.reason:
             self.stats.placeholders += 1
         else:
@@ -266,7 +279,7 @@ class Pipeline:
                 elif outputs.closed:
                     break
                 elif now - last > STALL:
-                    self._hand_over(placeholder(worker.stuck(now)))
+                    self._hand_over(placeholder(worker.stuck()))
                 elif shown is None:
                     self._show_if_paced(placeholder(STARTING))
                 self._act()
@@ -293,8 +306,8 @@ class _Worker:
         pairs: list[tuple[Image, Image]],
     ) -> None:
         self._pipeline, self._capture, self._outputs = pipeline, capture, outputs
+        self._pairs = pairs
         self._alphas = {id(out): alpha for alpha, out in pairs}
-        self._busy = time.perf_counter()
         self._waiting = False
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
@@ -305,21 +318,20 @@ class _Worker:
         self._capture.slot.close()
         self._thread.join(timeout=3.0)
 
-    def stuck(self, now: float) -> str:
+    def stuck(self) -> str:
         """Who it is that gives nothing at present, for the placeholder."""
         if self._capture.lost:
             return self._capture.lost
         if self._waiting:
-            return (
-                f"no picture from {self._pipeline.source.name} for {now - self._capture.last:.0f} s"
-            )
-        return f"the network has not answered for {now - self._busy:.0f} s"
+            return f"no picture comes from {self._pipeline.source.name}"
+        return "the network does not answer"
 
     def _run(self) -> None:
         pipeline, stats = self._pipeline, self._pipeline.stats
         try:
             segmenter = pipeline._load(temporal=True)
             pipeline.description = segmenter.description
+            pipeline._warm_up(segmenter, *self._pairs[0])
             guard = pipeline._guard(segmenter)
             lost = ""
             while True:
@@ -328,8 +340,7 @@ class _Worker:
                 self._waiting = False
                 if frame is None:
                     break
-                self._busy = time.perf_counter()
-                stats.add("read", self._busy - frame.timestamp)
+                stats.add("read", time.perf_counter() - frame.timestamp)
                 if lost != self._capture.lost:
                     segmenter.reset()
                     lost = self._capture.lost

@@ -55,6 +55,11 @@ class Stats:
     """`perf_counter` when the first composited frame was handed over; 0 before."""
     last: float = 0.0
 
+    def restart(self) -> None:
+        """Forget the durations so far."""
+        for name in STAGES:
+            self.stages[name] = Ring()
+
     def add(self, stage: str, seconds: float) -> None:
         self.stages[stage].add(seconds)
 

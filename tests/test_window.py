@@ -62,7 +62,7 @@ def picture() -> tuple[Image, Image]:
     return image, alpha
 
 
-def show(window: Window, seconds: float = 0.3) -> list[str]:
+def show(window: Window, seconds: float = 0.4) -> list[str]:
     image, alpha = picture()
     keys = []
     end = time.perf_counter() + seconds
@@ -155,7 +155,7 @@ def test_mask_overlay_tints_the_person_green(window: Window) -> None:
 def test_a_placeholder_gets_no_mask(window: Window) -> None:
     show(window)
     press(window, "m")
-    for _ in range(5):
+    for _ in range(15):
         window.write(Output(np.full((H, W, 3), 40, np.uint8), None, 0, 0.0, "camera lost"))
         time.sleep(0.05)
     assert screenshot()[H // 2, 3 * W // 4].tolist() == [40, 40, 40]
