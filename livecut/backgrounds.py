@@ -62,45 +62,30 @@ class Blur:
         self._levels: list[Image] = []
         self._mask_levels: list[Image] = []
 
-    def _allocate(self, small: tuple[int, int]) -> None:
-        h, w = small
-        self._room = np.empty((h, w, 3), np.float32)
-        self._weight = np.empty((h, w), np.float32)
-        self._shares = np.empty((h, w, 3), np.float32)
-        self._blurred = np.empty((h, w, 3), np.float32)
-        self._total = np.empty((h, w), np.float32)
-        self._result = np.empty((h, w, 3), np.uint8)
-        self._rows = np.empty((h, self._size[0], 3), np.uint8)
-        share = WEAKEST + self.strength * (STRONGEST - WEAKEST)
-        self._sigma = max(0.5, share * h)
+    def _allocate(self, height: int, width: int) -> None:
+        self._room = np.empty((height, width, 4), np.float32)
+        self._blurred = np.empty((height, width, 4), np.float32)
+        self._result = np.empty((height, width, 3), np.uint8)
+        self._rows = np.empty((height, self._size[0], 3), np.uint8)
+        sigma = height * (WEAKEST + self.strength * (STRONGEST - WEAKEST))
+        # Three box blurs of width b make a Gaussian of variance (b^2 - 1) / 4.
+        box = max(3, round((4 * sigma**2 + 1) ** 0.5) | 1)
+        self._box = (box, box)
 
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout over its own blurred room."""
         image = reduce(cutout.frame.image, self._least, self._levels)
         alpha = reduce(cutout.alpha, self._least, self._mask_levels)
         if not hasattr(self, "_room"):
-            self._allocate(image.shape[:2])
-        np.subtract(
-            np.float32(1.0),
-            np.multiply(alpha, np.float32(1 / 255), out=self._weight),
-            out=self._weight,
-        )
-        np.square(self._weight, out=self._weight)
-        self._weight += np.float32(1e-4)
-        cv2.merge((self._weight, self._weight, self._weight), dst=self._shares)
-        np.multiply(image, self._shares, out=self._room)
-        cv2.GaussianBlur(
-            self._room, (0, 0), self._sigma, dst=self._blurred, borderType=cv2.BORDER_REPLICATE
-        )
-        cv2.GaussianBlur(
-            self._weight, (0, 0), self._sigma, dst=self._total, borderType=cv2.BORDER_REPLICATE
-        )
-        cv2.merge((self._total, self._total, self._total), dst=self._shares)
-        np.divide(self._blurred, self._shares, out=self._blurred)
-        np.copyto(self._result, self._blurred, casting="unsafe")
-        cv2.resize(
-            self._result, self._rows.shape[1::-1], dst=self._rows, interpolation=cv2.INTER_LINEAR
-        )
+            self._allocate(*alpha.shape)
+        cpu.weigh(image, alpha, self._room)
+        edge = cv2.BORDER_REPLICATE
+        cv2.blur(self._room, self._box, dst=self._blurred, borderType=edge)
+        cv2.blur(self._blurred, self._box, dst=self._room, borderType=edge)
+        cv2.blur(self._room, self._box, dst=self._blurred, borderType=edge)
+        cpu.unweigh(self._blurred, self._result)
+        size = (self._rows.shape[1], self._rows.shape[0])
+        cv2.resize(self._result, size, dst=self._rows, interpolation=cv2.INTER_LINEAR)
         cpu.composite_rows(cutout.frame.image, cutout.alpha, self._rows, out)
 
 

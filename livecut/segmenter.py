@@ -9,15 +9,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livecut.compositor.cpu import apply_linear, settle
+from livecut.compositor import cpu
 from livecut.engines import open_engine
 from livecut.errors import EngineError
 from livecut.frame import Image
 from livecut.models import DEFAULT_MODEL, input_size
 from livecut.stats import Stats
 
-RADIUS = 4
-"""Of the guided filter's window, in pixels of the network's input."""
+WINDOW = (9, 9)
+"""The guided filter's, in pixels of the network's input."""
 EPSILON = 1e-3
 """The guided filter's regularisation, for grey in 0..1: edges of less contrast are smoothed over."""
 MARGIN = 0.08
@@ -55,51 +55,25 @@ class GuidedFilter:
 
     def __init__(self, full: tuple[int, int], small: tuple[int, int]) -> None:
         (width, height), (w, h) = full, small
-        self._window = (2 * RADIUS + 1, 2 * RADIUS + 1)
-        self._small, self._full = small, full
-        self._grey8 = np.empty((h, w), np.uint8)
-        planes = [np.empty((h, w), np.float32) for _ in range(7)]
-        self._guide, self._p, self._mean_i, self._mean_p, self._ip, self._ii, self._t = planes
-        self._slope = np.empty((h, width), np.float32)
-        self._offset = np.empty((h, width), np.float32)
+        self._small, self._rows = small, (width, h)
+        self._small_grey = np.empty((h, w), np.uint8)
+        self._alpha, self._slope, self._offset, self._mean = np.empty((4, h, w), np.float32)
+        self._moments, self._means = np.empty((2, h, w, 4), np.float32)
+        self._slopes, self._offsets = np.empty((2, h, width), np.float32)
         self._grey = np.empty((height, width), np.uint8)
-
-    def _box(self, plane: Floats, out: Floats) -> None:
-        cv2.blur(plane, self._window, dst=out, borderType=cv2.BORDER_REFLECT)
 
     def __call__(self, image: Image, small_image: Image, alpha: Floats, out: Image) -> None:
         """Refine `alpha` (float32 in 0..1, any size) into `out` uint8 (H, W) by `image` (H, W, 3)."""
-        guide, p, slope, offset = self._guide, self._p, self._ip, self._ii
-        cv2.cvtColor(small_image, cv2.COLOR_BGR2GRAY, dst=self._grey8)
-        np.multiply(self._grey8, np.float32(1 / 255), out=guide)
-        cv2.resize(alpha, self._small, dst=p, interpolation=cv2.INTER_LINEAR)
-        self._box(guide, self._mean_i)
-        self._box(p, self._mean_p)
-        np.multiply(guide, p, out=self._t)
-        self._box(self._t, slope)
-        np.multiply(guide, guide, out=self._t)
-        self._box(self._t, offset)
-        # slope = cov(I, p) / (var(I) + eps); offset = mean(p) - slope * mean(I)
-        np.multiply(self._mean_i, self._mean_p, out=self._t)
-        slope -= self._t
-        np.multiply(self._mean_i, self._mean_i, out=self._t)
-        offset -= self._t
-        offset += EPSILON
-        slope /= offset
-        np.multiply(slope, self._mean_i, out=self._t)
-        np.subtract(self._mean_p, self._t, out=offset)
-        self._box(slope, self._mean_i)
-        self._box(offset, self._mean_p)
-        # to grey levels, and the margins cut off
-        gain = 1 / (1 - 2 * MARGIN)
-        np.multiply(self._mean_i, np.float32(gain), out=self._mean_i)
-        np.multiply(self._mean_p, np.float32(255 * gain), out=self._mean_p)
-        self._mean_p -= np.float32(255 * gain * MARGIN - 0.5)
-        size = (self._full[0], self._small[1])
-        cv2.resize(self._mean_i, size, dst=self._slope, interpolation=cv2.INTER_LINEAR)
-        cv2.resize(self._mean_p, size, dst=self._offset, interpolation=cv2.INTER_LINEAR)
+        cv2.cvtColor(small_image, cv2.COLOR_BGR2GRAY, dst=self._small_grey)
+        cv2.resize(alpha, self._small, dst=self._alpha, interpolation=cv2.INTER_LINEAR)
+        cpu.moments(self._small_grey, self._alpha, self._moments)
+        cv2.blur(self._moments, WINDOW, dst=self._means, borderType=cv2.BORDER_REFLECT)
+        cpu.regress(self._means, EPSILON, MARGIN, self._slope, self._offset)
+        for plane, rows in ((self._slope, self._slopes), (self._offset, self._offsets)):
+            cv2.blur(plane, WINDOW, dst=self._mean, borderType=cv2.BORDER_REFLECT)
+            cv2.resize(self._mean, self._rows, dst=rows, interpolation=cv2.INTER_LINEAR)
         cv2.cvtColor(image, cv2.COLOR_BGR2GRAY, dst=self._grey)
-        apply_linear(self._grey, self._slope, self._offset, out)
+        cpu.apply_linear(self._grey, self._slopes, self._offsets, out)
 
 
 class Segmenter:
@@ -108,7 +82,7 @@ class Segmenter:
     >>> alpha = Segmenter()(cv2.imread("me.jpg"))   # doctest: +SKIP
 
     `model` is a shipped name or a path; `device` is auto, cpu, cuda or cuda:N; `engine` is auto, onnx
-    or torch; `threads` counts the network's CPU threads (0: livecut chooses). With `temporal`, each
+    or torch; `threads` counts the network's CPU threads (0: half of the cores, at most 4). With `temporal`, each
     alpha is steadied by the last, for consecutive frames; `reset()` forgets the last. Raises
     ModelError, EngineError and ConfigError. Not to be used by two threads at once.
     """
@@ -171,7 +145,7 @@ class Segmenter:
         done = time.perf_counter()
         if self._temporal:
             if self._steady:
-                settle(alpha, self._state, KEEP, LIMIT)
+                cpu.settle(alpha, self._state, KEEP, LIMIT)
             else:
                 np.copyto(self._state, alpha)
             self._steady = True

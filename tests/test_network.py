@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from livecut import ModelError  # noqa: E402
 from livecut.network import Portable, alpha_at, build  # noqa: E402
-from livecut.network.blocks import Up  # noqa: E402
+from livecut.network.blocks import PhasedHead, Up  # noqa: E402
 from livecut.network.unet import MobileUNet, UNet  # noqa: E402
 
 
@@ -77,3 +77,9 @@ def test_encoder_has_the_layout_of_torchvisions() -> None:
 def test_unknown_network() -> None:
     with pytest.raises(ModelError, match="unknown network 'resnet'; known are: live, unet"):
         build("resnet")
+
+
+def test_phased_head_equals_the_plain_one() -> None:
+    head = torch.nn.Conv2d(24, 1, 3, padding=1)
+    x = torch.randn(2, 24, 8, 12)
+    assert torch.allclose(PhasedHead(head)(x), head(x), atol=1e-5)

@@ -95,6 +95,62 @@ def cutout(frame: Image, alpha: Image, out: Image) -> None:
 
 
 @kernel
+def weigh(image: Image, alpha: Image, out: Floats) -> None:
+    """Write (B w, G w, R w, w) float32 (h, w, 4), where w = (1 - alpha)^2: the room without the person.
+
+    A little weight is left everywhere, so that a room that cannot be seen has a colour too.
+    """
+    height, width = alpha.shape
+    for y in range(height):
+        for x in range(width):
+            w = np.float32(255 - alpha[y, x]) / np.float32(255)
+            w = w * w + np.float32(1e-4)
+            for c in range(3):
+                out[y, x, c] = np.float32(image[y, x, c]) * w
+            out[y, x, 3] = w
+
+
+@kernel
+def unweigh(weighted: Floats, out: Image) -> None:
+    """Divide what `weigh` made, blurred, by its weight: BGR uint8 (h, w, 3)."""
+    height, width, _ = weighted.shape
+    for y in range(height):
+        for x in range(width):
+            share = np.float32(1) / weighted[y, x, 3]
+            for c in range(3):
+                v = weighted[y, x, c] * share + np.float32(0.5)
+                out[y, x, c] = uint8(min(max(v, np.float32(0)), np.float32(255)))
+
+
+@kernel
+def moments(grey: Image, alpha: Floats, out: Floats) -> None:
+    """Write (I, p, I p, I I) float32 (h, w, 4), I = grey / 255 and p = alpha, to be averaged."""
+    height, width = grey.shape
+    for y in range(height):
+        for x in range(width):
+            i, p = np.float32(grey[y, x]) / np.float32(255), alpha[y, x]
+            out[y, x, 0], out[y, x, 1], out[y, x, 2], out[y, x, 3] = i, p, i * p, i * i
+
+
+@kernel
+def regress(means: Floats, epsilon: float, margin: float, slope: Floats, offset: Floats) -> None:
+    """From averaged `moments` the line alpha = slope * I + offset of each window.
+
+    Both are for grey levels 0..255, and stretched so that alpha below `margin` falls under 0 and
+    above 1 - margin over 255.
+    """
+    height, width = slope.shape
+    gain = np.float32(1 / (1 - 2 * margin))
+    low, eps = np.float32(margin), np.float32(epsilon)
+    for y in range(height):
+        for x in range(width):
+            i, p = means[y, x, 0], means[y, x, 1]
+            s = (means[y, x, 2] - i * p) / (means[y, x, 3] - i * i + eps)
+            slope[y, x] = s * gain
+            offset[y, x] = (p - s * i - low) * gain * np.float32(255) + np.float32(0.5)
+
+
+@kernel
 def apply_linear(grey: Image, slope: Floats, offset: Floats, out: Image) -> None:
     """Write slope * grey + offset, clipped to 0..255: the last step of the guided filter.
 

@@ -42,7 +42,7 @@ def open_engine(
     """Load a model by its shipped name or path.
 
     `device` is "auto" (a GPU where one can be had, else the CPU), "cpu", "cuda" or "cuda:N"; what is
-    named is had or an error. `threads` counts the CPU's; 0 lets livecut choose. Raises ModelError,
+    named is had or an error. `threads` counts the CPU's, 0: half of the cores, at most 4. Raises ModelError,
     EngineError and ConfigError.
     """
     if engine not in ENGINES:

@@ -109,3 +109,29 @@ class LightUp(nn.Module):
         x = F.relu(x + self.skip(skip), inplace=True)
         refined: Tensor = self.refine(x)
         return x + refined
+
+
+class PhasedHead(nn.Module):
+    """A 3x3 convolution to one channel, computed for blocks of 2x4 pixels at once; same result.
+
+    Runtimes with blocked layouts pad one output channel to eight, and do seven eighths of the work
+    for nothing. Here the eight pixels of a block are the channels: a 4x6 kernel at stride (2, 4),
+    then a rearrangement. Height and width must be multiples of 2 and 4.
+    """
+
+    def __init__(self, head: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(head.in_channels, 8, (4, 6), stride=(2, 4), padding=1)
+        with torch.no_grad():
+            self.conv.weight.zero_()
+            for y in range(2):
+                for x in range(4):
+                    self.conv.weight[4 * y + x, :, y : y + 3, x : x + 3] = head.weight[0]
+            assert head.bias is not None
+            assert self.conv.bias is not None
+            self.conv.bias.copy_(head.bias.expand(8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(x)
+        n, _, h, w = out.shape
+        return out.view(n, 2, 4, h, w).permute(0, 3, 1, 4, 2).reshape(n, 1, 2 * h, 4 * w)

@@ -12,6 +12,7 @@ from livecut.network.blocks import (
     GlobalGate,
     InvertedResidual,
     LightUp,
+    PhasedHead,
     Up,
     conv_norm,
 )
@@ -75,7 +76,7 @@ class MobileUNet(nn.Module):
         self.up8 = LightUp(64, 32, 48)
         self.up4 = LightUp(48, 24, 32)
         self.up2 = LightUp(32, 16, 24)
-        self.head = nn.Conv2d(24, n_classes, 3, padding=1)
+        self.head: nn.Conv2d | PhasedHead = nn.Conv2d(24, n_classes, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         skips = []

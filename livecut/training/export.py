@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import struct
@@ -16,10 +17,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
+from torch import nn
 
 from livecut.errors import ModelError
 from livecut.models import input_size
 from livecut.network import Portable, build
+from livecut.network.blocks import PhasedHead
 from livecut.network.unet import MobileUNet, UNet
 from livecut.training.train import load_checkpoint
 
@@ -71,7 +74,7 @@ def export(checkpoint: Path, out: Path) -> float:
     part = out.with_suffix(".part")
     weights_part = out.with_suffix(".weights.part")
     try:
-        write_onnx(portable, facts, part)
+        write_onnx(deployable(network), facts, part)
         difference = disagreement(portable, facts, part)
         if difference > TOLERANCE:
             raise ModelError(
@@ -86,6 +89,14 @@ def export(checkpoint: Path, out: Path) -> float:
         part.unlink(missing_ok=True)
         weights_part.unlink(missing_ok=True)
     return difference
+
+
+def deployable(network: UNet | MobileUNet) -> Portable:
+    """The network with what surrounds it, and its head in the form that runtimes are fast at."""
+    fast = copy.deepcopy(network)
+    if isinstance(fast, MobileUNet) and isinstance(fast.head, nn.Conv2d):
+        fast.head = PhasedHead(fast.head)
+    return Portable(fast).eval()
 
 
 def write_onnx(portable: Portable, facts: Facts, path: Path) -> None:
