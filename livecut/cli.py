@@ -161,7 +161,9 @@ def run(
             device=device,
             engine=engine,
             progress=lambda: bar.advance(task),
-            notice=say,
+            notice=lambda text: bar.console.print(
+                f"livecut: {text}", markup=False, highlight=False
+            ),
         )
         interrupted = False
 
@@ -388,6 +390,8 @@ def summarise(pipeline: Pipeline) -> None:
         f"{stats.frames} frames, {stats.fps:.1f} fps, drops: {drops}"
         + (f", placeholders: {stats.placeholders}" if stats.placeholders else "")
     )
+    if stats.source_fps:
+        say(f"{pipeline.source.name} gave {stats.source_fps:.1f} fps")
     if stats.frames:
         say(f"without reading and writing: {stats.pipeline_fps:.1f} fps")
         Console(stderr=True).print(table)

@@ -221,12 +221,7 @@ class Pipeline:
         index, due = 0, time.perf_counter()
         while not self._stopping.is_set():
             begun = time.perf_counter()
-            try:
-                self._interruptible = True
-                timestamp = source.read(image)
-                self._interruptible = False
-            except KeyboardInterrupt:
-                break
+            timestamp = self._read(image)
             if timestamp is None:
                 break
             stats.add("read", timestamp - begun)
@@ -238,6 +233,16 @@ class Pipeline:
             if paced:
                 due = max(due + 1 / source.fps, time.perf_counter() - 1 / source.fps)
                 self._hold(output, due)
+
+    def _read(self, image: Image) -> float | None:
+        """As the source's `read`; None also where `stop` cuts a read short that waits for a pipe."""
+        self._interruptible = True
+        try:
+            return self.source.read(image)
+        except KeyboardInterrupt:
+            return None
+        finally:
+            self._interruptible = False
 
     def _hold(self, output: Output, due: float) -> None:
         """Keep a picture up until the next is due; while frozen; a still until the person quits."""
@@ -286,6 +291,7 @@ class Pipeline:
         finally:
             capture.stop()
             worker.stop()
+            self.stats.source_fps = 1 / capture.interval if capture.interval else 0.0
             self.stats.drop("a newer frame came", capture.slot.dropped)
             self.stats.drop("the output was busy", outputs.dropped)
 
@@ -320,6 +326,8 @@ class _Worker:
 
     def stuck(self) -> str:
         """Who it is that gives nothing at present, for the placeholder."""
+        if not self._pipeline.description:
+            return STARTING
         if self._capture.lost:
             return self._capture.lost
         if self._waiting:

@@ -50,7 +50,8 @@ class Stats:
     """Composited frames that were handed to the sinks."""
     placeholders: int = 0
     """Placeholders that were handed to the sinks."""
-    started: float = field(default_factory=time.perf_counter)
+    source_fps: float = 0.0
+    """Frames per second that a live source really gave, lately; 0 for files."""
     first: float = 0.0
     """`perf_counter` when the first composited frame was handed over; 0 before."""
     last: float = 0.0
