@@ -14,12 +14,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from livecut import ConfigError, ModelError, Segmenter  # noqa: E402
+from livecut.labelled import read_folder  # noqa: E402
 from livecut.network import build  # noqa: E402
 from livecut.training.augment import pair  # noqa: E402
-from livecut.training.data import Batches, read_folder  # noqa: E402
+from livecut.training.data import Batches  # noqa: E402
 from livecut.training.export import export  # noqa: E402
 from livecut.training.losses import bce, dice  # noqa: E402
-from livecut.training.train import TrainSettings, iou, load_checkpoint, load_encoder, train  # noqa: E402
+from livecut.training.train import TrainSettings, load_checkpoint, load_encoder, train  # noqa: E402
 
 rng = np.random.default_rng(0)
 
@@ -193,13 +194,6 @@ def test_losses_by_hand() -> None:
     assert bce(logits, target, person_weight=3).item() == pytest.approx(3 * math.log(2) / 2)
     # p = (0.5, 1): 1 - (2 * 1.5 + 1) / (1.25 + 2 + 1)
     assert dice(logits, target).item() == pytest.approx(1 - 4 / 4.25)
-
-
-def test_iou() -> None:
-    a, b = np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.uint8)
-    assert iou(a, b) == 1
-    a[0], b[:, 0] = 255, 128
-    assert iou(a, b) == pytest.approx(1 / 3)
 
 
 def test_encoder_is_for_the_live_network_only(tmp_path: Path) -> None:

@@ -17,10 +17,12 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from livecut.errors import ConfigError, ModelError
+from livecut.labelled import Pair, read_folder
+from livecut.metrics import iou
 from livecut.models import input_size
 from livecut.network import alpha_at, build, normalise
 from livecut.network.unet import MobileUNet, UNet
-from livecut.training.data import SHAPES, Augmented, Batches, Pair, read_folder
+from livecut.training.data import SHAPES, Augmented, Batches
 from livecut.training.losses import bce, dice
 
 
@@ -75,13 +77,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except Exception as error:
         raise ModelError(f"{path} cannot be read as a PyTorch checkpoint: {error}") from error
     return found
-
-
-def iou(alpha: np.ndarray[Any, Any], mask: np.ndarray[Any, Any]) -> float:
-    """Intersection over union of the persons in two uint8 (H, W), at 128; 1.0 where neither has one."""
-    a, b = alpha > 127, mask > 127
-    union = np.count_nonzero(a | b)
-    return np.count_nonzero(a & b) / union if union else 1.0
 
 
 @torch.inference_mode()
