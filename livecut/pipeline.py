@@ -34,7 +34,7 @@ STALL = 1.0
 REPEAT = 0.1
 """Seconds between the repetitions of a placeholder, so that a reader of the output does not hang."""
 STARTING = "starting: loading the network"
-CYCLE = ("blur:0.5", "#00b140", "#000000")
+CYCLE = ("blur", "#00b140", "#000000")
 """What the key for the next background goes through, after the one given."""
 
 

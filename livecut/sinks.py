@@ -362,6 +362,13 @@ def save_picture(path: Path, image: Image) -> None:
         raise SinkError(f"cannot write {path}: {reason}") from e
 
 
+def require_picture(path: Path) -> None:
+    """Raises SinkError where `save_picture` could not write `path`."""
+    if path.suffix.lower() not in PICTURES:
+        raise SinkError(f"cannot write {path}; expected a picture: {', '.join(PICTURES)}")
+    _require_folder(path)
+
+
 def _part(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 

@@ -13,7 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from livecut import ConfigError, ModelError, Segmenter  # noqa: E402
+from livecut import ConfigError, EngineError, ModelError, Segmenter  # noqa: E402
 from livecut.labelled import read_folder  # noqa: E402
 from livecut.network import build  # noqa: E402
 from livecut.training.augment import pair  # noqa: E402
@@ -94,6 +94,13 @@ def test_will_not_overwrite_a_run(data: Path, trained: Path) -> None:
 def test_resume_needs_a_run(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no checkpoint"):
         train(settings(data, tmp_path / "none"), resume=True)
+
+
+def test_named_gpu_is_had_or_an_error(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="device cuda:99: PyTorch"):
+        train(settings(data, tmp_path, device="cuda:99"))
+    with pytest.raises(EngineError, match="unknown device 'tpu'"):
+        train(settings(data, tmp_path, device="tpu"))
 
 
 def test_export_agrees_and_both_engines_run_it(trained: Path, tmp_path: Path) -> None:

@@ -16,33 +16,26 @@ except ImportError as error:
         'the PyTorch engine needs torch; install it with: pip install "livecut[torch]"'
     ) from error
 
-from livecut.network import Portable
-from livecut.training.export import load_weights
+from livecut.network import Portable, torch_device
+from livecut.network.weights import load_weights
 
 
 class TorchEngine:
     """A network under PyTorch, from its safetensors file. See `livecut.engines.Engine`."""
 
     def __init__(self, path: Path, *, device: str = "auto", threads: int = 0) -> None:
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        if device.startswith("cuda"):
-            count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-            if int(device.partition(":")[2] or 0) >= count:
-                raise EngineError(
-                    f"device {device}: PyTorch {torch.__version__} sees {count} CUDA devices here; "
-                    "name one of them, or take --device cpu"
-                )
-        elif threads:
+        self._device = torch_device(device)
+        if self._device.type == "cpu" and threads:
             torch.set_num_threads(threads)
         network, facts = load_weights(path)
         self.area, self.stride = facts.area, network.stride
         self._output_stride = network.output_stride
-        self._device = torch.device(device)
         self._network = (
             Portable(network).to(self._device).to(memory_format=torch.channels_last).eval()
         )
-        where = "the CPU" if device == "cpu" else torch.cuda.get_device_name(self._device)
+        where = (
+            "the CPU" if self._device.type == "cpu" else torch.cuda.get_device_name(self._device)
+        )
         self.description = f"PyTorch {torch.__version__} on {where}"
 
     def resize(self, width: int, height: int) -> None:

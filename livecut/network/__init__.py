@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from livecut.errors import ModelError
+from livecut.errors import EngineError, ModelError
 from livecut.network.unet import MobileUNet, UNet
 
 NETWORKS: dict[str, type[UNet] | type[MobileUNet]] = {"live": MobileUNet, "unet": UNet}
@@ -22,6 +22,25 @@ def build(name: str) -> UNet | MobileUNet:
     if name not in NETWORKS:
         raise ModelError(f"unknown network '{name}'; known are: {', '.join(sorted(NETWORKS))}")
     return NETWORKS[name]()
+
+
+def torch_device(device: str) -> torch.device:
+    """The device by its name: auto (CUDA where there is one, else the CPU), cpu, cuda or cuda:N.
+
+    Raises EngineError where a named GPU cannot be had.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
+        raise EngineError(f"unknown device '{device}'; expected auto, cpu, cuda or cuda:N")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "cuda" and int(number or 0) >= count:
+        raise EngineError(
+            f"device {device}: PyTorch {torch.__version__} sees {count} CUDA devices here; name one "
+            "of them, or take --device cpu"
+        )
+    return torch.device(device)
 
 
 def normalise(bgr: Tensor) -> Tensor:

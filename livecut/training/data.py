@@ -41,13 +41,13 @@ class Batches(Sampler[list[tuple[int, tuple[int, int], int]]]):
     """Batches `first` to `last` of an endless, seeded order; each has one size and fresh seeds.
 
     Batch number n depends on the seed and n alone, so a resumed run sees what it would have seen.
-    Webcam-like pictures are drawn twice as often as the others.
+    Pictures that an index calls not webcam-like are drawn half as often as the others.
     """
 
     def __init__(
         self, data: Data, batch: int, sizes: list[tuple[int, int]], seed: int, first: int, last: int
     ) -> None:
-        weights = np.array([2.0 if p.webcam_like else 1.0 for p in data.train])
+        weights = np.array([1.0 if p.webcam_like is False else 2.0 for p in data.train])
         self.weights = weights / weights.sum()
         self.batch, self.sizes, self.seed, self.first, self.last = batch, sizes, seed, first, last
 

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
-import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import nn
 
@@ -24,31 +19,11 @@ from livecut.models import input_size
 from livecut.network import Portable, build
 from livecut.network.blocks import PhasedHead
 from livecut.network.unet import MobileUNet, UNet
+from livecut.network.weights import Facts
 from livecut.training.train import load_checkpoint
 
 TOLERANCE = 1e-3
 """How far ONNX Runtime's alpha (0..1) may lie from PyTorch's: a quarter of one grey level."""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a weights file says of itself."""
-
-    network: str
-    area: int
-
-
-def load_weights(path: Path) -> tuple[UNet | MobileUNet, Facts]:
-    """The network in a safetensors file, in evaluation mode. Raises ModelError."""
-    try:
-        with path.open("rb") as file:
-            header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))["__metadata__"]
-        facts = Facts(header["network"], int(header["area"]))
-        network = build(facts.network)
-        network.load_state_dict(load_file(path))
-    except (OSError, KeyError, ValueError, struct.error, SafetensorError, RuntimeError) as error:
-        raise ModelError(f"{path} is no livecut weights file: {error}") from error
-    return network.eval(), facts
 
 
 def export(checkpoint: Path, out: Path) -> float:

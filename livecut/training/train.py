@@ -20,7 +20,7 @@ from livecut.errors import ConfigError, ModelError
 from livecut.labelled import Pair, read_folder
 from livecut.metrics import iou
 from livecut.models import input_size
-from livecut.network import alpha_at, build, normalise
+from livecut.network import alpha_at, build, normalise, torch_device
 from livecut.network.unet import MobileUNet, UNet
 from livecut.training.data import SHAPES, Augmented, Batches
 from livecut.training.losses import bce, dice
@@ -47,7 +47,7 @@ class TrainSettings:
     validate_every: int = 1000
     seed: int = 0
     workers: int = 1
-    device: str = "cpu"
+    device: str = "auto"
 
 
 def load_encoder(network: nn.Module, encoder: str) -> None:
@@ -94,7 +94,7 @@ def validate(network: UNet | MobileUNet, pairs: list[Pair], area: int) -> tuple[
         logits = network(normalise(torch.from_numpy(small)[None].to(device)))
         alpha = (alpha_at(logits, size)[0] * 255).byte().cpu().numpy()
         scores.append(100 * iou(alpha, mask))
-    webcam = [s for s, p in zip(scores, pairs, strict=True) if p.webcam_like]
+    webcam = [s for s, p in zip(scores, pairs, strict=True) if p.webcam_like is not False]
     return float(np.mean(scores)), float(np.mean(webcam)) if webcam else math.nan
 
 
@@ -118,14 +118,15 @@ def train(
     """
     torch.manual_seed(settings.seed)
     data = read_folder(settings.data)
-    network = build(settings.model).to(settings.device).to(memory_format=torch.channels_last)
+    device = torch_device(settings.device)
+    network = build(settings.model).to(device).to(memory_format=torch.channels_last)
     last = settings.out / "last.pt"
     state = load_checkpoint(last) if resume else None
     if state is None and last.exists():
         raise ConfigError(f"{last} is there already; add --resume, or give another --out")
     if state is None and settings.encoder:
         load_encoder(network, settings.encoder)
-    averaged = build(settings.model).to(settings.device)
+    averaged = build(settings.model).to(device)
     averaged.load_state_dict(network.state_dict())
     encoder = (
         {id(p) for p in network.features.parameters()}
@@ -161,9 +162,9 @@ def train(
     loader = DataLoader(Augmented(data), batch_sampler=batches, num_workers=settings.workers)
     for image, mask in loader:
         network.train()
-        target = mask.to(settings.device)[:, None].float() / 255
+        target = mask.to(device)[:, None].float() / 255
         target = F.avg_pool2d(target, network.output_stride)
-        x = normalise(image.to(settings.device)).contiguous(memory_format=torch.channels_last)
+        x = normalise(image.to(device)).contiguous(memory_format=torch.channels_last)
         logits = network(x)
         loss = bce(logits, target, settings.person_weight) + dice(logits, target)
         optimiser.zero_grad()
