@@ -256,6 +256,11 @@ def image(
     default="",
     help="ImageNet weights for the live network: a torchvision mobilenet_v2 file, or imagenet to download it.",
 )
+@click.option(
+    "--start",
+    default="",
+    help="Go on from the weights of another run: its checkpoint, or a .safetensors such as models/live.safetensors.",
+)
 @click.option("--steps", default=8000, show_default=True, type=click.IntRange(min=10))
 @click.option("--batch", default=16, show_default=True, type=click.IntRange(min=2))
 @click.option(

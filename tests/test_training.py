@@ -20,7 +20,13 @@ from livecut.training.augment import pair  # noqa: E402
 from livecut.training.data import Batches  # noqa: E402
 from livecut.training.export import export  # noqa: E402
 from livecut.training.losses import bce, dice  # noqa: E402
-from livecut.training.train import TrainSettings, load_checkpoint, load_encoder, train  # noqa: E402
+from livecut.training.train import (  # noqa: E402
+    TrainSettings,
+    load_checkpoint,
+    load_encoder,
+    load_start,
+    train,
+)
 
 rng = np.random.default_rng(0)
 
@@ -209,3 +215,18 @@ def test_encoder_is_for_the_live_network_only(tmp_path: Path) -> None:
     torch.save({"features.0.0.weight": torch.zeros(1)}, tmp_path / "w.pth")
     with pytest.raises(ModelError, match="no torchvision mobilenet_v2"):
         load_encoder(build("live"), str(tmp_path / "w.pth"))
+
+
+def test_goes_on_from_other_weights(data: Path, trained: Path, tmp_path: Path) -> None:
+    def first_loss(out: str, start: str) -> float:
+        losses: list[float] = []
+        changes = {"steps": 10, "validate_every": 10, "start": start}
+        train(
+            settings(data, tmp_path / out, **changes),
+            report=lambda _, loss, __: losses.append(loss),
+        )
+        return losses[0]
+
+    assert first_loss("a", str(trained / "best.pt")) < 0.8 * first_loss("b", "")
+    with pytest.raises(ModelError, match="another network"):
+        load_start(build("unet"), trained / "best.pt")

@@ -94,8 +94,10 @@ class LightUp(nn.Module):
     the operations for the deep half.
     """
 
-    def __init__(self, c_in: int, c_skip: int, c_out: int) -> None:
+    def __init__(self, c_in: int, c_skip: int, c_out: int, *, fit: bool = False) -> None:
+        """With `fit` the deep half is brought to the skip's size, else doubled, which is faster."""
         super().__init__()
+        self.fit = fit
         self.deep = nn.Conv2d(c_in, c_out, 1, bias=False)
         self.skip = nn.Sequential(*conv_norm(c_skip, c_out))
         self.refine = nn.Sequential(
@@ -105,8 +107,12 @@ class LightUp(nn.Module):
         )
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        x = F.interpolate(self.deep(x), scale_factor=2.0, mode="bilinear", align_corners=False)
-        x = F.relu(x + self.skip(skip), inplace=True)
+        x, side = self.deep(x), self.skip(skip)
+        if self.fit:
+            x = F.interpolate(x, size=side.shape[-2:], mode="bilinear", align_corners=False)
+        else:
+            x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+        x = F.relu(x + side, inplace=True)
         refined: Tensor = self.refine(x)
         return x + refined
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from livecut.frame import Image, as_image
 
-COMPOSITE = 0.25
+COMPOSITE = 0.15
 """Share of the samples whose background is replaced by another picture, besides those that leave
-more than 30 % of the output uncovered."""
-EMPTY = 0.03
+more than 40 % of the output uncovered."""
+EMPTY = 0.02
 """Share of the samples with no person at all."""
 
 
@@ -39,7 +39,7 @@ def placement(mask: Image, size: tuple[int, int], rng: Generator) -> NDArray[np.
     """
     (h, w), (out_w, out_h) = mask.shape, size
     fit, fill = sorted((out_w / w, out_h / h))
-    scale = float(np.exp(rng.uniform(np.log(0.8 * fit), np.log(1.5 * fill))))
+    scale = float(np.exp(rng.uniform(np.log(0.9 * fit), np.log(1.3 * fill))))
     angle = np.deg2rad(np.clip(rng.normal(0, 7), -25, 25))
     flip = -1.0 if rng.random() < 0.5 else 1.0
     a = scale * np.array(
@@ -47,7 +47,7 @@ def placement(mask: Image, size: tuple[int, int], rng: Generator) -> NDArray[np.
     )
     ys, xs = np.nonzero(mask[::4, ::4])
     centre = np.array([xs.mean(), ys.mean()]) * 4 if len(xs) else np.array([w / 2, h / 2])
-    target = np.array([out_w, out_h]) * (0.5 + rng.uniform(-0.3, 0.3, 2))
+    target = np.array([out_w, out_h]) * (0.5 + rng.uniform(-0.2, 0.2, 2))
     t = target - a @ centre
     if len(ys) and rng.random() < 0.7:
         top = (a @ np.array([xs[ys.argmin()], ys.min()]) * 4 + t)[1]
@@ -60,24 +60,22 @@ def placement(mask: Image, size: tuple[int, int], rng: Generator) -> NDArray[np.
 
 def photometry(image: Image, rng: Generator) -> Image:
     """Exposure, contrast, gamma, white balance, saturation, blur, noise and JPEG, each by chance."""
-    gain = rng.uniform(0.65, 1.25) * rng.uniform(0.88, 1.12, 3)
-    levels = (
-        (np.arange(256.0)[:, None] - 127) * rng.uniform(0.75, 1.25) + 127 + rng.uniform(-20, 20)
-    )
+    gain = rng.uniform(0.75, 1.2) * rng.uniform(0.9, 1.1, 3)
+    levels = (np.arange(256.0)[:, None] - 127) * rng.uniform(0.8, 1.2) + 127 + rng.uniform(-15, 15)
     levels = np.clip(levels * gain, 0, 255)
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         levels = 255 * (levels / 255) ** rng.uniform(0.6, 1.7)
     x = cv2.LUT(image, levels[:, None].astype(np.uint8))
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         grey = cv2.cvtColor(cv2.cvtColor(x, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
         saturation = rng.uniform(0.0, 1.5)
         x = cv2.addWeighted(x, saturation, grey, 1 - saturation, 0)
-    if rng.random() < 0.15:
+    if rng.random() < 0.1:
         x = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.4, 1.5))
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         noise = rng.standard_normal(x.shape, np.float32) * rng.uniform(2, 14)
         x = np.clip(x + noise, 0, 255).astype(np.uint8)
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         _, code = cv2.imencode(".jpg", x, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))])
         return as_image(cv2.imdecode(code, cv2.IMREAD_COLOR))
     return as_image(x)
@@ -101,7 +99,7 @@ def pair(
         sigma = 0.35 / shrink
         image = as_image(cv2.GaussianBlur(image, (0, 0), sigma))
     inside = cv2.warpAffine(np.ones_like(mask), m, size, flags=cv2.INTER_NEAREST)
-    if room is None or (inside.mean() > 0.7 and rng.random() >= COMPOSITE):
+    if room is None or (inside.mean() > 0.6 and rng.random() >= COMPOSITE):
         border = cv2.BORDER_REFLECT_101
         out = as_image(cv2.warpAffine(image, m, size, flags=cv2.INTER_LINEAR, borderMode=border))
         alpha = as_image(cv2.warpAffine(mask, m, size, flags=cv2.INTER_LINEAR, borderMode=border))

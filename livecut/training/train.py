@@ -22,6 +22,7 @@ from livecut.metrics import iou
 from livecut.models import input_size
 from livecut.network import alpha_at, build, normalise, torch_device
 from livecut.network.unet import MobileUNet, UNet
+from livecut.network.weights import load_weights
 from livecut.training.data import SHAPES, Augmented, Batches
 from livecut.training.losses import bce, dice
 
@@ -35,6 +36,8 @@ class TrainSettings:
     model: str = "live"
     encoder: str = ""
     """ImageNet weights for `live`: a torchvision mobilenet_v2 file, or "imagenet" to download it."""
+    start: str = ""
+    """Weights to go on from: a checkpoint or a .safetensors of the same network."""
     steps: int = 8000
     batch: int = 16
     area: int = 256 * 144
@@ -60,12 +63,23 @@ def load_encoder(network: nn.Module, encoder: str) -> None:
         state = MobileNet_V2_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
     else:
         state = load_checkpoint(Path(encoder))
-    wanted = network.features.state_dict()
-    found = {k.removeprefix("features."): v for k, v in state.items() if k.startswith("features.")}
-    missing = wanted.keys() - found.keys()
-    if missing:
-        raise ModelError(f"{encoder} is no torchvision mobilenet_v2: it lacks {min(missing)}")
-    network.features.load_state_dict({k: found[k] for k in wanted})
+    for block, number in zip(network.features, network.pretrained, strict=True):
+        try:
+            block.load_state_dict({k: state[f"features.{number}.{k}"] for k in block.state_dict()})
+        except (KeyError, RuntimeError) as error:
+            raise ModelError(f"{encoder} is no torchvision mobilenet_v2: {error}") from error
+
+
+def load_start(network: nn.Module, path: Path) -> None:
+    """Put the weights of an earlier run, a checkpoint or .safetensors, into a network. Raises ModelError."""
+    if path.suffix == ".safetensors":
+        state = load_weights(path)[0].state_dict()
+    else:
+        state = load_checkpoint(path).get("averaged", {})
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise ModelError(f"{path} holds another network than the one to be trained") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -126,11 +140,13 @@ def train(
         raise ConfigError(f"{last} is there already; add --resume, or give another --out")
     if state is None and settings.encoder:
         load_encoder(network, settings.encoder)
+    if state is None and settings.start:
+        load_start(network, Path(settings.start))
     averaged = build(settings.model).to(device)
     averaged.load_state_dict(network.state_dict())
     encoder = (
         {id(p) for p in network.features.parameters()}
-        if settings.encoder and isinstance(network, MobileUNet)
+        if (settings.encoder or settings.start) and isinstance(network, MobileUNet)
         else set()
     )
     groups = [
