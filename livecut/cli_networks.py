@@ -1,0 +1,194 @@
+"""The commands about networks: train, eval and export."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from livecut.errors import ConfigError
+from livecut.terminal import model_options, progress_bar, say
+
+
+@click.command()
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of train/images, train/masks, val/images, val/masks (or images, masks), and rooms for composites.",
+)
+@click.option(
+    "--out",
+    default="runs/live",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the checkpoints best.pt and last.pt.",
+)
+@click.option("--model", default="live", show_default=True, help="The network: live or unet.")
+@click.option(
+    "--encoder",
+    default="",
+    help="ImageNet weights for the live network: a torchvision mobilenet_v2 file, or imagenet to download it.",
+)
+@click.option(
+    "--start",
+    default="",
+    help="Go on from the weights of another run: its checkpoint, or a .safetensors such as models/live.safetensors.",
+)
+@click.option("--steps", default=8000, show_default=True, type=click.IntRange(min=10))
+@click.option("--batch", default=16, show_default=True, type=click.IntRange(min=2))
+@click.option(
+    "--lr",
+    default=1e-3,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="Peak learning rate.",
+)
+@click.option(
+    "--person-weight",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="Weight of person pixels in the cross entropy.",
+)
+@click.option(
+    "--validate-every",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Steps between two validations and checkpoints.",
+)
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Processes that read and augment.",
+)
+@click.option("--seed", default=0, show_default=True, type=int)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--resume", is_flag=True, help="Go on from out/last.pt.")
+def train(resume: bool, **options: Any) -> None:
+    """Train a network on labelled pictures: images and masks, matched by name."""
+    with needs_torch():
+        from livecut.training.train import TrainSettings
+        from livecut.training.train import train as fit
+    settings = TrainSettings(**options)
+    with progress_bar() as bar:
+        task = bar.add_task("training", total=settings.steps)
+
+        def report(step: int, loss: float, scores: tuple[float, float] | None) -> None:
+            bar.update(task, completed=step, description=f"loss {loss:.4f}")
+            if scores:
+                bar.console.print(
+                    f"step {step}: loss {loss:.4f}, validation IoU {scores[0]:.2f} %, webcam-like {scores[1]:.2f} %"
+                )
+
+        best = fit(settings, resume=resume, report=report)
+    say(
+        f"best checkpoint: {best}; write it for use with: livecut export {best} -o {settings.model}.onnx"
+    )
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The .onnx file; the .safetensors is written beside it.",
+)
+def export(checkpoint: Path, output: Path) -> None:
+    """Write CHECKPOINT of livecut train as ONNX and safetensors, if both engines agree."""
+    with needs_torch():
+        from livecut.training.export import export as write
+    difference = write(checkpoint, output)
+    say(
+        f"wrote {output} and {output.with_suffix('.safetensors')}; ONNX Runtime and PyTorch differ by {difference:.1e} in alpha at most"
+    )
+
+
+@click.command("eval")
+@click.option(
+    "--images", required=True, type=click.Path(path_type=Path), help="Folder of pictures."
+)
+@click.option(
+    "--masks",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of their masks, of the same names and sizes; 255 = person.",
+)
+@click.option(
+    "--index",
+    type=click.Path(path_type=Path),
+    help="Table of split, name, webcam_like, source, by tabs; default: IMAGES/../../index.tsv, if there.",
+)
+@model_options
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object in place of the table."
+)
+@click.option(
+    "--worst",
+    type=click.Path(path_type=Path),
+    metavar="FILE.png",
+    help="Write a contact sheet of the 16 worst: picture, alpha on green, true mask on green.",
+)
+def evaluate(
+    images: Path,
+    masks: Path,
+    index: Path | None,
+    model: str,
+    device: str,
+    engine: str,
+    as_json: bool,
+    worst: Path | None,
+) -> None:
+    """Measure a model on labelled pictures, each at its own size, not steadied over time.
+
+    In percent, means over the pictures: IoU at one half (also the median, and the mean of the worst
+    tenth); F1 of the boundary within 1 % of the diagonal; MAD and MSE of alpha; leak, the background
+    that is kept; miss, the person that is lost. Grad is the gradient error (Rhemann et al. 2009), a
+    picture's sum in thousands; p50 the median time per picture. By source, which is the name before
+    its last _NUMBER or the index's.
+
+    The JSON object has "model", "network" and "images" as given and found; "sources", an object by
+    name; "webcam_like", null without an index; and "overall". Each of the latter holds the numbers
+    pictures, iou, iou_median, iou_worst_tenth, boundary_f1, mad, mse, grad, leak, miss and ms_p50.
+    """
+    from rich.console import Console
+
+    from livecut.evaluation import contact_sheet, find_pairs, report, score, table
+    from livecut.segmenter import Segmenter
+    from livecut.sinks import require_picture, save_picture
+
+    if worst:
+        require_picture(worst)
+    pairs = find_pairs(images, masks, index)
+    segmenter = Segmenter(model, device=device, engine=engine)
+    with progress_bar() as bar:
+        scores = [score(pair, segmenter) for pair in bar.track(pairs, description="pictures")]
+    found = report(scores)
+    if as_json:
+        facts = {"model": model, "network": segmenter.description, "images": str(images)}
+        click.echo(json.dumps(facts | asdict(found)))
+    else:
+        Console().print(table(found))
+    if worst:
+        save_picture(worst, contact_sheet(scores, segmenter))
+
+
+@contextlib.contextmanager
+def needs_torch() -> Iterator[None]:
+    """Turn a missing training library into a clear error."""
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigError(
+            f'this command needs {error.name}; install it with: pip install "livecut[torch]"'
+        ) from error

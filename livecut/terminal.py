@@ -1,0 +1,89 @@
+"""What commands share: lines, bars and tables on standard error, and the options of a network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from livecut.models import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from livecut.pipeline import Pipeline
+
+
+def model_options(command: Any) -> Any:
+    """The options that choose what the network runs on."""
+    for option in (
+        click.option("--engine", default="auto", show_default=True, help="auto, onnx or torch."),
+        click.option(
+            "--device",
+            default="auto",
+            show_default=True,
+            help="auto, cpu, cuda or cuda:N; what is named is had or an error.",
+        ),
+        click.option(
+            "--model",
+            default=DEFAULT_MODEL,
+            show_default=True,
+            help="A shipped model's name, or the path of an .onnx or .safetensors file.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def say(text: str) -> None:
+    """One line for the person, on standard error: standard output may carry video."""
+    click.echo(f"livecut: {text}", err=True)
+
+
+def progress_bar() -> Progress:
+    """A bar with count, rate and time left, on standard error."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def summarise(pipeline: Pipeline) -> None:
+    """What the run did, on standard error."""
+    from rich.console import Console
+    from rich.table import Table
+
+    stats = pipeline.stats
+    table = Table("stage", "p50 ms", "p95 ms", "p99 ms", box=None, header_style="")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, ring in stats.stages.items():
+        if ring.count:
+            table.add_row(name, *(f"{v:.2f}" for v in ring.percentiles(50, 95, 99)))
+    say(
+        f"network: {pipeline.description}" if pipeline.description else "the network was not loaded"
+    )
+    drops = ", ".join(f"{count} ({cause})" for cause, count in stats.drops.items()) or "none"
+    say(
+        f"{stats.frames} frames, {stats.fps:.1f} fps, drops: {drops}"
+        + (f", placeholders: {stats.placeholders}" if stats.placeholders else "")
+    )
+    if stats.source_fps:
+        say(f"{pipeline.source.name} gave {stats.source_fps:.1f} fps")
+    if stats.frames:
+        say(f"without reading and writing: {stats.pipeline_fps:.1f} fps")
+        Console(stderr=True).print(table)
