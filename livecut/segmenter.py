@@ -16,7 +16,7 @@ from livecut.frame import Image
 from livecut.models import DEFAULT_MODEL, input_size
 from livecut.stats import Stats
 
-WINDOW = (9, 9)
+WINDOW = (5, 5)
 """The guided filter's, in pixels of the network's input."""
 EPSILON = 1e-3
 """The guided filter's regularisation, for grey in 0..1: edges of less contrast are smoothed over."""
