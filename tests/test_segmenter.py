@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from livecut import EngineError, ModelError, Segmenter, open_source
+from livecut.compositor.cpu import settle
 from livecut.frame import Image
 from livecut.models import find_model, input_size, model_names
-from livecut.segmenter import GuidedFilter, reduce
+from livecut.segmenter import KEEP, LIMIT, MARGIN, GuidedFilter, reduce
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -69,6 +70,13 @@ def test_temporal_state_and_reset() -> None:
     used(noisy)
     used.reset()
     assert (used(image) == first).all(), "reset equals fresh"
+
+
+def test_the_last_alpha_alone_never_shows_a_pixel() -> None:
+    state = np.linspace(0, 1, 1001, dtype=np.float32)[None]
+    nobody = np.zeros_like(state)
+    settle(nobody, state, KEEP, LIMIT)
+    assert 0 < nobody.max() < MARGIN
 
 
 @pytest.mark.parametrize(
