@@ -40,6 +40,13 @@ from livecut.terminal import model_options, progress_bar, say
     default="",
     help="Go on from the weights of another run: its checkpoint, or a .safetensors such as models/live.safetensors.",
 )
+@click.option(
+    "--freeze",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Keep the first so many of the live encoder's 12 features as they are; each step is quicker.",
+)
 @click.option("--steps", default=8000, show_default=True, type=click.IntRange(min=10))
 @click.option("--batch", default=16, show_default=True, type=click.IntRange(min=2))
 @click.option(

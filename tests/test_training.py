@@ -230,3 +230,16 @@ def test_goes_on_from_other_weights(data: Path, trained: Path, tmp_path: Path) -
     assert first_loss("a", str(trained / "best.pt")) < 0.8 * first_loss("b", "")
     with pytest.raises(ModelError, match="another network"):
         load_start(build("unet"), trained / "best.pt")
+
+
+def test_frozen_features_stay_as_they_are(data: Path, trained: Path, tmp_path: Path) -> None:
+    start = trained / "best.pt"
+    changes = {"steps": 10, "validate_every": 10, "start": str(start), "freeze": 4}
+    train(settings(data, tmp_path, **changes))
+    before = load_checkpoint(start)["averaged"]
+    after = load_checkpoint(tmp_path / "last.pt")["averaged"]
+    for name, value in before.items():
+        block = int(name.split(".")[1]) if name.startswith("features.") else 99
+        if block < 4:
+            assert torch.allclose(value.float(), after[name].float(), atol=1e-6), name
+    assert not torch.equal(before["head.weight"], after["head.weight"])

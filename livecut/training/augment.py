@@ -39,7 +39,7 @@ def placement(mask: Image, size: tuple[int, int], rng: Generator) -> NDArray[np.
     """
     (h, w), (out_w, out_h) = mask.shape, size
     fit, fill = sorted((out_w / w, out_h / h))
-    scale = float(np.exp(rng.uniform(np.log(0.9 * fit), np.log(1.3 * fill))))
+    scale = float(np.exp(rng.uniform(np.log(0.9 * fit), np.log(1.15 * fill))))
     angle = np.deg2rad(np.clip(rng.normal(0, 7), -25, 25))
     flip = -1.0 if rng.random() < 0.5 else 1.0
     a = scale * np.array(

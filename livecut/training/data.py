@@ -47,7 +47,7 @@ class Batches(Sampler[list[tuple[int, tuple[int, int], int]]]):
     def __init__(
         self, data: Data, batch: int, sizes: list[tuple[int, int]], seed: int, first: int, last: int
     ) -> None:
-        weights = np.array([1.0 if p.webcam_like is False else 2.0 for p in data.train])
+        weights = np.array([1.0 if p.webcam_like is False else 3.0 for p in data.train])
         self.weights = weights / weights.sum()
         self.batch, self.sizes, self.seed, self.first, self.last = batch, sizes, seed, first, last
 
