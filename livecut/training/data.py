@@ -41,7 +41,7 @@ class Batches(Sampler[list[tuple[int, tuple[int, int], int]]]):
     """Batches `first` to `last` of an endless, seeded order; each has one size and fresh seeds.
 
     Batch number n depends on the seed and n alone, so a resumed run sees what it would have seen.
-    Pictures that an index calls not webcam-like are drawn half as often as the others.
+    Pictures that an index calls not webcam-like are drawn a third as often as the others.
     """
 
     def __init__(
