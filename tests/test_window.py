@@ -50,8 +50,15 @@ def display() -> Iterator[str]:
 @pytest.fixture
 def window(display: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Window]:
     monkeypatch.chdir(tmp_path)  # where `s` saves
-    with Window((W, H)) as window:
-        yield window
+    # Without a window manager, Qt sometimes never paints a window that follows upon another at once.
+    for _ in range(5):
+        with Window((W, H)) as window:
+            show(window)
+            if screenshot().any():
+                yield window
+                return
+        time.sleep(0.5)
+    pytest.fail("no window appears on the virtual screen")
 
 
 def picture() -> tuple[Image, Image]:
