@@ -54,3 +54,8 @@ class Output:
 def as_image(array: NDArray[Any] | None) -> Image:
     """The same array, typed as an image, for what OpenCV returns; no copy where it is uint8."""
     return np.asarray(array, np.uint8)
+
+
+def taken_as_bt709(width: int, height: int) -> bool:
+    """Whether players take video of this size, in pixels, as BT.709 where it does not say; else BT.601."""
+    return width >= 1280 or height > 576

@@ -22,7 +22,7 @@ import numpy as np
 
 from livecut.encoder import ERRORS, Encoder
 from livecut.errors import SinkError
-from livecut.frame import Image, Output
+from livecut.frame import Image, Output, taken_as_bt709
 from livecut.i420 import BT601, BT709, I420, even
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -210,8 +210,7 @@ class Pipe(Sink):
         _require_even(self.name, size)
         self._fd: int | None = fd
         self._rate = rate(fps)
-        large = size[0] >= 1280 or size[1] > 576
-        self._picture = I420(size, b"FRAME\n", BT709 if large else BT601)
+        self._picture = I420(size, b"FRAME\n", BT709 if taken_as_bt709(*size) else BT601)
         self._live, self._start, self._count = live, 0.0, 0
 
     def write(self, output: Output) -> None:

@@ -21,7 +21,7 @@ from av.video.reformatter import Colorspace, VideoReformatter
 
 from livecut import v4l2
 from livecut.errors import SourceError
-from livecut.frame import Image, as_image
+from livecut.frame import Image, as_image, taken_as_bt709
 
 PICTURES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jp2", ".webp", ".avif", ".bmp", ".dib", ".tif", ".tiff"}
@@ -294,7 +294,7 @@ class _Video(Source):
             width, height = height, width
         # What does not say how its colours are coded is taken as players take it: by its size.
         unsaid = frame.colorspace == UNSPECIFIED
-        large = frame.width >= 1280 or frame.height > 576
+        large = taken_as_bt709(frame.width, frame.height)
         scaled = self._scaler.reformat(
             frame,
             width=width,
