@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from livecut import v4l2
-from livecut.camera import Camera
+from livecut.camera import STALL, Camera
 from livecut.errors import SourceError
 from livecut.frame import Image
 from livecut.sources import Source, open_source
@@ -175,6 +175,11 @@ def read_on(source: Source, out: Image) -> None:
         source.read(out)
 
 
+def stall() -> float:
+    """Seconds without a picture after which the camera counts as stopped here."""
+    return float(os.environ.get("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", STALL))
+
+
 class TestUsb:
     def test_granted_mode(self, webcam: Any) -> None:
         with open_source(webcam.node) as source:
@@ -228,11 +233,9 @@ class TestUsb:
             start = time.perf_counter()
             with pytest.raises(SourceError, match=r"Livecut Test Webcam.* was unplugged"):
                 read_on(source, out)
-            assert time.perf_counter() - start < 1
-            start = time.perf_counter()
             with pytest.raises(SourceError, match="is not back yet"):
                 source.reopen()
-            assert time.perf_counter() - start < 1
+            assert time.perf_counter() - start < stall(), "neither waits for a picture"
             webcam.node = webcam("plug")
             source.reopen()
             assert webcam.node in source.name
@@ -266,7 +269,7 @@ class TestUsb:
             start = time.perf_counter()
             with pytest.raises(SourceError, match="has stopped sending pictures"):
                 read_on(source, out)
-            assert time.perf_counter() - start < 4
+            assert time.perf_counter() - start < stall() + 8
             webcam("resume")
             source.reopen()
             assert source.read(out) is not None

@@ -38,7 +38,7 @@ def livecut(log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.send_signal(signal.SIGINT)
-        status = process.wait(20)
+        status = process.wait(60)
     assert status == 0, log.read_text()
     assert "Traceback" not in log.read_text()
 
@@ -51,7 +51,7 @@ def grab(path: Path, frames: int = 1) -> Image:
     return as_image(cv2.imread(str(path)))
 
 
-def grab_until(path: Path, good: Any, seconds: float = 40) -> Image:
+def grab_until(path: Path, good: Any, seconds: float = 150) -> Image:
     """The first picture that `good` likes, or the last one read."""
     end = time.monotonic() + seconds
     while True:
