@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,23 @@ import click
 
 from livecut.errors import ConfigError
 from livecut.terminal import model_options, progress_bar, say
+
+
+def parse_weights(
+    context: click.Context, option: click.Parameter, given: tuple[str, ...]
+) -> tuple[tuple[str, float], ...]:
+    """The pairs of SOURCE=NUMBER. Raises click.BadParameter."""
+    found = []
+    for text in given:
+        source, _, number = text.rpartition("=")
+        try:
+            weight = float(number)
+        except ValueError:
+            weight = math.nan
+        if not source or not 0 <= weight < math.inf:
+            raise click.BadParameter(f"'{text}' is not SOURCE=NUMBER, as in selfies=0.5")
+        found.append((source, weight))
+    return tuple(found)
 
 
 @click.command()
@@ -55,6 +73,14 @@ from livecut.terminal import model_options, progress_bar, say
     show_default=True,
     type=click.FloatRange(min=0, min_open=True),
     help="Peak learning rate.",
+)
+@click.option(
+    "--weight",
+    "weights",
+    multiple=True,
+    callback=parse_weights,
+    metavar="SOURCE=NUMBER",
+    help="Draw a source's pictures so many times as often as others; repeatable.",
 )
 @click.option(
     "--person-weight",

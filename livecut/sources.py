@@ -228,8 +228,10 @@ class _Video(Source):
         if not isinstance(stream, av.video.VideoStream):
             raise SourceError(f"{self.name} has no pictures in it, only sound or data")
         self.live = self.live and self._container.duration is None
-        # Decoding frames in parallel delays each of them, which a live picture cannot afford.
-        stream.thread_type = "SLICE" if self.live else "AUTO"
+        # Decoding frames in parallel delays each of them, which a live picture cannot afford, and
+        # where cores are few it takes them from the network.
+        ahead = not self.live and (os.cpu_count() or 1) > 4
+        stream.thread_type = "AUTO" if ahead else "SLICE"
         self._stream = stream
         self._packets = self._container.demux(stream)
         first = self._next()

@@ -10,11 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 torch = pytest.importorskip("torch")
 
 from livecut import ConfigError, EngineError, ModelError, Segmenter  # noqa: E402
-from livecut.labelled import read_folder  # noqa: E402
+from livecut.cli import cli  # noqa: E402
+from livecut.labelled import Data, Pair, read_folder  # noqa: E402
 from livecut.network import build  # noqa: E402
 from livecut.training.augment import pair  # noqa: E402
 from livecut.training.data import Batches  # noqa: E402
@@ -179,6 +181,25 @@ def test_batches_depend_on_the_seed_and_the_step_alone(data: Path) -> None:
     every = list(Batches(found, 4, sizes, 7, 0, 10))
     assert list(Batches(found, 4, sizes, 7, 6, 10)) == every[6:]
     assert list(Batches(found, 4, sizes, 8, 0, 10)) != every
+
+
+def test_batches_draw_by_source_and_likeness() -> None:
+    def of(source: str, webcam_like: bool | None) -> Pair:
+        return Pair(Path(source), Path(source), source, webcam_like)
+
+    found = Data([of("a", True), of("a", False), of("b", False), of("c", None)], [], [])
+    drawn = Batches(found, 1000, [(8, 8)], 0, 0, 1, {"a": 0.5, "b": 3})
+    share = np.bincount([key[0] for key in next(iter(drawn))], minlength=4) / 1000
+    assert np.abs(share - np.array([2, 0.5, 3, 4]) / 9.5).max() < 0.05
+    with pytest.raises(ConfigError, match=r"no training picture is from d; there are a, b, c$"):
+        Batches(found, 4, [(8, 8)], 0, 0, 1, {"d": 1})
+
+
+@pytest.mark.parametrize("text", ["selfies", "=2", "a=b", "a=-1", "a=nan"])
+def test_weight_that_is_none(text: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["train", "--data", str(tmp_path), "--weight", text])
+    assert done.exit_code == 2
+    assert f"'{text}' is not SOURCE=NUMBER" in done.output
 
 
 def test_augmented_pairs_stay_aligned() -> None:

@@ -56,8 +56,8 @@ def providers(device: str) -> list[tuple[str, dict[str, Any]]]:
 class OnnxEngine:
     """A network under ONNX Runtime, its buffers bound once per size. See `livecut.engines.Engine`.
 
-    Threads that livecut chooses sleep between frames; a number that is given is for throughput, and
-    those spin.
+    Threads that livecut chooses sleep while they wait; a number that is given is for throughput, and
+    those spin while a frame is in the network, and leave the cores to the picture after it.
     """
 
     def __init__(self, path: Path, *, device: str = "auto", threads: int = 0) -> None:
@@ -65,6 +65,7 @@ class OnnxEngine:
         options.intra_op_num_threads = threads or default_threads()
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", str(int(threads > 0)))
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         asked = providers(device)
         try:
             self._session = ort.InferenceSession(path, options, providers=asked)

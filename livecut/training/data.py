@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -13,6 +14,8 @@ from livecut.frame import Image
 from livecut.labelled import Data
 from livecut.training.augment import pair
 
+WEBCAM_LIKE = 4.0
+"""How much more often a picture is drawn that the index does not call unlike a webcam's."""
 SHAPES = ((16, 9), (16, 9), (4, 3), (4, 3), (1, 1), (3, 4), (9, 16))
 """The aspect ratios that batches are drawn in; webcams are 16:9 and 4:3."""
 
@@ -41,14 +44,33 @@ class Batches(Sampler[list[tuple[int, tuple[int, int], int]]]):
     """Batches `first` to `last` of an endless, seeded order; each has one size and fresh seeds.
 
     Batch number n depends on the seed and n alone, so a resumed run sees what it would have seen.
-    Pictures that an index calls not webcam-like are drawn a third as often as the others.
+    A picture is drawn in proportion to its source's weight in `weights` (1 where it is not there),
+    times `WEBCAM_LIKE`.
     """
 
     def __init__(
-        self, data: Data, batch: int, sizes: list[tuple[int, int]], seed: int, first: int, last: int
+        self,
+        data: Data,
+        batch: int,
+        sizes: list[tuple[int, int]],
+        seed: int,
+        first: int,
+        last: int,
+        weights: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
-        weights = np.array([1.0 if p.webcam_like is False else 3.0 for p in data.train])
-        self.weights = weights / weights.sum()
+        unknown = sorted(set(weights) - {p.source for p in data.train})
+        if unknown:
+            there = ", ".join(sorted({p.source for p in data.train}))
+            raise ConfigError(
+                f"no training picture is from {', '.join(unknown)}; there are {there}"
+            )
+        each = np.array(
+            [
+                weights.get(p.source, 1.0) * (1.0 if p.webcam_like is False else WEBCAM_LIKE)
+                for p in data.train
+            ]
+        )
+        self.weights = each / each.sum()
         self.batch, self.sizes, self.seed, self.first, self.last = batch, sizes, seed, first, last
 
     def __len__(self) -> int:

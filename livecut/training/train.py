@@ -47,6 +47,8 @@ class TrainSettings:
     """Pixels of the network's input; its shape varies with the batch."""
     lr: float = 1e-3
     weight_decay: float = 1e-2
+    weights: tuple[tuple[str, float], ...] = ()
+    """How often a source's pictures are drawn, by source; 1 for those not named."""
     person_weight: float = 1.0
     average: float = 0.998
     """Decay of the exponential average of weights (an average over about 500 steps)."""
@@ -189,7 +191,9 @@ def train(
         step, best, smooth = state["step"], state["best"], state["loss"]
     settings.out.mkdir(parents=True, exist_ok=True)
     sizes = [input_size(w, h, settings.area, network.stride) for w, h in SHAPES]
-    batches = Batches(data, settings.batch, sizes, settings.seed, step, settings.steps)
+    batches = Batches(
+        data, settings.batch, sizes, settings.seed, step, settings.steps, dict(settings.weights)
+    )
     loader = DataLoader(Augmented(data), batch_sampler=batches, num_workers=settings.workers)
     frozen = freeze(network, settings.freeze)
     for image, mask in loader:
