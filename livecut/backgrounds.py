@@ -74,7 +74,12 @@ class Blur:
 
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout over its own blurred room."""
-        image = reduce(cutout.frame.image, self._least, self._levels)
+        made = [
+            h
+            for h in cutout.halves
+            if h.shape[1] >= self._least[0] and h.shape[0] >= self._least[1]
+        ]
+        image = reduce(made[-1] if made else cutout.frame.image, self._least, self._levels)
         alpha = reduce(cutout.alpha, self._least, self._mask_levels)
         if not hasattr(self, "_room"):
             self._allocate(*alpha.shape)

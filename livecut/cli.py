@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import click
 
 import livecut
-from livecut import cli_networks
+from livecut import cli_bench, cli_networks
 from livecut.errors import ConfigError, LivecutError
-from livecut.terminal import model_options, progress_bar, say, summarise
+from livecut.terminal import Size, model_options, progress_bar, say, summarise
 
 INTERRUPTED = 130
 """Exit status of a file job that Ctrl-C ended, as shells have it."""
-
-
-class Size(click.ParamType[tuple[int, int]]):
-    """WIDTHxHEIGHT, as in 1280x720."""
-
-    name = "WxH"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        found = re.fullmatch(r"(\d+)x(\d+)", str(value))
-        if not found or not all(16 <= int(n) <= 16384 for n in found.groups()):
-            self.fail(
-                f"'{value}' is no size; expected WIDTHxHEIGHT in pixels, as in 1280x720", param, ctx
-            )
-        return int(found[1]), int(found[2])
 
 
 def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
@@ -211,7 +191,7 @@ def _least(*numbers: int | None) -> int | None:
     return min((n for n in numbers if n is not None), default=None)
 
 
-for command in (cli_networks.train, cli_networks.evaluate, cli_networks.export):
+for command in (cli_bench.bench, cli_networks.train, cli_networks.evaluate, cli_networks.export):
     cli.add_command(command)
 
 

@@ -15,8 +15,9 @@ from rich.table import Table
 from livecut import metrics
 from livecut.errors import ConfigError
 from livecut.frame import Image
-from livecut.labelled import SUFFIXES, Pair, pairs_in, with_index
+from livecut.labelled import Pair, pairs_in, with_index
 from livecut.segmenter import Segmenter
+from livecut.sources import PICTURES
 from livecut.stills import StillJob
 
 WORST = 16
@@ -85,7 +86,7 @@ def find_pairs(images: Path, masks: Path, index: Path | None = None) -> list[Pai
             raise ConfigError(f"no folder {folder}; give one that holds pictures")
     pairs = pairs_in(images, masks)
     if not pairs:
-        raise ConfigError(f"no pictures in {images}; expected {', '.join(sorted(SUFFIXES))}")
+        raise ConfigError(f"no pictures in {images}; expected {', '.join(sorted(PICTURES))}")
     split = images.resolve().parent
     if index:
         pairs = with_index(pairs, split.name, index)

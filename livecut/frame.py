@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,8 @@ class Cutout:
     frame: Frame
     alpha: Image
     """(H, W) of the frame; 255 = person."""
+    halves: Sequence[Image] = ()
+    """The frame averaged to 1/2, 1/4, … of its size, as far as the segmenter made them."""
 
 
 @dataclass(frozen=True, slots=True)

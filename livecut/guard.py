@@ -38,7 +38,7 @@ class Placeholder:
 class Guard:
     """Makes the outputs of one run, for frames of `size` = (width, height).
 
-    `segment` gives the alpha of an image; `compose` writes the composite of a cutout into a buffer.
+    `segment` gives a frame's cutout, its alpha in a buffer; `compose` writes the composite of a cutout into a buffer.
     Where `live`, a failure gives a placeholder and the next frame is tried; else it is raised.
     """
 
@@ -46,7 +46,7 @@ class Guard:
         self,
         size: tuple[int, int],
         *,
-        segment: Callable[[Image, Image], Image],
+        segment: Callable[[Frame, Image], Cutout],
         compose: Callable[[Cutout, Image], None],
         transparent: bool = False,
         live: bool = False,
@@ -66,8 +66,8 @@ class Guard:
         try:
             if self._live and time.perf_counter() - frame.timestamp > FRESH:
                 raise EngineError(f"the frame is more than {FRESH:g} s old")
-            cutout = Cutout(frame, self._segment(frame.image, alpha))
-            self._check(cutout)
+            cutout = self._segment(frame, alpha)
+            self._check(frame, cutout)
             self._compose(cutout, out)
             if self._live and time.perf_counter() - frame.timestamp > FRESH:
                 raise EngineError(f"the network took more than {FRESH:g} s")
@@ -81,8 +81,10 @@ class Guard:
         self._last = frame.index
         return Output(out, cutout.alpha, frame.index, frame.timestamp)
 
-    def _check(self, cutout: Cutout) -> None:
-        frame, alpha = cutout.frame, cutout.alpha
+    def _check(self, frame: Frame, cutout: Cutout) -> None:
+        alpha = cutout.alpha
+        if cutout.frame is not frame:
+            raise EngineError(f"the alpha is of another frame than {frame.index}")
         if alpha.dtype != np.uint8 or alpha.shape != frame.image.shape[:2]:
             raise EngineError(
                 f"the alpha is {alpha.dtype} {alpha.shape}, the frame {frame.image.shape[:2]}"

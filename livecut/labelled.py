@@ -22,8 +22,7 @@ import numpy as np
 
 from livecut.errors import ConfigError
 from livecut.frame import Image
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+from livecut.sources import PICTURES
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Data:
 def pictures(folder: Path) -> list[Path]:
     """The pictures in a folder, sorted by name; none where there is no such folder."""
     found = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path for path in found if path.suffix.lower() in SUFFIXES)
+    return sorted(path for path in found if path.suffix.lower() in PICTURES)
 
 
 def pairs_in(images: Path, masks: Path) -> list[Pair]:

@@ -45,7 +45,8 @@ class Pipeline:
 
     `source` and `sinks` are what `open_source` and `open_sink` take, or already open ones; whatever
     the pipeline opens itself, it closes. `mirror` flips left and right. `max_frames` ends the run
-    after so many composited frames. `model`, `device` and `engine` go to the Segmenter. `progress` is
+    after so many composited frames. `model`, `device` and `engine` go to the Segmenter, and `threads`
+    too; 0 is half of the cores for a live source and all for a file, at most 4. `progress` is
     called after each composited frame, `notice` with a line when the picture fails or comes back.
     Raises LivecutError.
     """
@@ -61,6 +62,7 @@ class Pipeline:
         model: str | Path = DEFAULT_MODEL,
         device: str = "auto",
         engine: str = "auto",
+        threads: int = 0,
         progress: Callable[[], None] = lambda: None,
         notice: Callable[[str], None] = lambda text: None,
     ) -> None:
@@ -77,11 +79,21 @@ class Pipeline:
         self._transparent = background == "transparent"
         self._choice = 0
         self._cycle = (background, *(b for b in CYCLE if b != background))
-        self._load = partial(Segmenter, model, device=device, engine=engine, stats=self.stats)
         with ExitStack() as opened:
             if isinstance(source, str):
                 source = opened.enter_context(open_source(source))
             self.source = source
+            if not source.live:
+                threads = threads or min(4, os.cpu_count() or 1)
+            self._load = partial(
+                Segmenter,
+                model,
+                device=device,
+                engine=engine,
+                threads=threads,
+                temporal=source.frames != 1,
+                stats=self.stats,
+            )
             self._background = open_background(background, source.size)
             self._sinks: list[Sink] = []
             for sink in sinks:
@@ -146,7 +158,7 @@ class Pipeline:
     def _guard(self, segmenter: Segmenter) -> Guard:
         return Guard(
             self.source.size,
-            segment=segmenter,
+            segment=segmenter.cut,
             compose=self._compose,
             transparent=self._transparent,
             live=self.source.live,
@@ -155,7 +167,7 @@ class Pipeline:
     def _warm_up(self, segmenter: Segmenter, alpha: Image, out: Image) -> None:
         """Do everything once, so that no frame waits for compilers and allocations; shown nowhere."""
         blank = Frame(np.zeros((*alpha.shape, 3), np.uint8), -1, 0.0, 0.0)
-        self._background.compose(Cutout(blank, segmenter(blank.image, alpha)), out)
+        self._background.compose(segmenter.cut(blank, alpha), out)
         segmenter.reset()
         self.stats.restart()
 
@@ -210,8 +222,7 @@ class Pipeline:
 
     def _run_file(self) -> None:
         source, stats = self.source, self.stats
-        threads = min(4, os.cpu_count() or 1)
-        segmenter = self._load(temporal=source.frames != 1, threads=threads)
+        segmenter = self._load()
         self.description = segmenter.description
         guard = self._guard(segmenter)
         paced = any(sink.paced for sink in self._sinks)
@@ -337,7 +348,7 @@ class _Worker:
     def _run(self) -> None:
         pipeline, stats = self._pipeline, self._pipeline.stats
         try:
-            segmenter = pipeline._load(temporal=True)
+            segmenter = pipeline._load()
             pipeline.description = segmenter.description
             pipeline._warm_up(segmenter, *self._pairs[0])
             guard = pipeline._guard(segmenter)

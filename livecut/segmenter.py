@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from livecut.compositor import cpu
 from livecut.engines import open_engine
 from livecut.errors import EngineError
-from livecut.frame import Image
+from livecut.frame import Cutout, Frame, Image
 from livecut.models import DEFAULT_MODEL, input_size
 from livecut.stats import Stats
 
@@ -32,17 +32,18 @@ Floats = NDArray[np.float32]
 def reduce(image: Image, least: tuple[int, int], levels: list[Image]) -> Image:
     """`image` halved by averaging while it is at least twice `least` = (width, height) in size.
 
-    `levels` holds the buffers, is filled at the first call, and must be emptied when the image's
-    size changes. OpenCV averages 2x2 blocks with SIMD, any other reduction several times slower.
+    `levels` holds the buffers, made anew when the image's size changes, and afterwards the halves, each
+    half of the one before. OpenCV averages 2x2 blocks with SIMD, any other reduction several times slower.
     """
     level = 0
     while image.shape[1] >= 2 * least[0] and image.shape[0] >= 2 * least[1]:
-        if level == len(levels):
-            shape = (image.shape[0] // 2, image.shape[1] // 2, *image.shape[2:])
-            levels.append(np.empty(shape, np.uint8))
+        shape = (image.shape[0] // 2, image.shape[1] // 2, *image.shape[2:])
+        if level == len(levels) or levels[level].shape != shape:
+            levels[level:] = [np.empty(shape, np.uint8)]
         half = levels[level]
         cv2.resize(image, half.shape[1::-1], dst=half, interpolation=cv2.INTER_AREA)
         image, level = half, level + 1
+    del levels[level:]
     return image
 
 
@@ -117,6 +118,13 @@ class Segmenter:
         self._state = np.zeros_like(self._engine.output)
         self._size = (width, height)
         self.reset()
+
+    def cut(self, frame: Frame, out: Image | None = None) -> Cutout:
+        """A frame with its alpha, which is written into `out` where that is given; raises as a call.
+
+        The cutout's halves are overwritten by the next call.
+        """
+        return Cutout(frame, self(frame.image, out), self._levels)
 
     def __call__(self, image: Image, out: Image | None = None) -> Image:
         """The alpha of `image`: uint8 (H, W), 255 = person, written into `out` where that is given.

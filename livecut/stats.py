@@ -31,6 +31,12 @@ class Ring:
         self.count += 1
         self.total += seconds
 
+    def samples(self) -> NDArray[np.float64]:
+        """The durations that are kept, in seconds, oldest first."""
+        if self.count <= WINDOW:
+            return self._values[: self.count].copy()
+        return np.roll(self._values, -(self.count % WINDOW))
+
     def percentiles(self, *q: float) -> list[float]:
         """The percentiles `q` (0..100) in milliseconds; nan where nothing was measured."""
         if not self.count:

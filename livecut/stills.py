@@ -11,6 +11,7 @@ import numpy as np
 from livecut.backgrounds import Transparent, open_background
 from livecut.errors import ConfigError, LivecutError
 from livecut.frame import Cutout, Frame, Image
+from livecut.labelled import pictures
 from livecut.segmenter import Segmenter
 from livecut.sinks import PICTURES as WRITABLE
 from livecut.sinks import save_picture
@@ -47,7 +48,7 @@ def gather(inputs: list[Path]) -> list[Path]:
     found: list[Path] = []
     for path in inputs:
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES)
+            inside = pictures(path)
             if not inside:
                 raise ConfigError(f"no pictures in {path}; expected {', '.join(sorted(PICTURES))}")
             found += inside

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,24 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from livecut.pipeline import Pipeline
+
+
+class Size(click.ParamType[tuple[int, int]]):
+    """WIDTHxHEIGHT, as in 1280x720."""
+
+    name = "WxH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"(\d+)x(\d+)", str(value))
+        if not found or not all(16 <= int(n) <= 16384 for n in found.groups()):
+            self.fail(
+                f"'{value}' is no size; expected WIDTHxHEIGHT in pixels, as in 1280x720", param, ctx
+            )
+        return int(found[1]), int(found[2])
 
 
 def model_options(command: Any) -> Any:

@@ -11,6 +11,7 @@ import pytest
 from livecut import ConfigError
 from livecut.backgrounds import Blur, Video, fit, open_background
 from livecut.frame import Cutout, Frame, Image, Output
+from livecut.segmenter import reduce
 from livecut.sinks import open_sink
 from tests.fakes import PERSON
 
@@ -147,6 +148,20 @@ def test_blur_takes_any_size(size: tuple[int, int]) -> None:
     for alpha in (0, 255):
         background.compose(cutout(image, np.full(image.shape[:2], alpha, np.uint8)), out)
         assert np.abs(out.astype(int) - 90).max() <= 1
+
+
+def test_blur_is_the_same_with_the_segmenters_halves() -> None:
+    rng = np.random.default_rng(1)
+    levels: list[Image] = []
+    for size in ((160, 96), (256, 144), (31, 17)):
+        image = rng.integers(0, 256, (size[1], size[0], 3), np.uint8)
+        alpha = rng.integers(0, 256, (size[1], size[0]), np.uint8)
+        alone, shared = np.zeros_like(image), np.zeros_like(image)
+        Blur(size).compose(cutout(image, alpha), alone)
+        reduce(image, (40, 20), levels)
+        given = Cutout(Frame(image, 0, 0.0, 0.0), alpha, levels)
+        Blur(size).compose(given, shared)
+        assert np.array_equal(alone, shared)
 
 
 def test_transparent_and_raw() -> None:

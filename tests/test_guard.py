@@ -24,10 +24,10 @@ def frame(index: int = 0, age: float = 0.0) -> Frame:
 
 
 def guard(alpha: Image | Exception) -> Guard:
-    def segment(image: Image, out: Image) -> Image:
+    def segment(frame: Frame, out: Image) -> Cutout:
         if isinstance(alpha, Exception):
             raise alpha
-        return alpha
+        return Cutout(frame, alpha)
 
     return Guard((64, 48), segment=segment, compose=compose, live=True)
 
@@ -49,6 +49,14 @@ def test_bad_alpha_gives_a_placeholder(alpha: Image | Exception, reason: str) ->
     output = guard(alpha).process(frame(), GOOD.copy(), room_picture())
     assert reason in output.reason
     assert output.alpha is None
+    assert not shows_room(output.image)
+
+
+def test_another_frames_alpha_is_refused() -> None:
+    other = Cutout(frame(0), GOOD)
+    g = Guard((64, 48), segment=lambda frame, out: other, compose=compose, live=True)
+    output = g.process(frame(1), GOOD.copy(), room_picture())
+    assert "of another frame than 1" in output.reason
     assert not shows_room(output.image)
 
 

@@ -1,0 +1,129 @@
+"""One run of `livecut bench` as a JSON file, and the comparison of two.
+
+    {"schema": 1, "when": ISO 8601, "machine": {...}, "rounds": n, "seconds": s, "results": [
+       {"case": {...}, "name": str, "network": str, "fps": [one a round], "start_s": [...],
+        "stages": {stage: {count, min, p50, p90, p95, p99, max, jitter}},    milliseconds
+        "age_p50_ms": [...], "ages_ms": [at 0, 1, ... 100 percent], "cpu_percent": [...],
+        "rss_mb": float, "frames": int, "drops": {cause: int}, "floor_ms": float,
+        "bytes_per_frame": int, "warnings": [str]}]}
+
+`age` is end to end; `jitter` is the mean difference of one sample from the one before it. `floor_ms`
+is the time in which the bytes that must cross memory can do so at the copy bandwidth measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from livecut.bench.measure import Result
+from livecut.errors import ConfigError
+
+SCHEMA = 1
+Record = dict[str, Any]
+
+
+def describe(samples: NDArray[np.float64]) -> dict[str, float]:
+    """Count, percentiles and jitter of a stage's milliseconds."""
+    marks = np.percentile(samples, (0, 50, 90, 95, 99, 100))
+    names = ("min", "p50", "p90", "p95", "p99", "max")
+    jitter = float(np.abs(np.diff(samples)).mean()) if len(samples) > 1 else 0.0
+    found = dict(zip(names, (round(float(m), 4) for m in marks), strict=True))
+    return {"count": len(samples), **found, "jitter": round(jitter, 4)}
+
+
+def record(results: Sequence[Result], machine: dict[str, Any], *, seconds: float) -> Record:
+    """Everything that was measured, as plain values."""
+    rows = []
+    for result in results:
+        rounds, drops = result.rounds, dict[str, int]()
+        for r in rounds:
+            for cause, count in r.drops.items():
+                drops[cause] = drops.get(cause, 0) + count
+        rows.append(
+            {
+                "case": asdict(result.case) | {"size": list(result.case.size)},
+                "name": result.case.name,
+                "network": rounds[0].network,
+                "fps": [round(r.fps, 2) for r in rounds],
+                "start_s": [round(r.start, 3) for r in rounds],
+                "stages": {stage: describe(result.pooled(stage)) for stage in result.stages},
+                "age_p50_ms": [round(p, 4) for p in result.p50s],
+                "ages_ms": np.percentile(result.pooled("age"), range(101)).round(4).tolist(),
+                "cpu_percent": [round(r.cpu, 1) for r in rounds],
+                "rss_mb": round(max(r.rss for r in rounds), 1),
+                "frames": sum(r.frames for r in rounds),
+                "drops": drops,
+                "floor_ms": round(result.case.bytes_per_frame / machine["copy_gb_per_s"] / 1e6, 4),
+                "bytes_per_frame": result.case.bytes_per_frame,
+                "warnings": result.warnings(),
+            }
+        )
+    return {
+        "schema": SCHEMA,
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine,
+        "rounds": len(results[0].rounds),
+        "seconds": seconds,
+        "results": rows,
+    }
+
+
+def write(text: str, path: Path) -> None:
+    """Write a file so that it is there whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def read(path: Path) -> Record:
+    """A record written before. Raises ConfigError."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as a record of livecut bench: {error}") from error
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        raise ConfigError(f"{path} is no record of livecut bench of schema {SCHEMA}; measure anew")
+    return found
+
+
+def compare(before: Record, after: Record, limit: float) -> list[dict[str, Any]]:
+    """The cases that both records have, and how their end-to-end p50 changed.
+
+    `ratio` is after / before of the median round, `low` and `high` the 10th and 90th percentile of
+    that ratio over all pairs of rounds. `slower`: the ratio is above 1 + limit / 100 (percent), and
+    so are nine pairs in ten above 1. Raises ConfigError where no case is in both.
+    """
+    old = {row["name"]: row for row in before["results"]}
+    rows = []
+    for row in after["results"]:
+        if row["name"] not in old:
+            continue
+        was = old[row["name"]]
+        pairs = np.divide.outer(row["age_p50_ms"], was["age_p50_ms"])
+        low, high = (float(v) for v in np.percentile(pairs, (10, 90)))
+        ratio = median(row["age_p50_ms"]) / median(was["age_p50_ms"])
+        rows.append(
+            {
+                "name": row["name"],
+                "before_ms": median(was["age_p50_ms"]),
+                "after_ms": median(row["age_p50_ms"]),
+                "ratio": ratio,
+                "low": low,
+                "high": high,
+                "fps_ratio": median(row["fps"]) / median(was["fps"]),
+                "slower": ratio > 1 + limit / 100 and low > 1,
+            }
+        )
+    if not rows:
+        raise ConfigError("the two records have no case in common; measure the same cases")
+    return rows

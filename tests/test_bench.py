@@ -1,0 +1,216 @@
+"""`livecut bench`: the cases, a real short run, the record, the report, the comparison."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from livecut.backgrounds import Blur
+from livecut.bench import record as records
+from livecut.bench import report
+from livecut.bench.cases import PACE, Case, Looped, Memory, standard, sweep
+from livecut.bench.measure import Result, Round, measure
+from livecut.cli import cli
+from livecut.errors import ConfigError
+from livecut.frame import Cutout, Image
+
+SMALL = (320, 180)
+MACHINE = {"processor": "a test's", "cores": 2, "memory_gb": 1.0, "system": "none", "python": "3",
+           "versions": {"livecut": "0"}, "copy_gb_per_s": 10.0}  # fmt: skip
+
+
+def made_round(ages: list[float], **other: object) -> Round:
+    given = {"fps": 1000 / ages[0], "start": 1.0, "cpu": 100.0, "rss": 200.0, "frames": len(ages),
+             "drops": {"late": 1}, "steady": True, "others": 0.0, "network": "a fake"}  # fmt: skip
+    stages = {"preprocess": 0.1, "network": 0.5, "refine": 0.2, "composite": 0.2, "age": 1.0}
+    samples = {name: np.array(ages) * share for name, share in stages.items()}
+    return Round(**(given | {"samples": samples} | other))  # type: ignore[arg-type]
+
+
+def made_record(*ages: float, size: tuple[int, int] = SMALL) -> records.Record:
+    result = Result(Case(size=size), [made_round([age] * 150) for age in ages])
+    return records.record([result], MACHINE, seconds=1.0)
+
+
+def test_cases_have_names_of_their_own() -> None:
+    cases = standard() + sweep(
+        sizes=[SMALL, (64, 48)],
+        backgrounds=["red"],
+        paths=["memory", "paced"],
+        models=["a.onnx", "b.onnx"],
+        engines=["onnx", "torch"],
+        devices=["cpu", "cuda"],
+        threads=[1, 2],
+    )
+    assert len({case.name for case in cases}) == len(cases) == 11 + 64
+    assert Case(size=SMALL).name == "320x180 blur memory"
+    assert cases[-1].name == "64x48 red paced b.onnx torch on cuda 2 threads"
+
+
+def test_memory_goes_to_and_fro_and_keeps_its_pace() -> None:
+    pictures = [np.full((4, 6, 3), i, np.uint8) for i in range(4)]
+    out = np.empty((4, 6, 3), np.uint8)
+
+    def seen(source: Memory, count: int) -> list[int]:
+        return [int(out[0, 0, 0]) for _ in range(count) if source.read(out)]
+
+    assert seen(Memory(pictures), 8) == [0, 1, 2, 3, 2, 1, 0, 1]
+    start = time.perf_counter()
+    assert seen(Memory(pictures, live=True), 4) == [0, 1, 2, 3]
+    assert time.perf_counter() - start >= 3 / PACE
+
+
+def test_looped_begins_again(tmp_path: Path) -> None:
+    path = tmp_path / "three.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (32, 16))
+    for level in (20, 120, 220):
+        writer.write(np.full((16, 32, 3), level, np.uint8))
+    writer.release()
+    out = np.empty((16, 32, 3), np.uint8)
+    with Looped(path) as source:
+        levels = []
+        for _ in range(7):
+            assert source.read(out) is not None
+            levels.append(int(out.mean()))
+    assert np.abs(np.array(levels) - [20, 120, 220, 20, 120, 220, 20]).max() < 5
+
+
+@pytest.mark.parametrize("path", ["memory", "paced", "decode", "encode"])
+def test_a_real_round(path: str) -> None:
+    [result] = measure([Case(size=SMALL, path=path)], rounds=1, seconds=0.3)
+    [measured] = result.rounds
+    ages = result.pooled("age")
+    assert len(ages) == measured.frames > 0
+    assert set(result.stages) >= {"preprocess", "network", "refine", "composite", "sink", "age"}
+    parts = sum(np.median(result.pooled(s)) for s in ("preprocess", "network", "refine"))
+    assert parts < np.median(ages)
+    assert measured.start > 0
+    assert measured.rss > 10
+    assert measured.cpu > 0
+    assert "ONNX Runtime" in measured.network
+    if path == "paced":
+        assert measured.fps < 1.2 * PACE
+
+
+def test_rounds_go_by_turns() -> None:
+    told: list[tuple[str, int]] = []
+    cases = [Case(size=SMALL), Case(size=SMALL, background="red")]
+    measure(cases, rounds=2, seconds=0.1, report=lambda case, n: told.append((case.background, n)))
+    assert told == [("blur", 0), ("red", 0), ("red", 1), ("blur", 1)]
+
+
+def test_warnings() -> None:
+    good = Result(Case(size=SMALL), [made_round([5.0] * 150)] * 2)
+    assert good.warnings() == []
+    bad = Result(
+        Case(size=SMALL, path="paced"),
+        [made_round([5.0] * 50, fps=20.0, others=40.0), made_round([9.0] * 50, fps=20.0, steady=False)],
+    )  # fmt: skip
+    said = "\n".join(bad.warnings())
+    for words in (
+        "only 100 samples",
+        "between 5.00 and 9.00 ms",
+        "warm-up",
+        "used 40 %",
+        "too slow",
+    ):
+        assert words in said
+
+
+def test_description_of_samples() -> None:
+    found = records.describe(np.arange(101.0))
+    assert found == {"count": 101, "min": 0, "p50": 50, "p90": 90, "p95": 95, "p99": 99, "max": 100,
+                     "jitter": 1}  # fmt: skip
+
+
+def test_record_survives_the_disk(tmp_path: Path) -> None:
+    found = made_record(5.0, 6.0)
+    paths = report.save(found, tmp_path / "new", plots=True)
+    assert {p.name for p in paths} == {
+        "bench.json", "report.md", "report.html", "latency.png", "stages.png", "sizes.png"
+    }  # fmt: skip
+    assert records.read(tmp_path / "new" / "bench.json") == found
+    [row] = found["results"]
+    assert row["fps"] == [200, 166.67]
+    assert row["age_p50_ms"] == [5, 6]
+    assert row["drops"] == {"late": 2}
+    assert row["floor_ms"] == pytest.approx(20 * 320 * 180 / 10e9 * 1e3, abs=1e-4)
+    text = (tmp_path / "new" / "report.md").read_text()
+    assert "| 320x180 blur memory | 183.3 | 167-200 |" in text
+    assert "![latency](latency.png)" in text
+    shown = (tmp_path / "new" / "report.html").read_text()
+    assert shown.count("data:image/png;base64,") == 3
+    for name in ("latency", "stages", "sizes"):
+        image = cv2.imread(str(tmp_path / "new" / f"{name}.png"))
+        assert image is not None
+        assert image.std() > 5
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 99}'])
+def test_what_is_no_record(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"a\.json .*record of livecut bench"):
+        records.read(path)
+
+
+def test_compare() -> None:
+    before = made_record(5.0, 5.1, 5.2)
+    [row] = records.compare(before, made_record(6.0, 6.1, 6.2), 10.0)
+    assert row["slower"]
+    assert row["ratio"] == pytest.approx(6.1 / 5.1)
+    assert 1.1 < row["low"] < row["ratio"] < row["high"] < 1.25
+    [row] = records.compare(before, made_record(5.3, 5.4, 5.5), 10.0)
+    assert not row["slower"], "below the limit"
+    [row] = records.compare(made_record(5.0, 9.0, 5.5), made_record(6.0, 7.0, 8.0), 10.0)
+    assert not row["slower"], "the rounds overlap"
+    with pytest.raises(ConfigError, match="no case in common"):
+        records.compare(before, made_record(5.0, size=(64, 48)), 10.0)
+
+
+def test_a_slow_down_made_on_purpose_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["bench", "--size", "320x180", "--rounds", "2", "--seconds", "0.3", "-o"]
+    assert CliRunner().invoke(cli, [*command, str(tmp_path / "a")]).exit_code == 0
+    compose = Blur.compose
+
+    def slow(self: Blur, cutout: Cutout, out: Image) -> None:
+        time.sleep(0.4)
+        compose(self, cutout, out)
+
+    monkeypatch.setattr(Blur, "compose", slow)
+    assert CliRunner().invoke(cli, [*command, str(tmp_path / "b")]).exit_code == 0
+    a, b = (str(tmp_path / name / "bench.json") for name in "ab")
+    done = CliRunner().invoke(cli, ["bench", "--compare", a, b])
+    assert done.exit_code == 1
+    assert "SLOWER" in done.output
+    assert "1 of 1 cases are slower" in done.output
+    same = CliRunner().invoke(cli, ["bench", "--compare", b, b])
+    assert same.exit_code == 0
+
+
+def test_bad_options(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["bench", "--quick", "-o", str(tmp_path / "no" / "where")])
+    assert isinstance(done.exception, ConfigError)
+    assert "make it first" in str(done.exception)
+    done = CliRunner().invoke(cli, ["bench", "--path", "sideways"])
+    assert done.exit_code == 2
+
+
+def test_the_schema_is_that_of_the_docstring() -> None:
+    found = copy.deepcopy(made_record(5.0))
+    text = json.dumps(found)
+    assert records.__doc__
+    for key in ("schema", "when", "machine", "rounds", "seconds", "results"):
+        assert f'"{key}"' in records.__doc__
+        assert f'"{key}"' in text
+    for key in found["results"][0]:
+        assert f'"{key}"' in records.__doc__
