@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -195,6 +197,11 @@ def test_a_slow_down_made_on_purpose_is_caught(
     assert "1 of 1 cases are slower" in done.output
     same = CliRunner().invoke(cli, ["bench", "--compare", b, b])
     assert same.exit_code == 0
+
+
+def test_the_readmes_table_is_that_of_the_recorded_results() -> None:
+    script = Path(__file__).parent.parent / "benchmarks" / "table.py"
+    subprocess.run([sys.executable, script, "--check"], check=True)
 
 
 def test_bad_options(tmp_path: Path) -> None:
