@@ -12,7 +12,8 @@ from livecut.compositor import cpu
 from livecut.errors import ConfigError, LivecutError
 from livecut.frame import Cutout, Image
 from livecut.segmenter import reduce
-from livecut.sources import PICTURES, VideoFile, read_picture
+from livecut.sources import PICTURES, read_picture
+from livecut.video import VideoFile
 
 COLOURS = {
     "black": "#000000",
