@@ -149,6 +149,9 @@ def _latency(results: list[dict[str, Any]], axes: Axes) -> None:
     for row in results:
         axes.plot(row["ages_ms"][:100], range(100), label=row["name"])
     axes.set(xlabel="age of a frame at the sink, ms", ylabel="percent of the frames", xscale="log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
+    axes.tick_params(axis="x", which="minor", labelsize=7)
     axes.set_title("End-to-end latency")
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize=7)
