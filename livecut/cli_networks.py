@@ -83,6 +83,14 @@ def parse_weights(
     help="Draw a source's pictures so many times as often as others; repeatable.",
 )
 @click.option(
+    "--loss",
+    type=click.Choice(["bce", "dice", "boundary"]),
+    multiple=True,
+    default=["bce", "dice"],
+    show_default=True,
+    help="Losses to add up; repeatable. boundary: cross entropy near the mask's edge alone.",
+)
+@click.option(
     "--person-weight",
     default=1.0,
     show_default=True,

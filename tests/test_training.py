@@ -21,7 +21,7 @@ from livecut.network import build  # noqa: E402
 from livecut.training.augment import pair  # noqa: E402
 from livecut.training.data import Batches  # noqa: E402
 from livecut.training.export import export  # noqa: E402
-from livecut.training.losses import bce, dice  # noqa: E402
+from livecut.training.losses import NAMES, bce, boundary, dice, total  # noqa: E402
 from livecut.training.train import (  # noqa: E402
     TrainSettings,
     load_checkpoint,
@@ -228,6 +228,32 @@ def test_losses_by_hand() -> None:
     assert bce(logits, target, person_weight=3).item() == pytest.approx(3 * math.log(2) / 2)
     # p = (0.5, 1): 1 - (2 * 1.5 + 1) / (1.25 + 2 + 1)
     assert dice(logits, target).item() == pytest.approx(1 - 4 / 4.25)
+
+
+def test_boundary_loss_is_of_the_edge_alone() -> None:
+    target = torch.zeros(1, 1, 8, 16)
+    target[..., 8:] = 1
+    logits = torch.where(target > 0, 20.0, -20.0)
+    assert boundary(logits, target).item() == pytest.approx(0, abs=1e-6)
+    logits[..., 0:5] = 3.0  # wrong, and more than two pixels from the edge
+    assert boundary(logits, target).item() == pytest.approx(0, abs=1e-6)
+    logits[..., 6:8] = 0.0  # two of the four columns near the edge
+    assert boundary(logits, target).item() == pytest.approx(math.log(2) / 2, rel=1e-5)
+    assert boundary(logits, torch.zeros_like(target)).item() == 0
+
+
+def test_losses_add_up() -> None:
+    target = (torch.rand(2, 1, 8, 8) > 0.5).float()
+    logits = torch.randn(2, 1, 8, 8, requires_grad=True)
+    parts = {name: total([name], logits, target, 2.0) for name in NAMES}
+    assert parts["bce"] == bce(logits, target, 2.0)
+    assert parts["dice"] == dice(logits, target)
+    assert parts["boundary"] == boundary(logits, target, 2.0)
+    together = total(NAMES, logits, target, 2.0)
+    assert together.item() == pytest.approx(sum(p.item() for p in parts.values()), rel=1e-5)
+    torch.autograd.backward(together)
+    assert logits.grad is not None
+    assert bool(logits.grad.isfinite().all())
 
 
 def test_encoder_is_for_the_live_network_only(tmp_path: Path) -> None:

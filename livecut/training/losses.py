@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,3 +21,30 @@ def dice(logits: Tensor, target: Tensor) -> Tensor:
     both = (p * target).sum((1, 2, 3))
     total = p.square().sum((1, 2, 3)) + target.square().sum((1, 2, 3))
     return (1 - (2 * both + 1) / (total + 1)).mean()
+
+
+def boundary(logits: Tensor, target: Tensor, person_weight: float = 1.0, reach: int = 2) -> Tensor:
+    """Cross entropy of the pixels within `reach` of an edge of the mask alone; 0 where there is none."""
+    size = 2 * reach + 1
+    widest = F.max_pool2d(target, size, stride=1, padding=reach)
+    least = -F.max_pool2d(-target, size, stride=1, padding=reach)
+    near = (widest - least > 0.5).to(logits.dtype)
+    weight = torch.tensor(person_weight, device=logits.device)
+    each = F.binary_cross_entropy_with_logits(
+        logits, target, pos_weight=weight, weight=near, reduction="sum"
+    )
+    return each / near.sum().clamp(min=1)
+
+
+NAMES = ("bce", "dice", "boundary")
+"""What a training run can add up; `--person-weight` is of bce and boundary."""
+
+
+def total(names: Sequence[str], logits: Tensor, target: Tensor, person_weight: float) -> Tensor:
+    """The sum of the losses named."""
+    parts = {
+        "bce": lambda: bce(logits, target, person_weight),
+        "dice": lambda: dice(logits, target),
+        "boundary": lambda: boundary(logits, target, person_weight),
+    }
+    return torch.stack([parts[name]() for name in names]).sum()

@@ -24,7 +24,7 @@ from livecut.network import alpha_at, build, normalise, torch_device
 from livecut.network.unet import MobileUNet, UNet
 from livecut.network.weights import load_weights
 from livecut.training.data import SHAPES, Augmented, Batches
-from livecut.training.losses import bce, dice
+from livecut.training.losses import total
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,8 @@ class TrainSettings:
     weight_decay: float = 1e-2
     weights: tuple[tuple[str, float], ...] = ()
     """How often a source's pictures are drawn, by source; 1 for those not named."""
+    loss: tuple[str, ...] = ("bce", "dice")
+    """The losses that are added up, of `livecut.training.losses.NAMES`."""
     person_weight: float = 1.0
     average: float = 0.998
     """Decay of the exponential average of weights (an average over about 500 steps)."""
@@ -204,7 +206,7 @@ def train(
         target = F.avg_pool2d(target, network.output_stride)
         x = normalise(image.to(device)).contiguous(memory_format=torch.channels_last)
         logits = network(x)
-        loss = bce(logits, target, settings.person_weight) + dice(logits, target)
+        loss = total(settings.loss, logits, target, settings.person_weight)
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
