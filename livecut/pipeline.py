@@ -167,7 +167,8 @@ class Pipeline:
     def _warm_up(self, segmenter: Segmenter, alpha: Image, out: Image) -> None:
         """Do everything once, so that no frame waits for compilers and allocations; shown nowhere."""
         blank = Frame(np.zeros((*alpha.shape, 3), np.uint8), -1, 0.0, 0.0)
-        self._background.compose(segmenter.cut(blank, alpha), out)
+        for _ in range(2):  # only the second has one before it to be steadied by
+            self._background.compose(segmenter.cut(blank, alpha), out)
         segmenter.reset()
         self.stats.restart()
 
@@ -227,6 +228,7 @@ class Pipeline:
         guard = self._guard(segmenter)
         paced = any(sink.paced for sink in self._sinks)
         [(alpha, out)] = self._buffers(1)
+        self._warm_up(segmenter, alpha, out)
         width, height = source.size
         image = np.zeros((height, width, 3), np.uint8)
         index, due = 0, time.perf_counter()

@@ -16,8 +16,6 @@ from livecut.frame import Cutout, Frame, Image
 from livecut.models import DEFAULT_MODEL, input_size
 from livecut.stats import Stats
 
-WINDOW = (5, 5)
-"""The guided filter's, in pixels of the network's input."""
 EPSILON = 1e-3
 """The guided filter's regularisation, for grey in 0..1: edges of less contrast are smoothed over."""
 MARGIN = 0.08
@@ -51,31 +49,32 @@ class GuidedFilter:
     """Moves the edges of a small alpha to the edges of the full-size picture.
 
     The fast guided filter (He, Sun and Tang 2013; He and Sun 2015) with a grey guide: a linear model
-    alpha = slope * grey + offset is fitted in each window at the network's input size, and applied at
-    full size.
+    alpha = slope * grey + offset is fitted in each 5x5 at the network's input size, and applied at full
+    size.
     """
 
     def __init__(self, full: tuple[int, int], small: tuple[int, int]) -> None:
         (width, height), (w, h) = full, small
-        self._small, self._rows = small, (width, h)
+        self._small = small
         self._small_grey = np.empty((h, w), np.uint8)
-        self._alpha, self._slope, self._offset, self._mean = np.empty((4, h, w), np.float32)
-        self._moments, self._means = np.empty((2, h, w, 4), np.float32)
-        self._slopes, self._offsets = np.empty((2, h, width), np.float32)
+        self._alpha, self._slope, self._offset = np.empty((3, h, w), np.float32)
+        self._means = np.empty((2, h, w), np.float32)
+        self._lines = np.empty((2, h, width), np.float32)
         self._grey = np.empty((height, width), np.uint8)
 
     def __call__(self, image: Image, small_image: Image, alpha: Floats, out: Image) -> None:
         """Refine `alpha` (float32 in 0..1, any size) into `out` uint8 (H, W) by `image` (H, W, 3)."""
         cv2.cvtColor(small_image, cv2.COLOR_BGR2GRAY, dst=self._small_grey)
         cv2.resize(alpha, self._small, dst=self._alpha, interpolation=cv2.INTER_LINEAR)
-        cpu.moments(self._small_grey, self._alpha, self._moments)
-        cv2.blur(self._moments, WINDOW, dst=self._means, borderType=cv2.BORDER_REFLECT)
-        cpu.regress(self._means, EPSILON, MARGIN, self._slope, self._offset)
-        for plane, rows in ((self._slope, self._slopes), (self._offset, self._offsets)):
-            cv2.blur(plane, WINDOW, dst=self._mean, borderType=cv2.BORDER_REFLECT)
-            cv2.resize(self._mean, self._rows, dst=rows, interpolation=cv2.INTER_LINEAR)
+        cpu.regress(self._small_grey, self._alpha, EPSILON, MARGIN, self._slope, self._offset)
+        cpu.mean_5x5(self._slope, self._means[0])
+        cpu.mean_5x5(self._offset, self._means[1])
+        # Both planes as one, one above the other: rows stay rows, only their width changes.
+        rows, width = 2 * self._small[1], image.shape[1]
+        means, lines = self._means.reshape(rows, -1), self._lines.reshape(rows, width)
+        cv2.resize(means, (width, rows), dst=lines, interpolation=cv2.INTER_LINEAR)
         cv2.cvtColor(image, cv2.COLOR_BGR2GRAY, dst=self._grey)
-        cpu.apply_linear(self._grey, self._slopes, self._offsets, out)
+        cpu.apply_linear(self._grey, self._lines[0], self._lines[1], out)
 
 
 class Segmenter:

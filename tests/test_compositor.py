@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from livecut.compositor import cpu
 
@@ -61,6 +62,30 @@ def test_cutout_clears_what_is_under_alpha_0() -> None:
     assert not out[:10].any()
     assert (out[10:, :, :3] == frame[10:]).all()
     assert (out[..., 3] == alpha).all()
+
+
+@pytest.mark.parametrize("size", [(53, 37), (16, 4), (5, 1), (2, 3), (1, 1)])
+def test_regress_is_the_line_of_least_squares(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    grey = rng.integers(0, 256, size[::-1], np.uint8)
+    alpha = rng.random(size[::-1], np.float32)
+    slope, offset = np.empty((2, *size[::-1]), np.float32)
+    cpu.regress(grey, alpha, 1e-3, 0.08, slope, offset)
+
+    def mean(plane: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Over 5x5, the edge mirrored as often as it takes."""
+        wide = np.pad(plane, 2, mode="symmetric")
+        near = [wide[y : y + size[1], x : x + size[0]] for y in range(5) for x in range(5)]
+        return np.asarray(np.mean(near, axis=0))
+
+    i, p = grey / 255.0, alpha.astype(np.float64)
+    s = (mean(i * p) - mean(i) * mean(p)) / (mean(i * i) - mean(i) ** 2 + 1e-3)
+    o = (mean(p) - s * mean(i) - 0.08) / 0.84 * 255 + 0.5
+    assert np.abs(slope - s / 0.84).max() < 1e-4
+    assert np.abs(offset - o).max() < 0.02
+    out = np.empty_like(slope)
+    cpu.mean_5x5(slope, out)
+    assert np.abs(out - mean(slope.astype(np.float64))).max() < 1e-4
 
 
 def test_apply_linear() -> None:

@@ -123,31 +123,72 @@ def unweigh(weighted: Floats, out: Image) -> None:
 
 
 @kernel
-def moments(grey: Image, alpha: Floats, out: Floats) -> None:
-    """Write (I, p, I p, I I) float32 (h, w, 4), I = grey / 255 and p = alpha, to be averaged."""
-    height, width = grey.shape
-    for y in range(height):
-        for x in range(width):
-            i, p = np.float32(grey[y, x]) / np.float32(255), alpha[y, x]
-            out[y, x, 0], out[y, x, 1], out[y, x, 2], out[y, x, 3] = i, p, i * p, i * i
+def _mirrored(i: int, count: int) -> int:
+    """The index that `i`, up to two beyond either end, is mirrored to."""
+    inside = -1 - i if i < 0 else (2 * count - 1 - i if i >= count else i)
+    return min(max(inside, 0), count - 1)
 
 
 @kernel
-def regress(means: Floats, epsilon: float, margin: float, slope: Floats, offset: Floats) -> None:
-    """From averaged `moments` the line alpha = slope * I + offset of each window.
+def _mean_across(sums: Floats, wide: Floats, out: Floats) -> None:
+    """From sums over five rows (w,) the means over 5x5; `wide` (w + 4,) is room to work in."""
+    width = sums.shape[0]
+    for x in range(width):
+        wide[x + 2] = sums[x]
+    for x in range(2):
+        wide[x] = sums[_mirrored(x - 2, width)]
+        wide[width + 2 + x] = sums[_mirrored(width + x, width)]
+    for x in range(width):
+        out[x] = (wide[x] + wide[x + 1] + wide[x + 2] + wide[x + 3] + wide[x + 4]) * np.float32(
+            0.04
+        )
 
-    Both are for grey levels 0..255, and stretched so that alpha below `margin` falls under 0 and
-    above 1 - margin over 255.
+
+@kernel
+def regress(
+    grey: Image, alpha: Floats, epsilon: float, margin: float, slope: Floats, offset: Floats
+) -> None:
+    """The line alpha = slope * grey / 255 + offset that fits best in the 5x5 around each pixel.
+
+    grey (h, w) uint8, alpha (h, w) in 0..1. Both results are for grey and alpha in 0..255, and
+    stretched so that alpha below `margin` falls under 0 and above 1 - margin over 255. `epsilon`
+    holds the slope down where grey varies less. Beyond its edges the picture is mirrored.
     """
-    height, width = slope.shape
+    height, width = grey.shape
     gain = np.float32(1 / (1 - 2 * margin))
     low, eps = np.float32(margin), np.float32(epsilon)
+    i_mean, p_mean, ip_mean, ii_mean = np.empty((4, width), np.float32)
+    wide = np.empty(width + 4, np.float32)
     for y in range(height):
+        i_mean[:] = p_mean[:] = ip_mean[:] = ii_mean[:] = 0
+        for near in range(y - 2, y + 3):
+            row = _mirrored(near, height)
+            for x in range(width):
+                i, p = np.float32(grey[row, x]) * np.float32(1 / 255), alpha[row, x]
+                i_mean[x] += i
+                p_mean[x] += p
+                ip_mean[x] += i * p
+                ii_mean[x] += i * i
+        for mean in (i_mean, p_mean, ip_mean, ii_mean):
+            _mean_across(mean, wide, mean)
         for x in range(width):
-            i, p = means[y, x, 0], means[y, x, 1]
-            s = (means[y, x, 2] - i * p) / (means[y, x, 3] - i * i + eps)
+            i, p = i_mean[x], p_mean[x]
+            s = (ip_mean[x] - i * p) / (ii_mean[x] - i * i + eps)
             slope[y, x] = s * gain
             offset[y, x] = (p - s * i - low) * gain * np.float32(255) + np.float32(0.5)
+
+
+@kernel
+def mean_5x5(plane: Floats, out: Floats) -> None:
+    """Write the means over the 5x5 around each pixel of (h, w), mirrored beyond the edges."""
+    height, width = plane.shape
+    sums, wide = np.empty(width, np.float32), np.empty(width + 4, np.float32)
+    for y in range(height):
+        a, b = plane[_mirrored(y - 2, height)], plane[_mirrored(y - 1, height)]
+        c, d = plane[_mirrored(y + 1, height)], plane[_mirrored(y + 2, height)]
+        for x in range(width):
+            sums[x] = a[x] + b[x] + plane[y, x] + c[x] + d[x]
+        _mean_across(sums, wide, out[y])
 
 
 @kernel
