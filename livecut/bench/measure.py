@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import statistics
 import tempfile
 import time
@@ -133,6 +134,7 @@ def _clip(frames: Sequence[Image], folder: Path) -> Path:
 
 
 def _round(case: Case, seconds: float, folder: Path) -> Round:
+    gc.collect()  # what the last round held is not this one's memory
     frames = held_frames(case.size)
     process = psutil.Process()
     others = _others()
