@@ -11,7 +11,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from livecut.backgrounds import Blur
-from livecut.frame import Cutout, Frame, Image
+from livecut.frame import Cutout, Frame, Image, as_image
 from livecut.segmenter import Segmenter
 
 
@@ -30,7 +30,7 @@ class Peer(Protocol):
 def as_alpha(soft: NDArray[np.float32], size: tuple[int, int]) -> Image:
     """A network's float alpha at `size` = (width, height), as bytes."""
     full = cv2.resize(soft, size, interpolation=cv2.INTER_LINEAR)
-    return cv2.convertScaleAbs(full, alpha=255)  # type: ignore[return-value]
+    return as_image(cv2.convertScaleAbs(full, alpha=255))
 
 
 class OpenCV:
@@ -38,12 +38,15 @@ class OpenCV:
 
     def show(self, image: Image, alpha: Image) -> Image:
         """The image before its blurred background."""
-        size = (image.shape[1], image.shape[0])
-        small = cv2.resize(image, (size[0] // 4, size[1] // 4), interpolation=cv2.INTER_AREA)
-        room = cv2.resize(cv2.GaussianBlur(small, (0, 0), size[1] / 100), size)
+        height, width = image.shape[:2]
+        # Two halvings have SIMD, one quartering has none; stackBlur costs a fifth of GaussianBlur.
+        half = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(half, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
+        kernel = height // 24 | 1
+        room = cv2.resize(cv2.stackBlur(small, (kernel, kernel)), (width, height))
         a = cv2.cvtColor(alpha, cv2.COLOR_GRAY2BGR)
         kept = cv2.multiply(image, a, scale=1 / 255)
-        return cv2.add(kept, cv2.multiply(room, 255 - a, scale=1 / 255))  # type: ignore[return-value]
+        return as_image(cv2.add(kept, cv2.multiply(room, cv2.bitwise_not(a), scale=1 / 255)))
 
 
 class Livecut:
