@@ -38,7 +38,7 @@ def livecut(log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.send_signal(signal.SIGINT)
-        status = process.wait(60)
+        status = process.wait(90)
     assert status == 0, log.read_text()
     assert "Traceback" not in log.read_text()
 
@@ -51,8 +51,8 @@ def grab(path: Path, frames: int = 1) -> Image:
     return as_image(cv2.imread(str(path)))
 
 
-def grab_until(path: Path, good: Any, seconds: float = 150) -> Image:
-    """The first picture that `good` likes, or the last one read."""
+def grab_until(path: Path, good: Any, seconds: float = 240) -> Image:
+    """The first picture that `good` likes, or the last one read; leaves livecut time in between."""
     end = time.monotonic() + seconds
     while True:
         try:
@@ -60,10 +60,10 @@ def grab_until(path: Path, good: Any, seconds: float = 150) -> Image:
         except (AssertionError, subprocess.TimeoutExpired):
             if time.monotonic() > end:
                 raise
-            time.sleep(0.2)
-            continue
-        if good(image) or time.monotonic() > end:
-            return image
+        else:
+            if good(image) or time.monotonic() > end:
+                return image
+        time.sleep(3)
 
 
 def is_placeholder(image: Image) -> bool:
