@@ -123,6 +123,18 @@ def test_export_agrees_and_both_engines_run_it(trained: Path, tmp_path: Path) ->
     assert sorted(p.name for p in tmp_path.iterdir()) == ["disc.onnx", "disc.safetensors"]
 
 
+def test_the_classic_network_is_exported_too(tmp_path: Path) -> None:
+    state = build("unet").state_dict()
+    torch.save(
+        {"averaged": state, "settings": {"model": "unet", "area": 4096}}, tmp_path / "best.pt"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's exporter deprecates parts of itself
+        assert export(tmp_path / "best.pt", tmp_path / "classic.onnx") < 1e-3
+    image = rng.integers(0, 256, (60, 90, 3), np.uint8)
+    assert Segmenter(tmp_path / "classic.onnx", device="cpu")(image).shape == (60, 90)
+
+
 def test_export_refuses_a_network_that_differs(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,16 +38,21 @@ def centre_crop(x: Tensor, height: int, width: int) -> Tensor:
 
 
 class Up(nn.Module):
-    """2x2 transposed convolution, the skip concatenated (its centre, where it is larger), DoubleConv."""
+    """2x2 transposed convolution, the skip concatenated (its centre, where it is larger), DoubleConv.
+
+    Without `crops`, which an export cannot trace, the skip has to be of the same size.
+    """
 
     def __init__(self, c_in: int, c_skip: int) -> None:
         super().__init__()
+        self.crops = True
         self.up = nn.ConvTranspose2d(c_in, c_skip, 2, stride=2)
         self.conv = DoubleConv(2 * c_skip, c_skip)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         x = self.up(x)
-        skip = centre_crop(skip, x.shape[-2], x.shape[-1])
+        if self.crops:
+            skip = centre_crop(skip, x.shape[-2], x.shape[-1])
         out: Tensor = self.conv(torch.cat([skip, x], dim=1))
         return out
 

@@ -17,7 +17,7 @@ from torch import nn
 from livecut.errors import ModelError
 from livecut.models import input_size
 from livecut.network import Portable, build
-from livecut.network.blocks import PhasedHead
+from livecut.network.blocks import PhasedHead, Up
 from livecut.network.unet import MobileUNet, UNet
 from livecut.network.weights import Facts
 from livecut.training.train import load_checkpoint
@@ -71,6 +71,9 @@ def deployable(network: UNet | MobileUNet) -> Portable:
     fast = copy.deepcopy(network)
     if isinstance(fast, MobileUNet) and isinstance(fast.head, nn.Conv2d):
         fast.head = PhasedHead(fast.head)
+    for module in fast.modules():
+        if isinstance(module, Up):
+            module.crops = False  # engines give multiples of the stride alone
     return Portable(fast).eval()
 
 
