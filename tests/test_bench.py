@@ -91,8 +91,8 @@ def test_a_real_round(path: str) -> None:
     ages = result.pooled("age")
     assert len(ages) == measured.frames > 0
     assert set(result.stages) >= {"preprocess", "network", "refine", "composite", "sink", "age"}
-    parts = sum(np.median(result.pooled(s)) for s in ("preprocess", "network", "refine"))
-    assert parts < np.median(ages)
+    parts = sum(result.pooled(s).min() for s in ("preprocess", "network", "refine"))
+    assert parts < ages.max()
     assert measured.start > 0
     assert measured.rss > 10
     assert measured.cpu > 0
