@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from livecut.errors import ConfigError
-from livecut.terminal import Size, progress_bar, say
+from livecut.terminal import Size, figures, progress_bar, say
 
 if TYPE_CHECKING:
     from livecut.bench.cases import Case
@@ -137,16 +137,13 @@ def bench(
 def show(found: Record) -> None:
     """The table and what belongs to it, on standard output."""
     from rich.console import Console
-    from rich.table import Table
 
     from livecut.bench import report
 
     console = Console()
     for name, value in report.facts(found):
         console.print(f"{name}: {value}", markup=False, highlight=False)
-    table = Table(*report.HEAD, box=None, header_style="")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = figures(*report.HEAD)
     for row in report.rows(found):
         table.add_row(*row)
     console.print(table)
@@ -156,16 +153,11 @@ def show(found: Record) -> None:
 
 def _compare(before: Path, after: Path, limit: float) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     from livecut.bench.record import compare, read
 
     a, b = read(before), read(after)
-    table = Table(
-        "case", "p50 before", "after, ms", "ratio", "spread", "fps ratio", box=None, header_style=""
-    )
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = figures("case", "p50 before", "after, ms", "ratio", "spread", "fps ratio")
     table.add_column("", no_wrap=True)
     found = compare(a, b, limit)
     for row in found:

@@ -11,6 +11,7 @@ from livecut.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+    from rich.table import Table
 
     from livecut.pipeline import Pipeline
 
@@ -81,15 +82,22 @@ def progress_bar() -> Progress:
     )
 
 
+def figures(*headers: str) -> Table:
+    """A plain table, its first column for names and the others for numbers."""
+    from rich.table import Table
+
+    table = Table(*headers, box=None, header_style="")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table
+
+
 def summarise(pipeline: Pipeline) -> None:
     """What the run did, on standard error."""
     from rich.console import Console
-    from rich.table import Table
 
     stats = pipeline.stats
-    table = Table("stage", "p50 ms", "p95 ms", "p99 ms", box=None, header_style="")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = figures("stage", "p50 ms", "p95 ms", "p99 ms")
     for name, ring in stats.stages.items():
         if ring.count:
             table.add_row(name, *(f"{v:.2f}" for v in ring.percentiles(50, 95, 99)))

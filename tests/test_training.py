@@ -21,7 +21,7 @@ from livecut.network import build  # noqa: E402
 from livecut.training.augment import pair  # noqa: E402
 from livecut.training.data import Batches  # noqa: E402
 from livecut.training.export import export  # noqa: E402
-from livecut.training.losses import NAMES, bce, boundary, dice, total  # noqa: E402
+from livecut.training.losses import LOSSES, bce, boundary, dice, total  # noqa: E402
 from livecut.training.train import (  # noqa: E402
     TrainSettings,
     load_checkpoint,
@@ -257,11 +257,11 @@ def test_boundary_loss_is_of_the_edge_alone() -> None:
 def test_losses_add_up() -> None:
     target = (torch.rand(2, 1, 8, 8) > 0.5).float()
     logits = torch.randn(2, 1, 8, 8, requires_grad=True)
-    parts = {name: total([name], logits, target, 2.0) for name in NAMES}
+    parts = {name: total([name], logits, target, 2.0) for name in LOSSES}
     assert parts["bce"] == bce(logits, target, 2.0)
     assert parts["dice"] == dice(logits, target)
     assert parts["boundary"] == boundary(logits, target, 2.0)
-    together = total(NAMES, logits, target, 2.0)
+    together = total(LOSSES, logits, target, 2.0)
     assert together.item() == pytest.approx(sum(p.item() for p in parts.values()), rel=1e-5)
     torch.autograd.backward(together)
     assert logits.grad is not None

@@ -89,8 +89,9 @@ class Reader:
         assert len(data) == size, "ffmpeg has ended"
         return np.frombuffer(data, np.uint8).reshape(self.shape)
 
-    def read_until(self, wanted: Callable[[Image], bool], most: int = 120) -> None:
-        assert any(wanted(self.read()) for _ in range(most))
+    def shows(self, wanted: Callable[[Image], bool], most: int = 120) -> bool:
+        """Whether one of the next pictures is as wanted; it is read then, and none after it."""
+        return any(wanted(self.read()) for _ in range(most))
 
     def __enter__(self) -> Reader:
         return self
@@ -117,7 +118,7 @@ def test_colours_and_size_arrive(size: tuple[int, int], loopback: str) -> None:
         Feeder(sink, image),
         Reader(width, height) as reader,
     ):
-        reader.read_until(lambda image: not is_placeholder(image))
+        assert reader.shows(lambda image: not is_placeholder(image))
         got = reader.read()
     assert np.abs(middles(got).astype(int) - middles(bars(width, height))).max() <= 3
 
@@ -148,9 +149,9 @@ def test_no_person_is_left_in_the_device(loopback: str) -> None:
     sink = open_sink(loopback, size=(W, H), fps=30)
     with Reader() as reader:
         with Feeder(sink, bars()):
-            reader.read_until(lambda image: not is_placeholder(image))
+            assert reader.shows(lambda image: not is_placeholder(image))
         sink.close()
-        reader.read_until(is_placeholder)
+        assert reader.shows(is_placeholder)
         # 0.12.7 ends the stream here, newer ones wait: both without another picture.
     with open_sink(loopback, size=(W, H), fps=30), Reader() as reader:
         assert is_placeholder(reader.read())
@@ -161,9 +162,9 @@ def test_abort_leaves_no_person_either(loopback: str) -> None:
     sink = open_sink(loopback, size=(W, H), fps=30)
     with Reader() as reader:
         with Feeder(sink, bars()):
-            reader.read_until(lambda image: not is_placeholder(image))
+            assert reader.shows(lambda image: not is_placeholder(image))
         sink.abort()
-        reader.read_until(is_placeholder)
+        assert reader.shows(is_placeholder)
 
 
 @pytest.mark.camera

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -36,15 +36,14 @@ def boundary(logits: Tensor, target: Tensor, person_weight: float = 1.0, reach: 
     return each / near.sum().clamp(min=1)
 
 
-NAMES = ("bce", "dice", "boundary")
-"""What a training run can add up; `--person-weight` is of bce and boundary."""
+LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "bce": bce,
+    "dice": lambda logits, target, _: dice(logits, target),
+    "boundary": boundary,
+}
+"""What a training run can add up, each of logits, target and the weight of person pixels."""
 
 
-def total(names: Sequence[str], logits: Tensor, target: Tensor, person_weight: float) -> Tensor:
+def total(names: Iterable[str], logits: Tensor, target: Tensor, person_weight: float) -> Tensor:
     """The sum of the losses named."""
-    parts = {
-        "bce": lambda: bce(logits, target, person_weight),
-        "dice": lambda: dice(logits, target),
-        "boundary": lambda: boundary(logits, target, person_weight),
-    }
-    return torch.stack([parts[name]() for name in names]).sum()
+    return torch.stack([LOSSES[name](logits, target, person_weight) for name in names]).sum()

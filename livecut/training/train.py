@@ -50,7 +50,7 @@ class TrainSettings:
     weights: tuple[tuple[str, float], ...] = ()
     """How often a source's pictures are drawn, by source; 1 for those not named."""
     loss: tuple[str, ...] = ("bce", "dice")
-    """The losses that are added up, of `livecut.training.losses.NAMES`."""
+    """The losses that are added up, of `livecut.training.losses.LOSSES`."""
     person_weight: float = 1.0
     average: float = 0.998
     """Decay of the exponential average of weights (an average over about 500 steps)."""
