@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 from livecut import ModelError  # noqa: E402
 from livecut.network import Portable, alpha_at, build  # noqa: E402
 from livecut.network.blocks import PhasedHead, Up  # noqa: E402
-from livecut.network.unet import MobileUNet, UNet  # noqa: E402
+from livecut.network.unet import DeepMobileUNet, UNet  # noqa: E402
 
 
 @pytest.mark.parametrize(("height", "width"), [(144, 256), (16, 16), (160, 48), (176, 208)])
@@ -70,14 +70,14 @@ def test_alpha_at_scales_to_width_and_height() -> None:
 def test_encoder_has_the_layout_of_torchvisions() -> None:
     models = pytest.importorskip("torchvision.models")
     theirs = models.mobilenet_v2(weights=None).features
-    network = MobileUNet()
-    for block, number in zip(network.features, network.pretrained, strict=True):
+    network = DeepMobileUNet()
+    for block, number in zip(network.features, network.numbers, strict=True):
         shapes = {k: v.shape for k, v in theirs[number].state_dict().items()}
         assert {k: v.shape for k, v in block.state_dict().items()} == shapes
 
 
 def test_unknown_network() -> None:
-    with pytest.raises(ModelError, match="unknown network 'resnet'; known are: live, unet"):
+    with pytest.raises(ModelError, match="unknown network 'resnet'; known are: deep, live, unet"):
         build("resnet")
 
 

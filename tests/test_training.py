@@ -291,6 +291,17 @@ def test_goes_on_from_other_weights(data: Path, trained: Path, tmp_path: Path) -
         load_start(build("unet"), trained / "best.pt")
 
 
+def test_a_deeper_network_goes_on_from_a_shallower_one(trained: Path) -> None:
+    live, deep = build("live"), build("deep")
+    own = deep.features[9].state_dict()["conv.0.0.weight"].clone()
+    load_start(live, trained / "best.pt")
+    load_start(deep, trained / "best.pt")
+    last, same = live.features[9], deep.features[11]
+    assert all(torch.equal(a, b) for a, b in zip(last.parameters(), same.parameters(), strict=True))
+    assert torch.equal(live.head.weight, deep.head.weight)
+    assert torch.equal(deep.features[9].state_dict()["conv.0.0.weight"], own)
+
+
 def test_frozen_features_stay_as_they_are(data: Path, trained: Path, tmp_path: Path) -> None:
     start = trained / "best.pt"
     changes = {"steps": 10, "validate_every": 10, "start": str(start), "freeze": 4}

@@ -7,9 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from livecut.errors import EngineError, ModelError
-from livecut.network.unet import MobileUNet, UNet
+from livecut.network.unet import DeepMobileUNet, MobileUNet, UNet
 
-NETWORKS: dict[str, type[UNet] | type[MobileUNet]] = {"live": MobileUNet, "unet": UNet}
+NETWORKS: dict[str, type[UNet] | type[MobileUNet]] = {
+    "live": MobileUNet,
+    "deep": DeepMobileUNet,
+    "unet": UNet,
+}
 """What `livecut train --model` takes."""
 
 MEAN = (0.485, 0.456, 0.406)

@@ -70,7 +70,7 @@ def load_encoder(network: nn.Module, encoder: str) -> None:
         state = MobileNet_V2_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
     else:
         state = load_checkpoint(Path(encoder))
-    for block, number in zip(network.features, network.pretrained, strict=True):
+    for block, number in zip(network.features, network.numbers, strict=True):
         try:
             block.load_state_dict({k: state[f"features.{number}.{k}"] for k in block.state_dict()})
         except (KeyError, RuntimeError) as error:
@@ -90,11 +90,27 @@ def freeze(network: nn.Module, count: int) -> list[nn.Module]:
 
 
 def load_start(network: nn.Module, path: Path) -> None:
-    """Put the weights of an earlier run, a checkpoint or .safetensors, into a network. Raises ModelError."""
+    """Put the weights of an earlier run, a checkpoint or .safetensors, into a network.
+
+    Of a MobileUNet of another depth the blocks that both have are taken. Raises ModelError.
+    """
     if path.suffix == ".safetensors":
-        state = load_weights(path)[0].state_dict()
+        earlier, _ = load_weights(path)
     else:
-        state = load_checkpoint(path).get("averaged", {})
+        state = load_checkpoint(path)
+        try:
+            earlier = build(state["settings"]["model"])
+            earlier.load_state_dict(state["averaged"])
+        except (KeyError, RuntimeError) as error:
+            raise ModelError(f"{path} is no checkpoint of 'livecut train': {error}") from error
+    state = earlier.state_dict()
+    if isinstance(network, MobileUNet) and isinstance(earlier, MobileUNet):
+        own = dict(zip(network.numbers, network.features, strict=True))
+        for block, number in zip(earlier.features, earlier.numbers, strict=True):
+            if number in own:
+                own[number].load_state_dict(block.state_dict())
+        rest = {k: v for k, v in state.items() if not k.startswith("features.")}
+        state = network.state_dict() | rest
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
