@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from livecut.errors import ConfigError
-from livecut.terminal import model_options, progress_bar, say
+from livecut.terminal import Size, model_options, progress_bar, say
 
 
 def parse_weights(
@@ -47,11 +47,11 @@ def parse_weights(
     type=click.Path(path_type=Path),
     help="Folder for the checkpoints best.pt and last.pt.",
 )
-@click.option("--model", default="live", show_default=True, help="The network: live or unet.")
+@click.option("--model", default="live", show_default=True, help="The network: live, deep or unet.")
 @click.option(
     "--encoder",
     default="",
-    help="ImageNet weights for the live network: a torchvision mobilenet_v2 file, or imagenet to download it.",
+    help="ImageNet weights for live or deep: a torchvision mobilenet_v2 file, or imagenet to download it.",
 )
 @click.option(
     "--start",
@@ -63,7 +63,14 @@ def parse_weights(
     default=0,
     show_default=True,
     type=click.IntRange(min=0),
-    help="Keep the first so many of the live encoder's 12 features as they are; each step is quicker.",
+    help="Keep the first so many of the encoder's features as they are; each step is quicker.",
+)
+@click.option(
+    "--size",
+    default="256x144",
+    show_default=True,
+    type=Size(),
+    help="The network's input for a 16:9 picture; others get as many pixels.",
 )
 @click.option("--steps", default=8000, show_default=True, type=click.IntRange(min=10))
 @click.option("--batch", default=16, show_default=True, type=click.IntRange(min=2))
@@ -114,12 +121,12 @@ def parse_weights(
 @click.option("--seed", default=0, show_default=True, type=int)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--resume", is_flag=True, help="Go on from out/last.pt.")
-def train(resume: bool, **options: Any) -> None:
+def train(size: tuple[int, int], resume: bool, **options: Any) -> None:
     """Train a network on labelled pictures: images and masks, matched by name."""
     with needs_torch():
         from livecut.training.train import TrainSettings
         from livecut.training.train import train as fit
-    settings = TrainSettings(**options)
+    settings = TrainSettings(area=size[0] * size[1], **options)
     with progress_bar() as bar:
         task = bar.add_task("training", total=settings.steps)
 

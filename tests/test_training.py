@@ -269,7 +269,7 @@ def test_losses_add_up() -> None:
 
 
 def test_encoder_is_for_the_live_network_only(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="only the network 'live'"):
+    with pytest.raises(ModelError, match="only the networks 'live'"):
         load_encoder(build("unet"), "imagenet")
     torch.save({"features.0.0.weight": torch.zeros(1)}, tmp_path / "w.pth")
     with pytest.raises(ModelError, match="no torchvision mobilenet_v2"):

@@ -35,11 +35,11 @@ class TrainSettings:
     out: Path
     model: str = "live"
     encoder: str = ""
-    """ImageNet weights for `live`: a torchvision mobilenet_v2 file, or "imagenet" to download it."""
+    """ImageNet weights for `live` or `deep`: a torchvision mobilenet_v2 file, or "imagenet" to download it."""
     start: str = ""
     """Weights to go on from: a checkpoint or a .safetensors of the same network."""
     freeze: int = 0
-    """How many of the live encoder's first features stay as they are, statistics too. Their layers are
+    """How many of the encoder's first features stay as they are, statistics too. Their layers are
     the largest, so that a step costs a third less."""
     steps: int = 8000
     batch: int = 16
@@ -63,7 +63,9 @@ class TrainSettings:
 def load_encoder(network: nn.Module, encoder: str) -> None:
     """Put torchvision's ImageNet MobileNetV2 weights into a MobileUNet's encoder. Raises ModelError."""
     if not isinstance(network, MobileUNet):
-        raise ModelError("only the network 'live' takes a pretrained encoder; leave --encoder out")
+        raise ModelError(
+            "only the networks 'live' and 'deep' take a pretrained encoder; leave --encoder out"
+        )
     if encoder == "imagenet":
         from torchvision.models import MobileNet_V2_Weights
 
@@ -82,7 +84,9 @@ def freeze(network: nn.Module, count: int) -> list[nn.Module]:
     if not count:
         return []
     if not isinstance(network, MobileUNet):
-        raise ModelError("only the network 'live' has features to freeze; leave --freeze out")
+        raise ModelError(
+            "only the networks 'live' and 'deep' have features to freeze; leave --freeze out"
+        )
     blocks = list(network.features[:count])
     for block in blocks:
         block.requires_grad_(False)
