@@ -1,7 +1,7 @@
 """Wires source, segmenter, background, guard and sinks together, and runs them.
 
 live:  capture thread -> slot -> worker: segment, composite, guard -> slot -> main thread: sinks
-file:  one loop on the main thread, which drops nothing
+file:  one loop on the main thread, which drops nothing; beside it the network of the frame to come
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from livecut.ahead import Ahead
 from livecut.backgrounds import Background, Blur, open_background
 from livecut.capture import Capture, Slot
-from livecut.errors import SinkError
+from livecut.errors import ConfigError, SinkError
 from livecut.frame import Cutout, Frame, Image, Output
 from livecut.guard import Guard, Placeholder
 from livecut.models import DEFAULT_MODEL
@@ -45,10 +46,11 @@ class Pipeline:
 
     `source` and `sinks` are what `open_source` and `open_sink` take, or already open ones; whatever
     the pipeline opens itself, it closes. `mirror` flips left and right. `max_frames` ends the run
-    after so many composited frames. `model`, `device` and `engine` go to the Segmenter, and `threads`
-    too; 0 is half of the cores for a live source and all for a file, at most 4. `progress` is
-    called after each composited frame, `notice` with a line when the picture fails or comes back.
-    Raises LivecutError.
+    after so many composited frames. `model`, `device`, `engine` and `threads` go to the Segmenter.
+    `in_flight` is how many frames of a file are worked on at once: 1 for the least delay, 2 for the
+    highest rate, 0 for 2 where the file's length is known, else 1; of a live source only the newest
+    is. `progress` is called after each composited frame, `notice` with a line when the picture fails
+    or comes back. Raises LivecutError.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Pipeline:
         device: str = "auto",
         engine: str = "auto",
         threads: int = 0,
+        in_flight: int = 0,
         progress: Callable[[], None] = lambda: None,
         notice: Callable[[str], None] = lambda text: None,
     ) -> None:
@@ -83,7 +86,11 @@ class Pipeline:
             if isinstance(source, str):
                 source = opened.enter_context(open_source(source))
             self.source = source
-            if not source.live:
+            if source.live and in_flight > 1:
+                raise ConfigError(f"{in_flight} frames in flight, of a live source; it has only 1")
+            several = not source.live and (source.frames or 1) > 1
+            self.stats.in_flight = in_flight = in_flight or 1 + several
+            if not source.live and in_flight == 1:
                 threads = threads or min(4, os.cpu_count() or 1)
             self._load = partial(
                 Segmenter,
@@ -92,6 +99,7 @@ class Pipeline:
                 engine=engine,
                 threads=threads,
                 temporal=source.frames != 1,
+                in_flight=in_flight,
                 stats=self.stats,
             )
             self._background = open_background(background, source.size)
@@ -110,7 +118,8 @@ class Pipeline:
                     sink.status = self._status
                 self._sinks.append(sink)
             self._opened = opened.pop_all()
-        self._flipped = np.empty((source.size[1], source.size[0], 3), np.uint8)
+        width, height = source.size
+        self._flipped = [np.empty((height, width, 3), np.uint8) for _ in range(in_flight)]
 
     def run(self) -> Stats:
         """Run until the source ends, `max_frames` are done or `stop` is called. Raises LivecutError.
@@ -155,10 +164,10 @@ class Pipeline:
         with self.stats.timed("composite"):
             self._background.compose(cutout, out)
 
-    def _guard(self, segmenter: Segmenter) -> Guard:
+    def _guard(self, segment: Callable[[Frame, Image], Cutout]) -> Guard:
         return Guard(
             self.source.size,
-            segment=segmenter.cut,
+            segment=segment,
             compose=self._compose,
             transparent=self._transparent,
             live=self.source.live,
@@ -183,8 +192,9 @@ class Pipeline:
     def _prepared(self, frame: Frame) -> Frame:
         if not self.mirror:
             return frame
-        cv2.flip(frame.image, 1, dst=self._flipped)
-        return Frame(self._flipped, frame.index, frame.timestamp, frame.position)
+        flipped = self._flipped[frame.index % len(self._flipped)]
+        cv2.flip(frame.image, 1, dst=flipped)
+        return Frame(flipped, frame.index, frame.timestamp, frame.position)
 
     def _hand_over(self, output: Output) -> None:
         with self.stats.timed("sink"):
@@ -222,30 +232,35 @@ class Pipeline:
     # files
 
     def _run_file(self) -> None:
-        source, stats = self.source, self.stats
+        source = self.source
         segmenter = self._load()
         self.description = segmenter.description
-        guard = self._guard(segmenter)
         paced = any(sink.paced for sink in self._sinks)
         [(alpha, out)] = self._buffers(1)
         self._warm_up(segmenter, alpha, out)
-        width, height = source.size
-        image = np.zeros((height, width, 3), np.uint8)
-        index, due = 0, time.perf_counter()
-        while not self._stopping.is_set():
-            begun = time.perf_counter()
-            timestamp = self._read(image)
-            if timestamp is None:
-                break
-            stats.add("read", timestamp - begun)
-            frame = self._prepared(Frame(image, index, timestamp, index / source.fps))
-            output = guard.process(frame, alpha, out)
-            self._hand_over(output)
-            self._act()
-            index += 1
-            if paced:
-                due = max(due + 1 / source.fps, time.perf_counter() - 1 / source.fps)
-                self._hold(output, due)
+        images = [np.zeros((*alpha.shape, 3), np.uint8) for _ in self._flipped]
+        due = time.perf_counter()
+        with Ahead(self._next, segmenter, images) as ahead:
+            guard = self._guard(ahead.cut)
+            while not self._stopping.is_set():
+                frame = ahead.next()
+                if frame is None:
+                    break
+                output = guard.process(frame, alpha, out)
+                self._hand_over(output)
+                self._act()
+                if paced:
+                    due = max(due + 1 / source.fps, time.perf_counter() - 1 / source.fps)
+                    self._hold(output, due)
+
+    def _next(self, index: int, image: Image) -> Frame | None:
+        """The source's next frame, number `index`, read into `image`; None at the end."""
+        begun = time.perf_counter()
+        timestamp = self._read(image)
+        if timestamp is None:
+            return None
+        self.stats.add("read", timestamp - begun)
+        return self._prepared(Frame(image, index, timestamp, index / self.source.fps))
 
     def _read(self, image: Image) -> float | None:
         """As the source's `read`; None also where `stop` cuts a read short that waits for a pipe."""
@@ -353,7 +368,7 @@ class _Worker:
             segmenter = pipeline._load()
             pipeline.description = segmenter.description
             pipeline._warm_up(segmenter, *self._pairs[0])
-            guard = pipeline._guard(segmenter)
+            guard = pipeline._guard(segmenter.cut)
             lost = ""
             while True:
                 self._waiting = True

@@ -77,6 +77,21 @@ class GuidedFilter:
         cpu.apply_linear(self._grey, self._lines[0], self._lines[1], out)
 
 
+class Inference:
+    """What the network made of one frame, in buffers of its own."""
+
+    frame: Frame
+
+    def __init__(self, small: Image, alpha: Floats) -> None:
+        """The buffers are of the shapes of an engine's input and output."""
+        self.small = np.empty_like(small)
+        """The frame as the network saw it."""
+        self.alpha = np.empty_like(alpha)
+        """The network's own alpha, in 0..1 where it is valid."""
+        self.levels: list[Image] = []
+        """The frame halved and halved again, see `reduce`."""
+
+
 class Segmenter:
     """Finds the person: image in, alpha out.
 
@@ -85,7 +100,10 @@ class Segmenter:
     `model` is a shipped name or a path; `device` is auto, cpu, cuda or cuda:N; `engine` is auto, onnx
     or torch; `threads` counts the network's CPU threads (0: half of the cores, at most 4). With `temporal`, each
     alpha is steadied by the last, for consecutive frames; `reset()` forgets the last. Raises
-    ModelError, EngineError and ConfigError. Not to be used by two threads at once.
+    ModelError, EngineError and ConfigError.
+
+    One thread may `infer` the frames to come while another does `finish` those before, up to
+    `in_flight` frames apart, all of one size; else it is not to be used by two threads at once.
     """
 
     def __init__(
@@ -96,12 +114,15 @@ class Segmenter:
         engine: str = "auto",
         threads: int = 0,
         temporal: bool = False,
+        in_flight: int = 1,
         stats: Stats | None = None,
     ) -> None:
         self._engine = open_engine(model, engine=engine, device=device, threads=threads)
         self.description = self._engine.description
         self._temporal = temporal
         self._stats = stats or Stats()
+        self._in_flight = in_flight
+        self._count = 0
         self._size = (0, 0)
         self._steady = False
 
@@ -112,18 +133,64 @@ class Segmenter:
     def _resize(self, width: int, height: int) -> None:
         small = input_size(width, height, self._engine.area, self._engine.stride)
         self._engine.resize(*small)
-        self._levels: list[Image] = []
+        engine = self._engine
+        self._slots = [Inference(engine.input, engine.output) for _ in range(self._in_flight)]
         self._refine = GuidedFilter((width, height), small)
         self._state = np.zeros_like(self._engine.output)
         self._size = (width, height)
         self.reset()
+
+    def infer(self, frame: Frame) -> Inference:
+        """The first half of `cut`: reduce the frame and run the network. Raises as a call.
+
+        The inference is overwritten by the one `in_flight` calls later.
+        """
+        start = time.perf_counter()
+        height, width = frame.image.shape[:2]
+        if (width, height) != self._size:
+            self._resize(width, height)
+        found = self._slots[self._count % self._in_flight]
+        self._count += 1
+        found.frame = frame
+        engine, small = self._engine, found.small
+        size = small.shape[1::-1]
+        reduced = reduce(frame.image, size, found.levels)
+        cv2.resize(reduced, size, dst=small, interpolation=cv2.INTER_LINEAR)
+        np.copyto(engine.input, small)
+        engine.output.fill(np.nan)
+        ready = time.perf_counter()
+        engine.run()
+        np.copyto(found.alpha, engine.output)
+        self._stats.add("preprocess", ready - start)
+        self._stats.add("network", time.perf_counter() - ready)
+        return found
+
+    def finish(self, found: Inference, out: Image | None = None) -> Cutout:
+        """The second half of `cut`, for the inferences in their order. Raises EngineError."""
+        start = time.perf_counter()
+        alpha = found.alpha
+        if not (alpha.min() >= 0.0 and alpha.max() <= 1.0):
+            self.reset()
+            raise EngineError("the network gave no valid alpha (NaN or outside 0 to 1)")
+        if self._temporal:
+            if self._steady:
+                cpu.settle(alpha, self._state, KEEP, LIMIT)
+            else:
+                np.copyto(self._state, alpha)
+            self._steady = True
+        image = found.frame.image
+        if out is None:
+            out = np.empty(image.shape[:2], np.uint8)
+        self._refine(image, found.small, alpha, out)
+        self._stats.add("refine", time.perf_counter() - start)
+        return Cutout(found.frame, out, found.levels)
 
     def cut(self, frame: Frame, out: Image | None = None) -> Cutout:
         """A frame with its alpha, which is written into `out` where that is given; raises as a call.
 
         The cutout's halves are overwritten by the next call.
         """
-        return Cutout(frame, self(frame.image, out), self._levels)
+        return self.finish(self.infer(frame), out)
 
     def __call__(self, image: Image, out: Image | None = None) -> Image:
         """The alpha of `image`: uint8 (H, W), 255 = person, written into `out` where that is given.
@@ -135,32 +202,4 @@ class Segmenter:
             raise TypeError(f"image is {image.dtype}; expected uint8")
         if image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise ValueError(f"image has shape {image.shape}; expected BGR (H, W, 3)")
-        start = time.perf_counter()
-        height, width = image.shape[:2]
-        if (width, height) != self._size:
-            self._resize(width, height)
-        engine = self._engine
-        small = engine.input.shape[1::-1]
-        reduced = reduce(image, small, self._levels)
-        cv2.resize(reduced, small, dst=engine.input, interpolation=cv2.INTER_LINEAR)
-        engine.output.fill(np.nan)
-        ready = time.perf_counter()
-        engine.run()
-        alpha = engine.output
-        if not (alpha.min() >= 0.0 and alpha.max() <= 1.0):
-            self.reset()
-            raise EngineError("the network gave no valid alpha (NaN or outside 0 to 1)")
-        done = time.perf_counter()
-        if self._temporal:
-            if self._steady:
-                cpu.settle(alpha, self._state, KEEP, LIMIT)
-            else:
-                np.copyto(self._state, alpha)
-            self._steady = True
-        if out is None:
-            out = np.empty((height, width), np.uint8)
-        self._refine(image, engine.input, alpha, out)
-        self._stats.add("preprocess", ready - start)
-        self._stats.add("network", done - ready)
-        self._stats.add("refine", time.perf_counter() - done)
-        return out
+        return self.cut(Frame(image, 0, 0.0, 0.0), out).alpha

@@ -14,8 +14,9 @@ WINDOW = 8192
 """Samples kept for each stage; older ones are overwritten."""
 STAGES = ("read", "preprocess", "network", "refine", "composite", "sink", "age")
 """In the order of the flow. `age`: from the grab of a frame to its being handed to every sink."""
-PIPELINE = ("preprocess", "network", "refine", "composite")
-"""What livecut itself does to a frame, reading and writing apart."""
+PIPELINE = (("preprocess", "network"), ("refine", "composite"))
+"""What livecut itself does to a frame, reading and writing apart; with several in flight the first
+two run beside the others."""
 
 
 class Ring:
@@ -61,6 +62,8 @@ class Stats:
     first: float = 0.0
     """`perf_counter` when the first composited frame was handed over; 0 before."""
     last: float = 0.0
+    in_flight: int = 1
+    """How many frames are worked on at once."""
 
     def restart(self) -> None:
         """Forget the durations so far."""
@@ -96,8 +99,9 @@ class Stats:
 
     @property
     def pipeline_fps(self) -> float:
-        """Frames per second that segmenting and compositing alone would allow, one after another."""
-        seconds = sum(self.stages[s].total for s in PIPELINE)
+        """Frames per second that segmenting and compositing alone would allow."""
+        halves = [sum(self.stages[s].total for s in half) for half in PIPELINE]
+        seconds = max(halves) if self.in_flight > 1 else sum(halves)
         count = self.stages["composite"].count
         return count / seconds if seconds else 0.0
 
