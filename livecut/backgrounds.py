@@ -13,7 +13,6 @@ from livecut.errors import ConfigError, LivecutError
 from livecut.frame import Cutout, Image
 from livecut.segmenter import reduce
 from livecut.sources import PICTURES, read_picture
-from livecut.video import VideoFile
 
 COLOURS = {
     "black": "#000000",
@@ -111,6 +110,8 @@ class Video:
     """A video that plays at its own rate and begins again at its end."""
 
     def __init__(self, path: Path, size: tuple[int, int]) -> None:
+        from livecut.video import VideoFile
+
         self.name = path.name
         self._source = VideoFile(path)
         width, height = self._source.size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
@@ -34,16 +34,17 @@ class Slot(Generic[T]):
     Three buffers make it free of copies: one is written, one waits, one is read.
     """
 
-    def __init__(self, buffers: Sequence[Image]) -> None:
-        self._buffers = buffers
+    def __init__(
+        self, buffers: Sequence[Image], on_drop: Callable[[], None] = lambda: None
+    ) -> None:
+        """`on_drop` is called for each item that was replaced before anyone took it."""
+        self._buffers, self._on_drop = buffers, on_drop
         self._changed = threading.Condition()
         self._newest: T | None = None
         self._reading: T | None = None
         self._taken = True
         self._closed = False
         self._error: BaseException | None = None
-        self.dropped = 0
-        """Items that were replaced before anyone took them."""
 
     def writable(self) -> Image:
         """A buffer that is neither waiting nor being read."""
@@ -54,7 +55,8 @@ class Slot(Generic[T]):
     def put(self, item: T) -> None:
         """Make `item` the newest."""
         with self._changed:
-            self.dropped += not self._taken
+            if not self._taken:
+                self._on_drop()
             self._newest, self._taken = item, False
             self._changed.notify_all()
 
@@ -87,10 +89,11 @@ class Slot(Generic[T]):
 class Capture:
     """A thread that reads a source into a slot, and opens it again when it was lost."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, on_drop: Callable[[], None]) -> None:
+        """`on_drop` is called for each frame that a newer one replaced."""
         width, height = source.size
         buffers = [np.zeros((height, width, 3), np.uint8) for _ in range(3)]
-        self.slot: Slot[Frame] = Slot(buffers)
+        self.slot: Slot[Frame] = Slot(buffers, on_drop)
         self.lost = ""
         """Why there is no picture at present; empty while there is one."""
         self.last = time.perf_counter()

@@ -22,27 +22,36 @@ FULL = {"rounds": 5, "seconds": 4.0}
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Three cases in under a minute.")
-@click.option(
-    "--size", "sizes", type=Size(), multiple=True, help="Frames of this size; repeatable."
-)
-@click.option(
-    "-b", "--background", "backgrounds", multiple=True, help="As for livecut run; repeatable."
-)
+@click.option("--size", type=Size(), multiple=True, help="Frames of this size; repeatable.")
+@click.option("-b", "--background", multiple=True, help="As for livecut run; repeatable.")
 @click.option(
     "--path",
-    "paths",
-    type=click.Choice(["memory", "paced", "decode", "encode"]),
+    type=click.Choice(
+        ["memory", "decode", "encode", "folder", "paced", "pipe", "window", "virtual"]
+    ),
     multiple=True,
-    help="How frames come and go; repeatable. paced: 30 a second through the live threads.",
+    help="How frames come and go; repeatable. From paced on: 30 a second through the live threads; the last three are read back where they arrive.",
 )
-@click.option("--model", "models", multiple=True, help="A shipped model or a file; repeatable.")
-@click.option("--engine", "engines", multiple=True, help="auto, onnx or torch; repeatable.")
-@click.option("--device", "devices", multiple=True, help="auto, cpu, cuda or cuda:N; repeatable.")
+@click.option("--model", multiple=True, help="A shipped model or a file; repeatable.")
+@click.option("--engine", multiple=True, help="auto, onnx or torch; repeatable.")
+@click.option("--device", multiple=True, help="auto, cpu, cuda or cuda:N; repeatable.")
 @click.option(
     "--threads",
     type=click.IntRange(1, 256),
     multiple=True,
     help="The network's threads on a CPU; repeatable.",
+)
+@click.option(
+    "--in-flight",
+    type=click.IntRange(1, 8),
+    multiple=True,
+    help="Frames worked on at once; repeatable.  [default: 1]",
+)
+@click.option(
+    "--streams",
+    type=click.IntRange(1, 256),
+    multiple=True,
+    help="Pipelines at once in one process; repeatable.  [default: 1]",
 )
 @click.option(
     "--rounds", type=click.IntRange(min=1), help="Rounds over all cases.  [default: 5; quick: 2]"
@@ -84,8 +93,9 @@ def bench(
     """Measure frames per second and end-to-end latency on this machine.
 
     Each round of a case is a whole pipeline, warmed up until its times are steady; the rounds go over
-    the cases by turns. Where no case is chosen: 480p to 4K with blur and a colour, and at 720p the
-    live threads, a file in and a file out.
+    the cases by turns. Where no case is chosen: 480p to 4K with blur and a colour, and at 720p files
+    and pictures in and out, the live threads, a pipe read at its other end, and two frames in flight.
+    A soak is one long round: --path paced --rounds 1 --seconds 3600.
     """
     if compare:
         _compare(*compare, limit)
@@ -93,6 +103,7 @@ def bench(
     from livecut.bench import report
     from livecut.bench.cases import quick as quick_cases
     from livecut.bench.cases import standard, sweep
+    from livecut.bench.cold import measure as measure_cold
     from livecut.bench.machine import machine
     from livecut.bench.measure import measure
     from livecut.bench.record import record
@@ -104,19 +115,8 @@ def bench(
         say(report.MISSING)
     defaults = QUICK if quick else FULL
     rounds, seconds = rounds or int(defaults["rounds"]), seconds or defaults["seconds"]
-    if any(choices.values()):
-        chosen: dict[str, Any] = {
-            "sizes": [(1280, 720)],
-            "backgrounds": ["blur"],
-            "paths": ["memory"],
-            "models": ["live"],
-            "engines": ["auto"],
-            "devices": ["auto"],
-            "threads": [0],
-        } | {name: list(dict.fromkeys(values)) for name, values in choices.items() if values}
-        cases = sweep(**chosen)
-    else:
-        cases = quick_cases() if quick else standard()
+    chosen = {name: list(dict.fromkeys(values)) for name, values in choices.items() if values}
+    cases = sweep(**chosen) if chosen else quick_cases() if quick else standard()
     with progress_bar() as bar:
         task, done = bar.add_task("starting", total=len(cases) * rounds), count()
 
@@ -125,7 +125,9 @@ def bench(
 
         results = measure(cases, rounds=rounds, seconds=seconds, report=tell)
         bar.update(task, completed=len(cases) * rounds)
-    found = record(results, machine(), seconds=seconds)
+        bar.update(task, description="cold start")
+        cold = measure_cold(cases[0].model, 1 if quick else 5)
+    found = record(results, machine(), seconds=seconds, cold=cold)
     show(found)
     if output:
         for path in report.save(found, output, plots=plots):

@@ -287,9 +287,10 @@ class Pipeline:
     # cameras and streams
 
     def _run_live(self) -> None:
-        capture = Capture(self.source)
+        drop = self.stats.drop
+        capture = Capture(self.source, partial(drop, "a newer frame came"))
         pairs = self._buffers(3)
-        outputs: Slot[Output] = Slot([out for _, out in pairs])
+        outputs = Slot[Output]([out for _, out in pairs], partial(drop, "the output was busy"))
         placeholder = Placeholder(self.source.size, transparent=self._transparent)
         worker = _Worker(self, capture, outputs, pairs)
         capture.start()
@@ -320,8 +321,6 @@ class Pipeline:
             capture.stop()
             worker.stop()
             self.stats.source_fps = 1 / capture.interval if capture.interval else 0.0
-            self.stats.drop("a newer frame came", capture.slot.dropped)
-            self.stats.drop("the output was busy", outputs.dropped)
 
     def _show_if_paced(self, output: Output) -> None:
         for sink in self._sinks:

@@ -2,7 +2,8 @@
 
 A file is finished or absent: it is written beside its place under the name NAME.part and moved
 there by `close`. What is wrong with an output is a SinkError of one line; a picture of the wrong
-shape or type is a mistake in the program and raises ValueError or TypeError.
+shape or type is a mistake in the program and raises ValueError or TypeError. FFmpeg is loaded by
+those who need it alone: a camera and a window do not.
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import cv2
 import numpy as np
 
-from livecut.encoder import ERRORS, Encoder
 from livecut.errors import SinkError
 from livecut.frame import Image, Output, taken_as_bt709
 from livecut.i420 import BT601, BT709, I420, even
+
+if TYPE_CHECKING:
+    from livecut.encoder import Encoder
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm")
@@ -38,6 +41,8 @@ class Sink(ABC):
     """For people: "out.mp4", "/dev/video10 (livecut)"."""
     paced = False
     """Shown in real time, so that a file is to be played at its own rate."""
+    duplicated = 0
+    """Pictures that were repeated to keep a constant rate."""
 
     def __init__(self, name: str, size: tuple[int, int], channels: Sequence[int] = (3,)) -> None:
         """`size` is (width, height) of the pictures to come; `channels` how many they may have."""
@@ -229,6 +234,7 @@ class Pipe(Sink):
             while self._count < due - 0.75:
                 self._send(self._picture.data)
                 self._count += 1
+                self.duplicated += 1
         self._picture.convert(output.image)
         self._send(self._picture.data)
         self._count += 1
@@ -272,6 +278,8 @@ class VideoWriter(Sink):
         live: bool = False,
     ) -> None:
         """Opens the encoder and NAME.part. Raises SinkError."""
+        from livecut.encoder import Encoder
+
         super().__init__(str(path), size, (4 if transparent else 3,))
         _require_folder(path)
         prores = transparent and path.suffix.lower() == ".mov"
@@ -325,6 +333,8 @@ class VideoWriter(Sink):
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         """Whatever fails inside takes the unfinished file with it."""
+        from livecut.encoder import ERRORS
+
         try:
             yield
         except ERRORS as e:

@@ -80,9 +80,8 @@ class Stats:
         yield
         self.stages[stage].add(time.perf_counter() - t)
 
-    def drop(self, cause: str, count: int = 1) -> None:
-        if count:
-            self.drops[cause] = self.drops.get(cause, 0) + count
+    def drop(self, cause: str) -> None:
+        self.drops[cause] = self.drops.get(cause, 0) + 1
 
     def handed_over(self, timestamp: float) -> None:
         """A composited frame, grabbed at `timestamp`, has reached every sink."""

@@ -7,23 +7,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from livecut.bench import timecode
 from livecut.frame import Image
 from livecut.models import DEFAULT_MODEL
 from livecut.sources import Source, open_source
 
 PATHS = {
     "memory": "BGR frames in memory in, composited frames in memory out, one after another",
-    "paced": "frames given at 30 per second to the live threads, as a camera gives them",
     "decode": "an H.264 file in, composited frames in memory out",
     "encode": "BGR frames in memory in, an H.264 file out",
+    "folder": "BGR frames in memory in, a folder of PNGs out",
+    "paced": "frames given at 30 per second to the live threads, as a camera gives them",
+    "pipe": "as paced, out as YUV4MPEG2 through a pipe, and read there",
+    "window": "as paced, shown in a window, and read from the screen",
+    "virtual": "as paced, out through a v4l2loopback, and read there as from a camera",
 }
 """How frames come and go. The first leaves reading and writing out, the others do not."""
+LIVE = ("paced", "pipe", "window", "virtual")
 SIZES = ((854, 480), (1280, 720), (1920, 1080), (3840, 2160))
 PACE = 30.0
-"""Frames per second of the path `paced`."""
+"""Frames per second of the paths `LIVE`."""
 HELD = 120_000_000
 """Bytes of frames that are held in memory: more than the processor's caches, as a camera's are new."""
 
@@ -32,7 +39,7 @@ HELD = 120_000_000
 class Case:
     """One thing to be measured."""
 
-    size: tuple[int, int]
+    size: tuple[int, int] = (1280, 720)
     """(width, height) of the frames."""
     background: str = "blur"
     path: str = "memory"
@@ -41,6 +48,10 @@ class Case:
     device: str = "auto"
     threads: int = 0
     """Of the network, on a CPU; 0: as `livecut run` has it."""
+    in_flight: int = 0
+    """Frames worked on at once; 0: 1."""
+    streams: int = 1
+    """Pipelines that run at once in one process."""
 
     @property
     def name(self) -> str:
@@ -51,6 +62,8 @@ class Case:
             self.engine if self.engine != usual.engine else "",
             f"on {self.device}" if self.device != usual.device else "",
             f"{self.threads} threads" if self.threads else "",
+            f"{self.in_flight} in flight" if self.in_flight else "",
+            f"{self.streams} streams" if self.streams > 1 else "",
         ]
         width, height = self.size
         return " ".join([f"{width}x{height}", self.background, self.path, *filter(None, parts)])
@@ -59,40 +72,28 @@ class Case:
     def bytes_per_frame(self) -> int:
         """Bytes that the passes over the full-size picture read and write, the network's apart.
 
-        Per pixel: 3 to reduce the frame, 4 for its grey, 2 to make alpha of that; then for `blur` 3 and
-        1 to reduce frame and alpha and 7 to composite, for a picture or colour 10, for `transparent` 8.
+        Per pixel: 3 to reduce the frame, 4 for its grey, 2 to make alpha of that; then for `blur` 1 to
+        reduce alpha and 7 to composite, for a picture or colour 10, for `transparent` 8.
         """
-        last = {"blur": 11, "transparent": 8}.get(self.background.partition(":")[0], 10)
+        last = {"blur": 8, "transparent": 8}.get(self.background.partition(":")[0], 10)
         return (9 + last) * self.size[0] * self.size[1]
 
 
-def sweep(
-    *,
-    sizes: Sequence[tuple[int, int]],
-    backgrounds: Sequence[str],
-    paths: Sequence[str],
-    models: Sequence[str],
-    engines: Sequence[str],
-    devices: Sequence[str],
-    threads: Sequence[int],
-) -> list[Case]:
-    """Every combination."""
-    every = product(models, engines, devices, threads, sizes, backgrounds, paths)
-    return [
-        Case(size=s, background=b, path=p, model=m, engine=e, device=d, threads=t)
-        for m, e, d, t, s, b, p in every
-    ]
+def sweep(**chosen: Sequence[Any]) -> list[Case]:
+    """Every combination of the values given for a case's fields; those not named stay as they are."""
+    return [Case(**dict(zip(chosen, values, strict=True))) for values in product(*chosen.values())]
 
 
 def standard() -> list[Case]:
     """What is measured where nothing is asked for."""
     cases = [Case(size=s, background=b) for s in SIZES for b in ("blur", "#00b140")]
-    return cases + [Case(size=(1280, 720), path=p) for p in PATHS if p != "memory"]
+    cases += [Case(path=path) for path in ("decode", "encode", "folder", "paced", "pipe")]
+    return [*cases, Case(in_flight=2), Case(path="decode", in_flight=2), Case(threads=1)]
 
 
 def quick() -> list[Case]:
     """The least that tells something, in under a minute."""
-    return [Case(size=(1280, 720)), Case(size=(1920, 1080)), Case(size=(1280, 720), path="paced")]
+    return [Case(), Case(size=(1920, 1080)), Case(path="pipe")]
 
 
 def held_frames(size: tuple[int, int]) -> list[Image]:
@@ -111,27 +112,38 @@ def held_frames(size: tuple[int, int]) -> list[Image]:
 class Memory(Source):
     """Plays frames that are held in memory, forwards and backwards without an end.
 
-    Where `live`, each is given when it is due, at `PACE`; else at once.
+    Where `live`, each is given when it is due, at `PACE`; else at once. Where `coded`, its number is
+    painted into it.
     """
 
     name, description = "memory", "frames in memory"
     frames = None
     fps = PACE
 
-    def __init__(self, pictures: Sequence[Image], *, live: bool = False) -> None:
-        self.live = live
+    def __init__(
+        self, pictures: Sequence[Image], *, live: bool = False, coded: bool = False
+    ) -> None:
+        self.live, self._coded = live, coded
         self.size = (pictures[0].shape[1], pictures[0].shape[0])
         self._pictures = [*pictures, *reversed(pictures[1:-1])]
-        self._next = 0
+        self.count = 0
+        """Frames that were given."""
+        self.sent: dict[int, float] = {}
+        """`perf_counter` at which the latest frame of each painted number was in memory."""
         self._due = time.perf_counter()
 
     def read(self, out: Image) -> float | None:
         if self.live:
             time.sleep(max(0.0, self._due - time.perf_counter()))
             self._due += 1 / PACE
-        np.copyto(out, self._pictures[self._next % len(self._pictures)])
-        self._next += 1
-        return time.perf_counter()
+        np.copyto(out, self._pictures[self.count % len(self._pictures)])
+        if self._coded:
+            timecode.paint(out, self.count)
+        now = time.perf_counter()
+        if self._coded:
+            self.sent[self.count % timecode.NUMBERS] = now
+        self.count += 1
+        return now
 
     def close(self) -> None:
         return
@@ -147,8 +159,10 @@ class Looped(Source):
         self._source = open_source(str(path))
         self.name, self.description = self._source.name, self._source.description
         self.size, self.fps = self._source.size, self._source.fps
+        self.count = 0
 
     def read(self, out: Image) -> float | None:
+        self.count += 1
         timestamp = self._source.read(out)
         if timestamp is None:
             self._source.reopen()

@@ -1,23 +1,28 @@
-"""Measuring: rounds of each case by turns, each round a whole pipeline, warmed up until it is steady."""
+"""Measuring: rounds of each case by turns, each round whole pipelines, warmed up until they are steady."""
 
 from __future__ import annotations
 
 import gc
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from livecut.bench.cases import PACE, Case, Looped, Memory, held_frames
+from livecut.bench.cases import LIVE, PACE, Case, Looped, Memory, held_frames
+from livecut.bench.farend import ENDS, Delays
+from livecut.bench.machine import gpu, speed
 from livecut.frame import Image, Output
 from livecut.pipeline import Pipeline
-from livecut.sinks import open_sink
+from livecut.sinks import Sink, open_sink
 
 STEADY = 0.05
 """Warm-up ends when the median age of 15 frames is within this share of that of the 15 before."""
@@ -26,30 +31,48 @@ BUSY = 15.0
 """Percent of the processor that others may use before the machine is called busy."""
 FEW = 200
 SPREAD = 0.15
+SLOWED = 0.1
+"""How much the processor's own speed may differ between rounds."""
+MINUTE = 60.0
+"""Seconds between two entries of `Round.minutes`."""
 
 
 @dataclass
 class Round:
-    """One run of one case."""
+    """One run of one case; with several streams, of all of them together."""
 
     fps: float
-    """Composited frames per second that reached the sink."""
+    """Composited frames per second that reached the sinks."""
     start: float
     """Seconds from opening everything to the first composited frame in the sink."""
     samples: dict[str, NDArray[np.float64]]
-    """Milliseconds by stage; `age` is end to end, from the frame in memory to the sink."""
+    """Milliseconds by stage; `age` is end to end, from the frame in memory to the sink, `glass` to
+    where the sink's picture is read."""
     cpu: float
     """Percent of one core that this process used."""
     rss: float
     """Megabytes of memory of this process, the held frames apart."""
     frames: int
+    captured: int
+    """Frames that the source gave meanwhile."""
     drops: dict[str, int]
+    """Frames that did not reach the sink, by cause."""
+    duplicated: int
+    """Pictures that a sink repeated to keep its rate."""
     steady: bool
     """Whether the warm-up ended because the times were steady."""
     others: float
     """Percent of all cores that other programs used just before."""
+    speed: float
+    """The processor's speed just before: passes per second of a fixed piece of work."""
     network: str
     """What the network ran on."""
+    unreadable: int = 0
+    """Pictures at the far end whose time code could not be read."""
+    gpu: dict[str, float] = field(default_factory=dict)
+    """Memory, clocks and power of the GPU at the end, where the network ran on one."""
+    minutes: list[dict[str, float]] = field(default_factory=list)
+    """Of each whole minute: its p50 and p99 of age, its frames, and the memory at its end."""
 
 
 @dataclass
@@ -94,7 +117,15 @@ class Result:
         others = max(r.others for r in self.rounds)
         if others > BUSY:
             said.append(f"busy machine: other programs used {others:.0f} % of it")
-        if self.case.path == "paced" and self.fps < 0.95 * PACE:
+        speeds = [r.speed for r in self.rounds]
+        if max(speeds) > (1 + SLOWED) * min(speeds):
+            falls = all(a > b for a, b in pairwise(speeds))
+            said.append(
+                f"unstable clock: the processor's own speed differed by "
+                f"{100 * (max(speeds) / min(speeds) - 1):.0f} % between the rounds"
+                + (", always falling: it may be too hot" if falls and len(speeds) > 2 else "")
+            )
+        if self.case.path in LIVE and self.fps < 0.95 * PACE * self.case.streams:
             said.append(f"too slow for {PACE:g} frames per second")
         return said
 
@@ -136,34 +167,37 @@ def _clip(frames: Sequence[Image], folder: Path) -> Path:
 def _round(case: Case, seconds: float, folder: Path) -> Round:
     gc.collect()  # what the last round held is not this one's memory
     frames = held_frames(case.size)
-    process = psutil.Process()
-    others = _others()
+    others, pace = _others(), speed()
     clip = _clip(frames, folder) if case.path == "decode" else None
-    watch = _Watch(seconds)
-    with Looped(clip) if clip else Memory(frames, live=case.path == "paced") as source:
-        watch.pipeline = pipeline = Pipeline(
-            source,
-            case.background,
-            [str(folder / "out.mp4") if case.path == "encode" else "null"],
-            model=case.model,
-            engine=case.engine,
-            device=case.device,
-            threads=case.threads,
-            progress=watch.frame,
-        )
-        stats = pipeline.run()
-    held = sum(frame.nbytes for frame in frames)
+    (folder / "pictures").mkdir(exist_ok=True)
+    group = _Group(seconds, sum(frame.nbytes for frame in frames))
+    for number in range(case.streams):
+        group.streams.append(_Stream(group, case, frames, clip, folder, number))
+    group.run()
+    ends = [stream.stats.last for stream in group.streams]
+    span = max(ends) - group.begun
+    drops = dict[str, int]()
+    for stream in group.streams:
+        for cause, count in stream.stats.drops.items():
+            drops[cause] = drops.get(cause, 0) + count
+    count = sum(stream.count for stream in group.streams)
     return Round(
-        fps=watch.count / (stats.last - watch.measured_from),
-        start=watch.first - watch.opened,
-        samples={name: ring.samples() * 1e3 for name, ring in stats.stages.items() if ring.count},
-        cpu=100 * watch.cpu / (stats.last - watch.measured_from),
-        rss=(process.memory_info().rss - held) / 1e6,
-        frames=watch.count,
-        drops=dict(stats.drops),
-        steady=watch.steady,
+        fps=count / span,
+        start=max(stream.first - stream.opened for stream in group.streams),
+        samples=group.samples(),
+        cpu=100 * group.cpu / span,
+        rss=group.rss(),
+        frames=count,
+        captured=sum(stream.source.count - stream.given for stream in group.streams),
+        drops=drops,
+        duplicated=sum(stream.sink.duplicated for stream in group.streams),
+        steady=all(stream.steady for stream in group.streams),
         others=others,
-        network=pipeline.description,
+        speed=pace,
+        network=group.streams[0].pipeline.description,
+        unreadable=sum(s.delays.unreadable for s in group.streams if s.delays),
+        gpu=gpu() if "CUDA" in group.streams[0].pipeline.description else {},
+        minutes=group.minutes,
     )
 
 
@@ -174,34 +208,158 @@ def _others() -> float:
     return float(psutil.cpu_percent())
 
 
-class _Watch:
-    """Follows a pipeline frame by frame: warm-up first, then the time that counts, then the stop."""
+class _Group:
+    """The streams of a round: what counts begins when all are warm, and ends for all at once."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self, seconds: float, held: int) -> None:
+        self.seconds, self._held = seconds, held
+        self.streams: list[_Stream] = []
+        self.begun = self.cpu = 0.0
+        self.minutes: list[dict[str, float]] = []
         self._process = psutil.Process()
-        self.pipeline: Pipeline | None = None
-        self.first = self.measured_from = self.cpu = 0.0
-        self.count = 0
-        self.steady = False
-        self.opened = time.perf_counter()
+        self._lock = threading.Lock()
+        self._errors: list[BaseException] = []
 
-    def frame(self) -> None:
-        assert self.pipeline is not None
-        stats, now = self.pipeline.stats, time.perf_counter()
+    def run(self) -> None:
+        """Run the streams, one on this thread, several on threads of their own. Raises LivecutError."""
+        if len(self.streams) == 1:
+            self.streams[0].run()
+        else:
+            threads = [threading.Thread(target=self._guarded, args=(s,)) for s in self.streams]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        if self._errors:
+            raise self._errors[0]
+
+    def _guarded(self, stream: _Stream) -> None:
+        try:
+            stream.run()
+        except BaseException as error:
+            self._errors.append(error)
+            for other in self.streams:
+                other.pipeline.stop()
+
+    def warm(self, now: float) -> None:
+        """A stream has become warm; the last of them begins what counts."""
+        with self._lock:
+            if not self.begun and all(stream.warm for stream in self.streams):
+                self._used = sum(self._process.cpu_times()[:2])
+                self.begun = now
+
+    def over(self, now: float) -> bool:
+        """Whether the time is over; notes what a minute was like."""
+        if now - self.begun > (len(self.minutes) + 1) * MINUTE:
+            self._note()
+        if now - self.begun <= self.seconds:
+            return False
+        self.cpu = self.cpu or sum(self._process.cpu_times()[:2]) - self._used
+        return True
+
+    def _note(self) -> None:
+        ages = self.streams[0].stats.stages["age"].samples()[-int(MINUTE * PACE) :] * 1e3
+        p50, p99 = np.percentile(ages, (50, 99))
+        count = sum(stream.count for stream in self.streams)
+        self.minutes.append(
+            {
+                "p50_ms": round(float(p50), 3),
+                "p99_ms": round(float(p99), 3),
+                "frames": count - sum(int(m["frames"]) for m in self.minutes),
+                "rss_mb": round(self.rss(), 1),
+            }
+        )
+
+    def rss(self) -> float:
+        """Megabytes of memory of this process, the held frames apart."""
+        return float(self._process.memory_info().rss - self._held) / 1e6
+
+    def samples(self) -> dict[str, NDArray[np.float64]]:
+        """Milliseconds by stage, of all streams."""
+        found = dict[str, NDArray[np.float64]]()
+        for name in self.streams[0].stats.stages:
+            parts = [stream.stats.stages[name].samples() for stream in self.streams]
+            if sum(map(len, parts)):
+                found[name] = np.concatenate(parts) * 1e3
+        glass = [d for s in self.streams if s.delays for at, d in s.delays.seen if at > self.begun]
+        return found | ({"glass": np.array(glass) * 1e3} if glass else {})
+
+
+class _Stream:
+    """One pipeline, followed frame by frame: warm-up first, then what counts, then the stop."""
+
+    def __init__(
+        self,
+        group: _Group,
+        case: Case,
+        frames: Sequence[Image],
+        clip: Path | None,
+        folder: Path,
+        number: int,
+    ) -> None:
+        self._group = group
+        self._opened = ExitStack()
+        self.delays: Delays | None = None
+        self.first = self._measured_from = 0.0
+        self.count = self.given = 0
+        self.steady = self.warm = False
+        self.opened = time.perf_counter()
+        with self._opened as opened:
+            self.source = (
+                Looped(clip)
+                if clip
+                else Memory(frames, live=case.path in LIVE, coded=case.path in ENDS)
+            )
+            opened.enter_context(self.source)
+            self.sink = self._sink(case, folder, number)
+            self.pipeline = Pipeline(
+                self.source,
+                case.background,
+                [self.sink],
+                model=case.model,
+                engine=case.engine,
+                device=case.device,
+                threads=case.threads,
+                in_flight=case.in_flight,
+                progress=self._frame,
+            )
+            self._opened = opened.pop_all()
+        self.stats = self.pipeline.stats
+
+    def _sink(self, case: Case, folder: Path, number: int) -> Sink:
+        if case.path in ENDS:
+            assert isinstance(self.source, Memory)
+            self.delays = Delays(self.source.sent)
+            return self._opened.enter_context(ENDS[case.path](case.size, self.delays)).sink
+        uri = {"encode": str(folder / f"out{number}.mp4"), "folder": str(folder / "pictures")}
+        transparent = case.background == "transparent"
+        sink = open_sink(
+            uri.get(case.path, "null"), size=case.size, fps=PACE, transparent=transparent
+        )
+        return self._opened.enter_context(sink)
+
+    def run(self) -> None:
+        """Run the pipeline until its group's time is over. Raises LivecutError."""
+        with self._opened:
+            self.pipeline.run()
+
+    def _frame(self) -> None:
+        group, now = self._group, time.perf_counter()
         self.first = self.first or now
-        if not self.measured_from:
-            ages = stats.stages["age"].samples()
+        if not self.warm:
+            ages = self.stats.stages["age"].samples()
             last, before = ages[-WARM_FRAMES:], ages[-2 * WARM_FRAMES : -WARM_FRAMES]
             if len(before) == WARM_FRAMES:
                 ratio = float(np.median(last) / np.median(before))
                 self.steady = abs(ratio - 1) < STEADY
-            if self.steady or now - self.first > WARM_SECONDS:
-                stats.restart()
-                self.measured_from = time.perf_counter()
-                self._used = sum(self._process.cpu_times()[:2])
-            return
-        self.count += 1
-        if now - self.measured_from > self._seconds:
-            self.cpu = sum(self._process.cpu_times()[:2]) - self._used
-            self.pipeline.stop()
+            self.warm = self.steady or now - self.first > WARM_SECONDS
+        elif not group.begun:
+            group.warm(now)
+        elif not self._measured_from:
+            self.stats.restart()
+            self.stats.drops.clear()
+            self.given, self._measured_from = self.source.count, now
+        else:
+            self.count += 1
+            if group.over(now):
+                self.pipeline.stop()

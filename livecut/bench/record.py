@@ -1,14 +1,20 @@
 """One run of `livecut bench` as a JSON file, and the comparison of two.
 
-    {"schema": 1, "when": ISO 8601, "machine": {...}, "rounds": n, "seconds": s, "results": [
+    {"schema": 2, "when": ISO 8601, "machine": {...}, "rounds": n, "seconds": s, "results": [
        {"case": {...}, "name": str, "network": str, "fps": [one a round], "start_s": [...],
-        "stages": {stage: {count, min, p50, p90, p95, p99, max, jitter}},    milliseconds
+        "stages": {stage: {count, min, p50, p50_low, p50_high, p90, p95, p99, max, jitter}},    ms
         "age_p50_ms": [...], "ages_ms": [at 0, 1, ... 100 percent], "cpu_percent": [...],
-        "rss_mb": float, "frames": int, "drops": {cause: int}, "floor_ms": float,
-        "bytes_per_frame": int, "warnings": [str]}]}
+        "rss_mb": float, "frames": int, "captured": int, "drops": {cause: int}, "late": int,
+        "duplicated": int, "unreadable": int, "gpu": {...}, "minutes": [...], "speed": [...],
+        "floor_ms": float, "bytes_per_frame": int, "warnings": [str]}],
+     "cold": {"first_s": [one a start], "rss_mb": [...]}}
 
-`age` is end to end; `jitter` is the mean difference of one sample from the one before it. `floor_ms`
-is the time in which the bytes that must cross memory can do so at the copy bandwidth measured.
+`age` is end to end, `glass` from there to where the sink's picture is read; `late` counts the frames of
+a live path that were older than one frame's time at the sink. `p50_low` and `p50_high` hold the true
+median with 95 % confidence, as if the samples were independent. `jitter` is the mean difference of one
+sample from the one before it. `floor_ms` is the time in which the bytes that must cross memory can do
+so at the copy bandwidth measured. `minutes` is there for rounds that last so long. `cold`: a fresh
+process, see `livecut.bench.cold`.
 """
 
 from __future__ import annotations
@@ -25,10 +31,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from livecut.bench.cases import LIVE, PACE
 from livecut.bench.measure import Result
 from livecut.errors import ConfigError
 
-SCHEMA = 1
+SCHEMA = 2
 Record = dict[str, Any]
 
 
@@ -38,10 +45,20 @@ def describe(samples: NDArray[np.float64]) -> dict[str, float]:
     names = ("min", "p50", "p90", "p95", "p99", "max")
     jitter = float(np.abs(np.diff(samples)).mean()) if len(samples) > 1 else 0.0
     found = dict(zip(names, (round(float(m), 4) for m in marks), strict=True))
+    # The ranks n/2 -+ 1.96 sqrt(n)/2: a median's interval without a distribution (Thompson, 1936).
+    reach = 98 / np.sqrt(len(samples))
+    low, high = np.percentile(samples, (max(0, 50 - reach), min(100, 50 + reach)))
+    found |= {"p50_low": round(float(low), 4), "p50_high": round(float(high), 4)}
     return {"count": len(samples), **found, "jitter": round(jitter, 4)}
 
 
-def record(results: Sequence[Result], machine: dict[str, Any], *, seconds: float) -> Record:
+def record(
+    results: Sequence[Result],
+    machine: dict[str, Any],
+    *,
+    seconds: float,
+    cold: dict[str, list[float]] | None = None,
+) -> Record:
     """Everything that was measured, as plain values."""
     rows = []
     for result in results:
@@ -62,7 +79,16 @@ def record(results: Sequence[Result], machine: dict[str, Any], *, seconds: float
                 "cpu_percent": [round(r.cpu, 1) for r in rounds],
                 "rss_mb": round(max(r.rss for r in rounds), 1),
                 "frames": sum(r.frames for r in rounds),
+                "captured": sum(r.captured for r in rounds),
                 "drops": drops,
+                "late": int((result.pooled("age") > 1e3 / PACE).sum())
+                if result.case.path in LIVE
+                else 0,
+                "duplicated": sum(r.duplicated for r in rounds),
+                "unreadable": sum(r.unreadable for r in rounds),
+                "gpu": rounds[-1].gpu,
+                "minutes": rounds[-1].minutes,
+                "speed": [round(r.speed, 1) for r in rounds],
                 "floor_ms": round(result.case.bytes_per_frame / machine["copy_gb_per_s"] / 1e6, 4),
                 "bytes_per_frame": result.case.bytes_per_frame,
                 "warnings": result.warnings(),
@@ -75,6 +101,7 @@ def record(results: Sequence[Result], machine: dict[str, Any], *, seconds: float
         "rounds": len(results[0].rounds),
         "seconds": seconds,
         "results": rows,
+        "cold": cold or {},
     }
 
 

@@ -6,6 +6,7 @@ import base64
 import html
 import json
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ HEAD = (
     "age p50",
     "p95",
     "p99",
+    "glass",
     "network",
     "picture / floor",
     "CPU %",
@@ -50,6 +52,7 @@ def rows(record: Record) -> list[tuple[str, ...]]:
                 f"{age['p50']:.2f}",
                 f"{age['p95']:.2f}",
                 f"{age['p99']:.2f}",
+                f"{stages['glass']['p50']:.1f}" if "glass" in stages else "",
                 f"{stages['network']['p50']:.2f}",
                 f"{picture:.2f} / {row['floor_ms']:.2f}",
                 f"{median(row['cpu_percent']):.0f}",
@@ -71,6 +74,20 @@ def facts(record: Record) -> list[tuple[str, str]]:
         ("versions", versions + (f", commit {m['commit']}" if "commit" in m else "")),
         ("network", ", ".join(sorted({row["network"] for row in record["results"]}))),
         ("rounds", f"{record['rounds']} of {record['seconds']:g} s by turns, after warm-up"),
+        *_cold(record["cold"]),
+    ]
+
+
+def _cold(cold: dict[str, list[float]]) -> list[tuple[str, str]]:
+    if not cold:
+        return []
+    first, rss = median(cold["first_s"]), median(cold["rss_mb"])
+    return [
+        (
+            "cold start",
+            f"{first:.2f} s to the first composited 720p frame, {rss:.0f} MB in all, "
+            f"median of {len(cold['first_s'])}",
+        )
     ]
 
 
@@ -84,9 +101,10 @@ def notes() -> list[str]:
     return [
         "fps: composited frames per second, the median of the rounds; spread: the slowest and the "
         "fastest round. Times in milliseconds.",
-        "age: end to end, from the frame in memory to the sink; network: its p50; picture / floor: "
-        "p50 of all that is done to the picture around the network, and the time in which its bytes "
-        "can cross memory at the copy bandwidth.",
+        "age: end to end, from the frame in memory to the sink; glass: p50 from there to where the "
+        "sink's picture is read, a camera's and a display's own delay apart; network: its p50; picture "
+        "/ floor: p50 of all that is done to the picture around the network, and the time in which its "
+        "bytes can cross memory at the copy bandwidth.",
         "CPU: percent of one core; MB: memory of the process, without the frames held for it.",
         *(f"{name}: {text}." for name, text in PATHS.items()),
     ]
@@ -130,13 +148,23 @@ def page(record: Record, plots: Sequence[Path] = ()) -> str:
 
 
 def plot(record: Record, folder: Path) -> list[Path]:
-    """Draw latency.png, stages.png and sizes.png. Raises ConfigError without matplotlib."""
+    """Draw latency.png, stages.png and sizes.png, and scaling.png and soak.png where there is what
+    they show. Raises ConfigError without matplotlib.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ConfigError(MISSING) from error
     found = []
-    for name, draw in (("latency", _latency), ("stages", _stages), ("sizes", _sizes)):
+    for name, draw, wanted in (
+        ("latency", _latency, True),
+        ("stages", _stages, True),
+        ("sizes", _sizes, True),
+        ("scaling", _scaling, bool(_series(record["results"]))),
+        ("soak", _soak, any(row["minutes"] for row in record["results"])),
+    ):
+        if not wanted:
+            continue
         figure: Figure = Figure(figsize=(9, 5), layout="constrained")
         draw(record["results"], figure.add_subplot())
         path = folder / f"{name}.png"
@@ -184,6 +212,49 @@ def _sizes(results: list[dict[str, Any]], axes: Axes) -> None:
     axes.set_title("Frame rate by size")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7)
+
+
+def _series(results: list[dict[str, Any]]) -> dict[str, list[tuple[int, dict[str, Any]]]]:
+    """The rows that differ in the number of streams or threads alone, by what they have in common."""
+    found: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+    for by in ("streams", "threads"):
+        for row in results:
+            rest = {k: v for k, v in row["case"].items() if k != by}
+            if row["case"][by]:
+                found.setdefault(f"{by}: {rest}", []).append((row["case"][by], row))
+    return {key: sorted(rows, key=itemgetter(0)) for key, rows in found.items() if len(rows) > 1}
+
+
+def _scaling(results: list[dict[str, Any]], axes: Axes) -> None:
+    for key, rows in _series(results).items():
+        name = f"{rows[0][1]['name']}, by {key.partition(':')[0]}"
+        counts = [count for count, _ in rows]
+        axes.plot(counts, [median(row["fps"]) for _, row in rows], "o-", label=f"{name}: fps")
+        p99 = [row["stages"]["age"]["p99"] for _, row in rows]
+        axes.plot(counts, p99, "x--", label=f"{name}: p99 of age, ms")
+    axes.locator_params(axis="x", integer=True)
+    axes.set(xlabel="streams or threads", ylim=(0, None))
+    axes.set_title("Scaling: all frames per second together, and p99")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7)
+
+
+def _soak(results: list[dict[str, Any]], axes: Axes) -> None:
+    memory = axes.twinx()
+    for row in results:
+        if row["minutes"]:
+            minutes = range(1, len(row["minutes"]) + 1)
+            for key in ("p50_ms", "p99_ms"):
+                label = f"{row['name']}: {key[:3]} of age"
+                axes.plot(minutes, [m[key] for m in row["minutes"]], label=label)
+            rss = [m["rss_mb"] for m in row["minutes"]]
+            memory.plot(minutes, rss, "k:", label=f"{row['name']}: memory")
+    axes.set(xlabel="minute", ylabel="ms", ylim=(0, None))
+    memory.set(ylabel="MB", ylim=(0, None))
+    axes.set_title("Soak")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7, loc="upper left")
+    memory.legend(fontsize=7, loc="lower right")
 
 
 def save(record: Record, folder: Path, *, plots: bool) -> list[Path]:
