@@ -48,16 +48,18 @@ class Background(Protocol):
 class Blur:
     """The room itself, blurred, by its own pixels only.
 
-    The frame is averaged down to an eighth with the person weighted out (blur(room * (1 - a)) /
-    blur(1 - a)), so that no halo of the person's colours surrounds them; where all is person, the
-    mean of the room stands in.
+    The frame is averaged down to an eighth, or to a sixteenth where the blur is so wide that no eye
+    tells them apart, with the person weighted out (blur(room * (1 - a)) / blur(1 - a)), so that no halo
+    of the person's colours surrounds them; where all is person, the mean of the room stands in.
     """
 
     def __init__(self, size: tuple[int, int], strength: float = DEFAULT_STRENGTH) -> None:
         self._size = size
         self.strength = min(max(strength, 0.0), 1.0)
         self.name = f"blur:{self.strength:.2g}"
-        least = (max(1, -(-size[0] // 8)), max(1, -(-size[1] // 8)))
+        self._sigma = size[1] * (WEAKEST + self.strength * (STRONGEST - WEAKEST))
+        share = 16 if self._sigma >= 2 * 16 else 8
+        least = (max(1, -(-size[0] // share)), max(1, -(-size[1] // share)))
         self._least = (min(least[0], size[0]), min(least[1], size[1]))
         self._levels: list[Image] = []
         self._mask_levels: list[Image] = []
@@ -67,7 +69,7 @@ class Blur:
         self._blurred = np.empty((height, width, 4), np.float32)
         self._result = np.empty((height, width, 3), np.uint8)
         self._rows = np.empty((height, self._size[0], 3), np.uint8)
-        sigma = height * (WEAKEST + self.strength * (STRONGEST - WEAKEST))
+        sigma = self._sigma * height / self._size[1]
         # Three box blurs of width b make a Gaussian of variance (b^2 - 1) / 4.
         box = max(3, round((4 * sigma**2 + 1) ** 0.5) | 1)
         self._box = (box, box)

@@ -73,18 +73,36 @@ def _convert(image: Any, k: Any, luma: Any, u: Any, v: Any) -> None:
     height, width = luma.shape
     flat = image.reshape(image.shape[0], image.shape[1] * 3)
     half, black = int32(1 << (_BITS - 1)), int32(16 << _BITS)
-    for y in range(height):
-        for x in range(width):
-            b, g, r = int32(flat[y, 3 * x]), int32(flat[y, 3 * x + 1]), int32(flat[y, 3 * x + 2])
-            luma[y, x] = uint8((b * k[0, 0] + g * k[0, 1] + r * k[0, 2] + black + half) >> _BITS)
-    # Sums of four pixels: two bits more.
     zero = int32(128 << (_BITS + 2)) + int32(1 << (_BITS + 1))
-    for y in range(height // 2):
-        up, down = flat[2 * y], flat[2 * y + 1]
+    # The channels of two rows apart, and coefficients that are not taken out of the loops, where they
+    # would be widened to 64 bits: what lets LLVM vectorise the sums.
+    blue, green, red = np.empty((3, 2, width), np.uint8)
+    for y in range(0, height, 2):
+        for near in range(2):
+            row, b, g, r = flat[y + near], blue[near], green[near], red[near]
+            for x in range(width):
+                b[x] = row[3 * x]
+                g[x] = row[3 * x + 1]
+                r[x] = row[3 * x + 2]
+            out = luma[y + near]
+            for x in range(width):
+                bgr = int32(b[x]) * k[0, 0] + int32(g[x]) * k[0, 1] + int32(r[x]) * k[0, 2]
+                out[x] = uint8(int32(int32(bgr) + black + half) >> _BITS)
+        # Sums of four pixels: two bits more.
         for x in range(width // 2):
-            i = 6 * x
-            b = int32(up[i]) + int32(up[i + 3]) + int32(down[i]) + int32(down[i + 3])
-            g = int32(up[i + 1]) + int32(up[i + 4]) + int32(down[i + 1]) + int32(down[i + 4])
-            r = int32(up[i + 2]) + int32(up[i + 5]) + int32(down[i + 2]) + int32(down[i + 5])
-            u[y, x] = uint8((b * k[1, 0] + g * k[1, 1] + r * k[1, 2] + zero) >> (_BITS + 2))
-            v[y, x] = uint8((b * k[2, 0] + g * k[2, 1] + r * k[2, 2] + zero) >> (_BITS + 2))
+            b4, g4, r4 = _four(blue, x), _four(green, x), _four(red, x)
+            cb = b4 * k[1, 0] + g4 * k[1, 1] + r4 * k[1, 2]
+            cr = b4 * k[2, 0] + g4 * k[2, 1] + r4 * k[2, 2]
+            u[y // 2, x] = uint8(int32(int32(cb) + zero) >> (_BITS + 2))
+            v[y // 2, x] = uint8(int32(int32(cr) + zero) >> (_BITS + 2))
+
+
+@kernel
+def _four(rows: Any, x: Any) -> Any:
+    """The sum of the four pixels of block `x` in two rows."""
+    return int32(
+        int32(rows[0, 2 * x])
+        + int32(rows[0, 2 * x + 1])
+        + int32(rows[1, 2 * x])
+        + int32(rows[1, 2 * x + 1])
+    )

@@ -54,13 +54,13 @@ class GuidedFilter:
     """
 
     def __init__(self, full: tuple[int, int], small: tuple[int, int]) -> None:
-        (width, height), (w, h) = full, small
+        (width, _), (w, h) = full, small
         self._small = small
         self._small_grey = np.empty((h, w), np.uint8)
         self._alpha, self._slope, self._offset = np.empty((3, h, w), np.float32)
         self._means = np.empty((2, h, w), np.float32)
         self._lines = np.empty((2, h, width), np.float32)
-        self._grey = np.empty((height, width), np.uint8)
+        self._flat = np.empty((h, max(1, w // 8)), np.uint8)
 
     def __call__(self, image: Image, small_image: Image, alpha: Floats, out: Image) -> None:
         """Refine `alpha` (float32 in 0..1, any size) into `out` uint8 (H, W) by `image` (H, W, 3)."""
@@ -69,12 +69,12 @@ class GuidedFilter:
         cpu.regress(self._small_grey, self._alpha, EPSILON, MARGIN, self._slope, self._offset)
         cpu.mean_5x5(self._slope, self._means[0])
         cpu.mean_5x5(self._offset, self._means[1])
+        cpu.saturation(self._means[0], self._means[1], self._flat)
         # Both planes as one, one above the other: rows stay rows, only their width changes.
         rows, width = 2 * self._small[1], image.shape[1]
         means, lines = self._means.reshape(rows, -1), self._lines.reshape(rows, width)
         cv2.resize(means, (width, rows), dst=lines, interpolation=cv2.INTER_LINEAR)
-        cv2.cvtColor(image, cv2.COLOR_BGR2GRAY, dst=self._grey)
-        cpu.apply_linear(self._grey, self._lines[0], self._lines[1], out)
+        cpu.apply_linear(image, self._lines[0], self._lines[1], self._flat, out)
 
 
 class Inference:

@@ -78,7 +78,7 @@ def test_regress_is_the_line_of_least_squares(size: tuple[int, int]) -> None:
         near = [wide[y : y + size[1], x : x + size[0]] for y in range(5) for x in range(5)]
         return np.asarray(np.mean(near, axis=0))
 
-    i, p = grey / 255.0, alpha.astype(np.float64)
+    i, p = grey / 255.0, np.floor(alpha * 255 + 0.5).astype(np.float64) / 255
     s = (mean(i * p) - mean(i) * mean(p)) / (mean(i * i) - mean(i) ** 2 + 1e-3)
     o = (mean(p) - s * mean(i) - 0.08) / 0.84 * 255 + 0.5
     assert np.abs(slope - s / 0.84).max() < 1e-4
@@ -89,14 +89,31 @@ def test_regress_is_the_line_of_least_squares(size: tuple[int, int]) -> None:
 
 
 def test_apply_linear() -> None:
-    grey = picture(72, 64, 1)[..., 0]
+    frame = picture(72, 64)
     slope, offset = rng.normal(0, 1, (2, 9, 64)).astype(np.float32)
     offset = offset * 100 + 100
-    out = np.empty_like(grey)
-    cpu.apply_linear(grey, slope, offset, out)
+    out = np.empty(frame.shape[:2], np.uint8)
+    cpu.apply_linear(frame, slope, offset, np.zeros((9, 4), np.uint8), out)
     full = [cv2.resize(x, (64, 72), interpolation=cv2.INTER_LINEAR) for x in (slope, offset)]
+    grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
     expected = np.clip(full[0] * grey + full[1], 0, 255)
-    assert np.abs(out - expected).max() <= 1.01
+    assert np.abs(out - expected).max() <= 1.01 + np.abs(slope).max()
+
+
+def test_known_blocks_are_what_would_have_been_computed() -> None:
+    """A person's soft edge between much 0 and much 255: skipping what is known changes nothing."""
+    frame = picture(90, 161)
+    y, x = np.mgrid[:18, :32]
+    offset = ((x - 16) * 60 + (y - 9) * 20).astype(np.float32)
+    slope = rng.normal(0, 0.3, (18, 32)).astype(np.float32)
+    flat = np.empty((18, 4), np.uint8)
+    cpu.saturation(slope, offset, flat)
+    assert {0, 1, 2} == set(flat.ravel().tolist())
+    lines = [cv2.resize(p, (161, 18), interpolation=cv2.INTER_LINEAR) for p in (slope, offset)]
+    skipped, computed = np.empty((2, 90, 161), np.uint8)
+    cpu.apply_linear(frame, *lines, flat, skipped)
+    cpu.apply_linear(frame, *lines, np.zeros_like(flat), computed)
+    assert np.array_equal(skipped, computed)
 
 
 def test_settle_averages_noise_and_follows_motion() -> None:
