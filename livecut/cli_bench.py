@@ -126,7 +126,7 @@ def bench(
         results = measure(cases, rounds=rounds, seconds=seconds, report=tell)
         bar.update(task, completed=len(cases) * rounds)
         bar.update(task, description="cold start")
-        cold = measure_cold(cases[0].model, 1 if quick else 5)
+        cold = None if chosen else measure_cold(cases[0].model, rounds)
     found = record(results, machine(), seconds=seconds, cold=cold)
     show(found)
     if output:

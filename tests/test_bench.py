@@ -8,6 +8,7 @@ import runpy
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -15,12 +16,13 @@ import pytest
 from click.testing import CliRunner
 
 from livecut.backgrounds import Blur
+from livecut.bench import cold, report
 from livecut.bench import record as records
-from livecut.bench import report
-from livecut.bench.cases import PACE, Case, Looped, Memory, standard, sweep
+from livecut.bench.cases import LIVE, PACE, Case, Looped, Memory, standard, sweep
+from livecut.bench.machine import gpu
 from livecut.bench.measure import Result, Round, measure
 from livecut.cli import cli
-from livecut.errors import ConfigError
+from livecut.errors import ConfigError, EngineError
 from livecut.frame import Cutout, Image
 
 SMALL = (320, 180)
@@ -30,7 +32,8 @@ MACHINE = {"processor": "a test's", "cores": 2, "memory_gb": 1.0, "system": "non
 
 def made_round(ages: list[float], **other: object) -> Round:
     given = {"fps": 1000 / ages[0], "start": 1.0, "cpu": 100.0, "rss": 200.0, "frames": len(ages),
-             "drops": {"late": 1}, "steady": True, "others": 0.0, "network": "a fake"}  # fmt: skip
+             "captured": len(ages) + 1, "drops": {"late": 1}, "duplicated": 0, "steady": True,
+             "others": 0.0, "speed": 1000.0, "network": "a fake"}  # fmt: skip
     stages = {"preprocess": 0.1, "network": 0.5, "refine": 0.2, "composite": 0.2, "age": 1.0}
     samples = {name: np.array(ages) * share for name, share in stages.items()}
     return Round(**(given | {"samples": samples} | other))  # type: ignore[arg-type]
@@ -43,17 +46,20 @@ def made_record(*ages: float, size: tuple[int, int] = SMALL) -> records.Record:
 
 def test_cases_have_names_of_their_own() -> None:
     cases = standard() + sweep(
-        sizes=[SMALL, (64, 48)],
-        backgrounds=["red"],
-        paths=["memory", "paced"],
-        models=["a.onnx", "b.onnx"],
-        engines=["onnx", "torch"],
-        devices=["cpu", "cuda"],
+        size=[SMALL, (64, 48)],
+        background=["red"],
+        path=["memory", "paced"],
+        model=["a.onnx", "b.onnx"],
+        engine=["onnx", "torch"],
+        device=["cpu", "cuda"],
         threads=[1, 2],
+        in_flight=[1, 2],
+        streams=[1, 4],
     )
-    assert len({case.name for case in cases}) == len(cases) == 11 + 64
+    assert len({case.name for case in cases}) == len(cases) == 16 + 256
     assert Case(size=SMALL).name == "320x180 blur memory"
-    assert cases[-1].name == "64x48 red paced b.onnx torch on cuda 2 threads"
+    last = "64x48 red paced b.onnx torch on cuda 2 threads 2 in flight 4 streams"
+    assert cases[-1].name == last
 
 
 def test_memory_goes_to_and_fro_and_keeps_its_pace() -> None:
@@ -84,7 +90,7 @@ def test_looped_begins_again(tmp_path: Path) -> None:
     assert np.abs(np.array(levels) - [20, 120, 220, 20, 120, 220, 20]).max() < 5
 
 
-@pytest.mark.parametrize("path", ["memory", "paced", "decode", "encode"])
+@pytest.mark.parametrize("path", ["memory", "paced", "decode", "encode", "folder", "pipe"])
 def test_a_real_round(path: str) -> None:
     [result] = measure([Case(size=SMALL, path=path)], rounds=1, seconds=0.3)
     [measured] = result.rounds
@@ -97,8 +103,41 @@ def test_a_real_round(path: str) -> None:
     assert measured.rss > 10
     assert measured.cpu > 0
     assert "ONNX Runtime" in measured.network
-    if path == "paced":
+    if path in LIVE:
         assert measured.fps < 1.2 * PACE
+        assert measured.captured >= measured.frames
+    if path == "pipe":
+        glass = result.pooled("glass")
+        assert len(glass) > 3
+        assert ages.min() < np.median(glass) < 2000
+
+
+def test_streams_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("livecut.bench.measure.MINUTE", 0.2)
+    case = Case(size=SMALL, path="paced", streams=3, background="red")
+    [result] = measure([case], rounds=1, seconds=0.7)
+    [measured] = result.rounds
+    assert len(result.pooled("age")) == measured.frames
+    assert measured.fps < 3.6 * PACE
+    assert measured.captured >= measured.frames
+    assert len(measured.minutes) >= 2
+    first = measured.minutes[0]
+    assert first["frames"] > 3
+    assert 0 < first["p50_ms"] <= first["p99_ms"]
+    assert first["rss_mb"] > 10
+
+
+def test_failure_of_one_stream_ends_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    compose, count = Blur.compose, iter(range(10**6))
+
+    def third(self: Blur, cutout: Cutout, out: Image) -> None:
+        if next(count) > 30:
+            raise ConfigError("the background broke")
+        compose(self, cutout, out)
+
+    monkeypatch.setattr(Blur, "compose", third)
+    with pytest.raises(ConfigError, match="the background broke"):
+        measure([Case(size=SMALL, streams=2)], rounds=1, seconds=60)
 
 
 def test_rounds_go_by_turns() -> None:
@@ -113,7 +152,9 @@ def test_warnings() -> None:
     assert good.warnings() == []
     bad = Result(
         Case(size=SMALL, path="paced"),
-        [made_round([5.0] * 50, fps=20.0, others=40.0), made_round([9.0] * 50, fps=20.0, steady=False)],
+        [made_round([5.0] * 30, fps=20.0, others=40.0, speed=1200.0),
+         made_round([5.0] * 20, fps=20.0, speed=1100.0),
+         made_round([9.0] * 50, fps=20.0, steady=False)],
     )  # fmt: skip
     said = "\n".join(bad.warnings())
     for words in (
@@ -122,12 +163,15 @@ def test_warnings() -> None:
         "warm-up",
         "used 40 %",
         "too slow",
+        "differed by 20 % between the rounds, always falling",
     ):
         assert words in said
 
 
 def test_description_of_samples() -> None:
     found = records.describe(np.arange(101.0))
+    low, high = found.pop("p50_low"), found.pop("p50_high")
+    assert (low, high) == pytest.approx((50 - 9.75, 50 + 9.75), abs=0.01)
     assert found == {"count": 101, "min": 0, "p50": 50, "p90": 90, "p95": 95, "p99": 99, "max": 100,
                      "jitter": 1}  # fmt: skip
 
@@ -143,7 +187,7 @@ def test_record_survives_the_disk(tmp_path: Path) -> None:
     assert row["fps"] == [200, 166.67]
     assert row["age_p50_ms"] == [5, 6]
     assert row["drops"] == {"late": 2}
-    assert row["floor_ms"] == pytest.approx(20 * 320 * 180 / 10e9 * 1e3, abs=1e-4)
+    assert row["floor_ms"] == pytest.approx(17 * 320 * 180 / 10e9 * 1e3, abs=1e-4)
     text = (tmp_path / "new" / "report.md").read_text()
     assert "| 320x180 blur memory | 183.3 | 167-200 |" in text
     assert "![latency](latency.png)" in text
@@ -153,6 +197,64 @@ def test_record_survives_the_disk(tmp_path: Path) -> None:
         image = cv2.imread(str(tmp_path / "new" / f"{name}.png"))
         assert image is not None
         assert image.std() > 5
+
+
+def test_plots_of_scaling_and_of_a_soak(tmp_path: Path) -> None:
+    minute = {"p50_ms": 5.0, "p99_ms": 9.0, "frames": 1800, "rss_mb": 200.0}
+    results = [
+        Result(
+            Case(path="paced", streams=n),
+            [
+                made_round(
+                    [5.0 * n] * 300, fps=30.0 * n, minutes=[minute, minute | {"p99_ms": 12.0}]
+                )
+            ],
+        )
+        for n in (1, 2, 4)
+    ]
+    found = records.record(
+        results, MACHINE, seconds=120.0, cold={"first_s": [2.0], "rss_mb": [240]}
+    )
+    names = {path.name for path in report.save(found, tmp_path, plots=True)}
+    assert names >= {"scaling.png", "soak.png"}
+    text = (tmp_path / "report.md").read_text()
+    assert "2.00 s to the first composited 720p frame, 240 MB" in text
+
+
+def test_cold_start() -> None:
+    found = cold.measure("live", 1)
+    assert 0.1 < found["first_s"][0] < 120
+    assert 50 < found["rss_mb"][0] < 1000
+    with pytest.raises(EngineError, match="unknown model 'nothing'"):
+        cold.measure("nothing", 1)
+
+
+def test_gpu_tells_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Error(Exception):
+        pass
+
+    card = SimpleNamespace(
+        NVMLError=Error,
+        NVML_CLOCK_SM=1,
+        NVML_TEMPERATURE_GPU=0,
+        nvmlInit=lambda: None,
+        nvmlShutdown=lambda: None,
+        nvmlDeviceGetHandleByIndex=lambda index: "card",
+        nvmlDeviceGetMemoryInfo=lambda card: SimpleNamespace(used=3e9),
+        nvmlDeviceGetClockInfo=lambda card, which: 1500,
+        nvmlDeviceGetPowerUsage=lambda card: 250_000,
+        nvmlDeviceGetTemperature=lambda card, which: 50,
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", card)
+    assert gpu() == {"memory_mb": 3000, "sm_mhz": 1500, "power_w": 250, "celsius": 50}
+
+    def refuse(card: object) -> None:
+        raise Error
+
+    card.nvmlDeviceGetPowerUsage = refuse
+    assert gpu() == {}
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert gpu() == {}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 99}'])

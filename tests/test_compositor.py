@@ -109,10 +109,11 @@ def test_known_blocks_are_what_would_have_been_computed() -> None:
     flat = np.empty((18, 4), np.uint8)
     cpu.saturation(slope, offset, flat)
     assert {0, 1, 2} == set(flat.ravel().tolist())
-    lines = [cv2.resize(p, (161, 18), interpolation=cv2.INTER_LINEAR) for p in (slope, offset)]
+    both = cv2.resize(np.vstack([slope, offset]), (161, 36), interpolation=cv2.INTER_LINEAR)
+    lines = both.astype(np.float32)
     skipped, computed = np.empty((2, 90, 161), np.uint8)
-    cpu.apply_linear(frame, *lines, flat, skipped)
-    cpu.apply_linear(frame, *lines, np.zeros_like(flat), computed)
+    cpu.apply_linear(frame, lines[:18], lines[18:], flat, skipped)
+    cpu.apply_linear(frame, lines[:18], lines[18:], np.zeros_like(flat), computed)
     assert np.array_equal(skipped, computed)
 
 

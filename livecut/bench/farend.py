@@ -14,7 +14,7 @@ import numpy as np
 
 from livecut.bench import timecode
 from livecut.bench.cases import PACE
-from livecut.errors import ConfigError, SourceError
+from livecut.errors import ConfigError, SinkError, SourceError
 from livecut.frame import Image, Output, as_image
 from livecut.sinks import Pipe, Sink, open_sink
 from livecut.sources import open_source
@@ -34,7 +34,14 @@ class FarEnd(ABC):
     def __init__(self, size: tuple[int, int], found: Found) -> None:
         self._size, self._found = size, found
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="far end", daemon=True)
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="far end", daemon=True)
+
+    def _run(self) -> None:
+        try:
+            self._follow()
+        except Exception as error:
+            self._error = error
 
     @abstractmethod
     def _follow(self) -> None:
@@ -51,6 +58,8 @@ class FarEnd(ABC):
         self._stop()
         self._thread.join(timeout=5.0)
         self.sink.close()
+        if self._error is not None:
+            raise SinkError(f"{self.sink.name} cannot be read back: {self._error}") from self._error
 
 
 class PipeEnd(FarEnd):
@@ -112,7 +121,7 @@ class WindowEnd(FarEnd):
         self.sink = self._window = _Placed(size)
 
     def _follow(self) -> None:
-        with self._mss.mss() as screen:
+        with self._mss.MSS() as screen:
             while not self._ended.is_set():
                 left, top, width, height = self._window.place
                 rows, columns = timecode.area(width, height)

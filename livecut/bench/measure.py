@@ -258,8 +258,9 @@ class _Group:
         return True
 
     def _note(self) -> None:
-        ages = self.streams[0].stats.stages["age"].samples()[-int(MINUTE * PACE) :] * 1e3
-        p50, p99 = np.percentile(ages, (50, 99))
+        last = int(MINUTE * PACE)
+        ages = [stream.stats.stages["age"].samples()[-last:] for stream in self.streams]
+        p50, p99 = np.percentile(np.concatenate(ages) * 1e3, (50, 99))
         count = sum(stream.count for stream in self.streams)
         self.minutes.append(
             {

@@ -1,0 +1,116 @@
+"""Time codes: painted, carried through the whole picture, read back at the far end of a sink."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import pytest
+
+from livecut import ConfigError, Pipeline
+from livecut.bench import timecode
+from livecut.bench.cases import Case, Memory, held_frames
+from livecut.bench.farend import Delays
+from livecut.bench.measure import measure
+from livecut.frame import Image, as_image
+from tests.fakes import Recorder
+
+SIZE = (640, 360)
+
+
+def read(image: Image) -> int | None:
+    code = image[timecode.area(image.shape[1], image.shape[0])]
+    return timecode.read(as_image(cv2.cvtColor(code, cv2.COLOR_BGR2GRAY)))
+
+
+@pytest.mark.parametrize("size", [(100, 90), (641, 361), (1280, 720)])
+def test_code_is_read_back(size: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    for number in (0, 1, 1234, 4095, 4096 + 7):
+        timecode.paint(image, number)
+        assert read(image) == number % timecode.NUMBERS
+        again = cv2.resize(image, (size[0] * 3 // 4, size[1] * 3 // 4))
+        assert read(as_image(again)) == number % timecode.NUMBERS
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_plain_picture_has_no_code(level: int) -> None:
+    assert read(np.full((90, 160, 3), level, np.uint8)) is None
+
+
+def test_wrong_bit_is_noticed() -> None:
+    image = np.zeros((360, 640, 3), np.uint8)
+    timecode.paint(image, 1234)
+    rows, columns = timecode.area(640, 360)
+    cell = image[rows, columns][:16, :25]
+    cell[:] = 176 - cell
+    assert read(image) is None
+
+
+def test_code_on_the_chest_comes_through_segmentation() -> None:
+    """In every frame of the clip the network leaves the code in the picture."""
+    recorder = Recorder()
+    frames = held_frames(SIZE)[::9]
+    source = Memory(frames, coded=True)
+    Pipeline(source, "green", [recorder], max_frames=len(frames)).run()
+    assert [read(o.image) for o in recorder.frames] == list(range(len(frames)))
+
+
+def test_delays_count_a_picture_once() -> None:
+    image = np.zeros((360, 640, 3), np.uint8)
+    code = image[timecode.area(640, 360)][..., 0]
+    now = time.perf_counter()
+    delays = Delays({5: now - 25, 6: now - 12})
+    for number in (5, 5, 6, 9):
+        timecode.paint(image, number)
+        delays(code)
+    image[:] = 0
+    delays(code)
+    assert [round(delay) for _, delay in delays.seen] == [25, 12]
+    assert delays.unreadable == 2
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    if not shutil.which("Xvfb"):
+        pytest.skip("no Xvfb")
+    out, into = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(into), "-screen", "0", "1400x900x24"],
+        pass_fds=[into],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(into)
+    with os.fdopen(out) as told:
+        monkeypatch.setenv("DISPLAY", f":{told.readline().strip()}")
+    yield
+    server.terminate()
+    server.wait()
+
+
+def test_window_is_read_from_the_screen(screen: None) -> None:
+    pytest.importorskip("mss")
+    [result] = measure([Case(size=SIZE, path="window")], rounds=1, seconds=1.0)
+    glass, ages = result.pooled("glass"), result.pooled("age")
+    assert len(glass) > 3
+    assert np.median(glass) > np.median(ages) / 2
+    assert np.median(glass) < 2000
+
+
+def test_window_without_mss(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mss", None)
+    with pytest.raises(ConfigError, match=r"needs mss; install it with: pip install"):
+        measure([Case(size=SIZE, path="window")], rounds=1, seconds=0.1)
+
+
+@pytest.mark.camera
+def test_virtual_camera_is_read_as_a_camera() -> None:
+    [result] = measure([Case(size=SIZE, path="virtual")], rounds=1, seconds=5.0)
+    assert len(result.pooled("glass")) > 3
+    assert np.median(result.pooled("glass")) < 5000
