@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 QUICK = {"rounds": 2, "seconds": 2.0}
 FULL = {"rounds": 5, "seconds": 4.0}
+WIDTH = 118
+"""Columns that the table needs; a narrower terminal breaks its lines, not its cells."""
 
 
 @click.command()
@@ -143,6 +145,7 @@ def show(found: Record) -> None:
     from livecut.bench import report
 
     console = Console()
+    console.width = max(console.width, WIDTH)
     for name, value in report.facts(found):
         console.print(f"{name}: {value}", markup=False, highlight=False)
     table = figures(*report.HEAD)

@@ -28,7 +28,7 @@ HEAD = (
     "p99",
     "glass",
     "network",
-    "picture / floor",
+    "rest / floor",
     "CPU %",
     "MB",
 )
@@ -102,8 +102,8 @@ def notes() -> list[str]:
         "fps: composited frames per second, the median of the rounds; spread: the slowest and the "
         "fastest round. Times in milliseconds.",
         "age: end to end, from the frame in memory to the sink; glass: p50 from there to where the "
-        "sink's picture is read, a camera's and a display's own delay apart; network: its p50; picture "
-        "/ floor: p50 of all that is done to the picture around the network, and the time in which its "
+        "sink's picture is read, a camera's and a display's own delay apart; network: its p50; rest / "
+        "floor: p50 of all that is done to the picture around the network, and the time in which its "
         "bytes can cross memory at the copy bandwidth.",
         "CPU: percent of one core; MB: memory of the process, without the frames held for it.",
         *(f"{name}: {text}." for name, text in PATHS.items()),
