@@ -31,6 +31,8 @@ DRIFT = 0.04
 """How far the exposure drifts at most, as a share."""
 PAN = 0.08
 """How far a panned room moves to either side, as a share of the width."""
+SPEEDS = (0.0, 0.002, 0.05)
+"""Cycles of the motion by frame, of its still, slow and fast part: about 0, 1 and 20 pixels."""
 INSIDE = 0.02
 """The share of the left, right or top edge of a still that its figure may touch; beyond, it is cut off
 there, and cannot be moved."""
@@ -105,7 +107,7 @@ def curve(phase: Floats, rng: Generator) -> Floats:
 
 def phases(frames: int, rng: Generator) -> Floats:
     """How far the motion has come at each frame (N,): a still, a slow and a fast part in random order."""
-    speeds = rng.permutation([0.0, 0.01, 0.05])
+    speeds = rng.permutation(SPEEDS)
     speed = np.repeat(speeds, math.ceil(frames / 3))[:frames]
     smooth = np.convolve(np.pad(speed, 2, mode="edge"), np.full(5, 0.2), mode="valid")
     return np.cumsum(smooth)
