@@ -231,7 +231,7 @@ def evaluate(
     2009), a picture's sum in thousands; p50 the median time per picture. By source, which is the name
     before its last _NUMBER or the index's.
 
-    Of sequences: IoU of all frames, of those that move (2 % of the picture or more), and of the first
+    Of sequences: IoU of all frames, of those that move (alpha changes by 0.5 % of the picture or more), and of the first
     three after a cut; the worst frame's leak; dtSSD (Erofeev et al. 2015); flicker, the change of alpha
     where the true one stays; both also of the calm frames, which do not move. Three rows: alpha steadied
     by the frames before, each frame single, and a plain exponential average of the latter.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -179,36 +180,30 @@ def whole(mask: Image) -> bool:
     return bool(person[-1].any()) and all(edge.mean() <= INSIDE for edge in others)
 
 
-def figures(people: list[Pair], order: NDArray[np.int64]) -> Iterator[tuple[Image, Image]]:
-    """Image and mask of those pictures, in this order, whose figure is `whole`. Raises ConfigError."""
-    for i in order:
-        if people[i].webcam_like is not False:
-            image, mask = people[i].read()
-            if whole(mask):
-                yield image, mask
-
-
 def make_sequences(
     people: list[Pair], rooms: list[Path], count: int, seed: int = 0
 ) -> Iterator[Sequence]:
     """`count` sequences of `FRAMES` frames; every second has a cut in its middle.
 
-    No picture of a person comes twice. Raises ConfigError where people or rooms are too few.
+    People are pictures of one big figure that the lower edge alone cuts off; none comes twice. Raises
+    ConfigError where they or the rooms are too few.
     """
     rng = np.random.default_rng(seed)
     if not rooms:
         raise ConfigError("no rooms; put pictures without people into the folder rooms")
-    figure = figures(people, rng.permutation(len(people)))
+    big = (people[i] for i in rng.permutation(len(people)) if people[i].webcam_like is not False)
+    needed = count + count // 2
+    figures = list(islice((pair for pair in big if whole(pair.read()[1])), needed))
+    if len(figures) < needed:
+        raise ConfigError(
+            f"{count} sequences need {needed} pictures of one big figure that the lower edge alone cuts "
+            f"off; there are {len(figures)} among {len(people)}; ask for fewer sequences"
+        )
     for number in range(count):
         cuts = number % 2
         shots = []
         for _ in range(1 + cuts):
-            drawn = next(figure, None)
-            if drawn is None:
-                raise ConfigError(
-                    f"{len(people)} pictures make {number} sequences, {count} are asked for; expected "
-                    "more pictures of one big figure that only the lower edge cuts off"
-                )
             room = read_picture(rooms[rng.integers(len(rooms))])
-            shots.append(shoot(*drawn, room, FRAMES // (1 + cuts), rng))
+            person, mask = figures.pop().read()
+            shots.append(shoot(person, mask, room, FRAMES // (1 + cuts), rng))
         yield Sequence(tuple(shots), (seed, number))

@@ -17,8 +17,9 @@ from livecut.segmenter import Segmenter
 from livecut.sequences import Sequence, Step
 from livecut.terminal import figures
 
-MOVING = 0.02
-"""A frame whose true alpha changed by this share of the picture or more is moving, any other calm."""
+MOVING = 0.005
+"""A frame whose true alpha changed by this share of the picture or more is moving, any other calm: a
+seated person's sway is under it."""
 AFTER_CUT = 3
 """Frames that count as those after a cut."""
 SHARE = 0.5
