@@ -199,6 +199,3 @@ def test_mistakes(folder: Path, tmp_path: Path) -> None:
     both = run("eval", "--sequences", folder, "--images", folder / "images")
     assert_one_clear_line(both, "--images")
     assert_one_clear_line(run("eval", "--sequences", tmp_path), str(tmp_path), "0 training")
-    assert_one_clear_line(
-        run("eval", "--sequences", folder, "--count", "50"), "50 sequences need 75"
-    )
