@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from itertools import islice
 from pathlib import Path
 
@@ -192,6 +194,11 @@ def test_the_command(folder: Path) -> None:
         assert 0 <= found[way]["iou"] <= 100
         assert found[way]["iou_after_cut"] is None
     assert len({found[way]["flicker"] for way in ("steadied", "single", "average")}) == 3
+
+
+def test_needs_no_torch() -> None:
+    code = "import livecut.sequences, livecut.steadiness, sys; print('torch' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
 
 
 def test_mistakes(folder: Path, tmp_path: Path) -> None:
