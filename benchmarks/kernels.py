@@ -26,7 +26,17 @@ from livecut.engines import open_engine
 from livecut.frame import Cutout, Frame, Image
 from livecut.i420 import I420
 from livecut.models import input_size
-from livecut.segmenter import EPSILON, KEEP, LIMIT, MARGIN, GuidedFilter, Segmenter, reduce
+from livecut.segmenter import (
+    EPSILON,
+    KEEP,
+    LIFT,
+    LIMITS,
+    MARGIN,
+    MOVES,
+    GuidedFilter,
+    Segmenter,
+    reduce,
+)
 from livecut.terminal import figures
 
 SIZES = ((1280, 720), (1920, 1080))
@@ -82,7 +92,8 @@ def network(s: Scene) -> Prepared:
 def settle(s: Scene) -> Prepared:
     """The temporal step."""
     alpha, state = s.small_alpha.copy(), s.small_alpha.copy()
-    return lambda: cpu.settle(alpha, state, KEEP, LIMIT), 0
+    change = np.zeros(alpha.shape, np.uint8)
+    return lambda: cpu.settle(alpha, state, change, KEEP, LIMITS, MOVES, LIFT), 0
 
 
 def regress(s: Scene) -> Prepared:

@@ -5,15 +5,23 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from livecut.errors import ConfigError
 from livecut.terminal import Size, model_options, progress_bar, say
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from livecut.foreign import Foreign
+    from livecut.segmenter import Segmenter
 
 
 def parse_weights(
@@ -163,12 +171,9 @@ def export(checkpoint: Path, output: Path) -> None:
 
 
 @click.command("eval")
-@click.option(
-    "--images", required=True, type=click.Path(path_type=Path), help="Folder of pictures."
-)
+@click.option("--images", type=click.Path(path_type=Path), help="Folder of pictures.")
 @click.option(
     "--masks",
-    required=True,
     type=click.Path(path_type=Path),
     help="Folder of their masks, of the same names and sizes; 255 = person.",
 )
@@ -177,7 +182,24 @@ def export(checkpoint: Path, output: Path) -> None:
     type=click.Path(path_type=Path),
     help="Table of split, name, webcam_like, source, by tabs; default: IMAGES/../../index.tsv, if there.",
 )
+@click.option(
+    "--sequences",
+    type=click.Path(path_type=Path),
+    help="In place of --images and --masks: a folder as for livecut train, of whose validation pictures and rooms moving sequences are made.",
+)
+@click.option(
+    "--count",
+    default=20,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="How many sequences; every second has a cut in it.",
+)
 @model_options
+@click.option(
+    "--adapter",
+    type=click.Path(path_type=Path),
+    help="TOML that describes an .onnx or .tflite file of others; default: NAME.adapter.toml beside it, if there.",
+)
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object in place of the table."
 )
@@ -188,47 +210,113 @@ def export(checkpoint: Path, output: Path) -> None:
     help="Write a contact sheet of the 16 worst: picture, alpha on green, true mask on green.",
 )
 def evaluate(
+    images: Path | None,
+    masks: Path | None,
+    index: Path | None,
+    sequences: Path | None,
+    count: int,
+    model: str,
+    device: str,
+    engine: str,
+    adapter: Path | None,
+    as_json: bool,
+    worst: Path | None,
+) -> None:
+    """Measure a model on labelled pictures, each at its own size, not steadied over time; or, with
+    --sequences, on moving ones.
+
+    Of pictures, in percent, means over them: IoU at one half (also the median, and the mean of the
+    worst tenth); F1 of the boundary within 1 % of the diagonal; MAD and MSE of alpha; leak, the
+    background that is kept; miss, the person that is lost. Grad is the gradient error (Rhemann et al.
+    2009), a picture's sum in thousands; p50 the median time per picture. By source, which is the name
+    before its last _NUMBER or the index's.
+
+    Of sequences: IoU of all frames, of those that move (alpha changes by 0.5 % of the picture or more), and of the first
+    three after a cut; the worst frame's leak; dtSSD (Erofeev et al. 2015); flicker, the change of alpha
+    where the true one stays; both also of the calm frames, which do not move. Three rows: alpha steadied
+    by the frames before, each frame single, and a plain exponential average of the latter.
+
+    The JSON object has "model" and "network" as given and found. Of pictures, "images" as given;
+    "sources", an object by name; "webcam_like", null without an index; and "overall". Each of the latter
+    holds the numbers pictures, iou, iou_median, iou_worst_tenth, boundary_f1, mad, mse, grad, leak, miss
+    and ms_p50. Of sequences, "sequences" and "count" as given; "steadied", "single" and "average", each
+    with iou, iou_moving, iou_after_cut, leak_worst, dtssd, dtssd_calm, flicker and flicker_calm, null
+    where no frame is of that kind.
+    """
+    from livecut.foreign import open_network
+
+    if sequences and (images or masks or index or worst):
+        raise click.UsageError("--sequences goes without --images, --masks, --index and --worst")
+    network = partial(open_network, model, adapter, engine=engine, device=device)
+    if sequences:
+        evaluate_sequences(sequences, count, model, network, as_json)
+    elif images and masks:
+        evaluate_pictures(images, masks, index, model, network, as_json, worst)
+    else:
+        raise click.UsageError("give --images and --masks, or --sequences")
+
+
+def evaluate_pictures(
     images: Path,
     masks: Path,
     index: Path | None,
     model: str,
-    device: str,
-    engine: str,
+    network: Callable[[], Segmenter | Foreign],
     as_json: bool,
     worst: Path | None,
 ) -> None:
-    """Measure a model on labelled pictures, each at its own size, not steadied over time.
-
-    In percent, means over the pictures: IoU at one half (also the median, and the mean of the worst
-    tenth); F1 of the boundary within 1 % of the diagonal; MAD and MSE of alpha; leak, the background
-    that is kept; miss, the person that is lost. Grad is the gradient error (Rhemann et al. 2009), a
-    picture's sum in thousands; p50 the median time per picture. By source, which is the name before
-    its last _NUMBER or the index's.
-
-    The JSON object has "model", "network" and "images" as given and found; "sources", an object by
-    name; "webcam_like", null without an index; and "overall". Each of the latter holds the numbers
-    pictures, iou, iou_median, iou_worst_tenth, boundary_f1, mad, mse, grad, leak, miss and ms_p50.
-    """
-    from rich.console import Console
-
+    """`livecut eval` of stills."""
     from livecut.evaluation import contact_sheet, find_pairs, report, score, table
-    from livecut.segmenter import Segmenter
     from livecut.sinks import require_picture, save_picture
 
     if worst:
         require_picture(worst)
     pairs = find_pairs(images, masks, index)
-    segmenter = Segmenter(model, device=device, engine=engine)
+    matting = network()
     with progress_bar() as bar:
-        scores = [score(pair, segmenter) for pair in bar.track(pairs, description="pictures")]
+        scores = [score(pair, matting) for pair in bar.track(pairs, description="pictures")]
     found = report(scores)
-    if as_json:
-        facts = {"model": model, "network": segmenter.description, "images": str(images)}
-        click.echo(json.dumps(facts | asdict(found)))
-    else:
-        Console().print(table(found))
+    facts = {"model": model, "network": matting.description, "images": str(images)}
+    show(facts | asdict(found) if as_json else table(found))
     if worst:
-        save_picture(worst, contact_sheet(scores, segmenter))
+        save_picture(worst, contact_sheet(scores, matting))
+
+
+def evaluate_sequences(
+    folder: Path,
+    count: int,
+    model: str,
+    network: Callable[..., Segmenter | Foreign],
+    as_json: bool,
+) -> None:
+    """`livecut eval --sequences`."""
+    from livecut.labelled import read_folder
+    from livecut.sequences import make_sequences
+    from livecut.steadiness import follow, summarise, table
+
+    data = read_folder(folder)
+    steadied, single = network(temporal=True), network()
+    made = make_sequences(data.val, data.rooms, count)
+    with progress_bar() as bar:
+        followed = [
+            follow(sequence, steadied, single)
+            for sequence in bar.track(made, total=count, description="sequences")
+        ]
+    found = {way: summarise(chain(*(each[way] for each in followed))) for way in followed[0]}
+    facts: dict[str, Any] = {"model": model, "network": single.description}
+    facts |= {"sequences": str(folder), "count": count}
+    rows = {way: asdict(row) for way, row in found.items()}
+    show(facts | rows if as_json else table(found))
+
+
+def show(result: dict[str, Any] | Table) -> None:
+    """A table for people, or one line of JSON."""
+    from rich.console import Console
+
+    if isinstance(result, dict):
+        click.echo(json.dumps(result))
+    else:
+        Console().print(result)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from livecut import metrics
 from livecut.errors import ConfigError
 from livecut.frame import Image
 from livecut.labelled import Pair, pairs_in, with_index
-from livecut.segmenter import Segmenter
 from livecut.sources import PICTURES
 from livecut.stills import StillJob
 
@@ -25,6 +24,9 @@ WORST = 16
 CELL, LINE = 240, 24
 """Of the contact sheet: the side of the square for one picture, and the height of a line of text."""
 COLUMNS = 2
+
+Matting = Callable[[Image], Image]
+"""An image in, its alpha out, each by itself."""
 
 
 @dataclass(frozen=True)
@@ -99,15 +101,15 @@ def find_pairs(images: Path, masks: Path, index: Path | None = None) -> list[Pai
     return pairs
 
 
-def score(pair: Pair, segmenter: Segmenter) -> Score:
+def score(pair: Pair, matting: Matting) -> Score:
     """The metrics of one picture at its own size. Raises ConfigError and EngineError.
 
-    What `segmenter` does once for a new size is done before the time is taken.
+    What `matting` does once for a new size is done before the time is taken.
     """
     image, mask = pair.read()
-    segmenter(image)
+    matting(image)
     start = time.perf_counter()
-    alpha = segmenter(image)
+    alpha = matting(image)
     seconds = time.perf_counter() - start
     return Score(
         pair,
@@ -166,17 +168,17 @@ def table(found: Report) -> Table:
     return out
 
 
-def contact_sheet(scores: list[Score], segmenter: Segmenter) -> Image:
+def contact_sheet(scores: list[Score], matting: Matting) -> Image:
     """The `WORST` pictures by IoU, worst first: picture, alpha and true mask on green, name and IoU.
 
     BGR uint8 (H, W, 3). Raises ConfigError and EngineError.
     """
-    tiles = [tile(s, segmenter) for s in sorted(scores, key=lambda s: s.iou)[:WORST]]
+    tiles = [tile(s, matting) for s in sorted(scores, key=lambda s: s.iou)[:WORST]]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % COLUMNS)
     return np.vstack([np.hstack(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)])
 
 
-def tile(one: Score, segmenter: Segmenter) -> Image:
+def tile(one: Score, matting: Matting) -> Image:
     """One picture of the contact sheet: BGR uint8 (CELL + LINE, 3 * CELL, 3)."""
     image, mask = one.pair.read()
     green = StillJob(background="green")
@@ -184,7 +186,7 @@ def tile(one: Score, segmenter: Segmenter) -> Image:
     scale = CELL / max(mask.shape)
     height, width = (max(1, round(side * scale)) for side in mask.shape)
     for i, shown in enumerate(
-        (image, green.apply(image, segmenter(image)), green.apply(image, mask))
+        (image, green.apply(image, matting(image)), green.apply(image, mask))
     ):
         left = i * CELL + (CELL - width) // 2
         cell = out[(CELL - height) // 2 :, left : left + width][:height]

@@ -1,7 +1,8 @@
 """How near an alpha comes to the true mask.
 
 Each function takes `alpha` and `mask`, uint8 (H, W) of one shape with 255 = person, and returns a
-fraction, 0..1, but for `grad`. In the formulas p and t are the two, divided by 255.
+fraction, 0..1, but for `grad`. In the formulas p and t are the two, divided by 255. Those over time
+take the two of the frame before as well; in their formulas Δp and Δt are the changes since.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livecut.frame import Image
+from livecut.frame import Image, as_image
 
 TOLERANCE = 0.01
 """Of `boundary_f1`: how far apart two boundaries may lie, as a share of the picture's diagonal."""
@@ -103,3 +104,26 @@ def leak(alpha: Image, mask: Image) -> float:
 def miss(alpha: Image, mask: Image) -> float:
     """Person lost: Σ max(t - p, 0) / Σ t; 0 where there is nobody."""
     return leak(255 - alpha, 255 - mask)
+
+
+def dtssd(alpha: Image, mask: Image, last_alpha: Image, last_mask: Image) -> float:
+    """Root mean square of Δp - Δt over the picture; 0..2.
+
+    Erofeev et al. (2015), their dtSSD; by frame, as RobustVideoMatting (Lin et al. 2022) reports it,
+    there times 100.
+    """
+    difference = _change(alpha, last_alpha) - _change(mask, last_mask)
+    return float(cv2.norm(difference, cv2.NORM_L2)) / (255 * math.sqrt(mask.size))
+
+
+def flicker(alpha: Image, mask: Image, last_alpha: Image, last_mask: Image) -> float:
+    """Mean of |Δp| where t is what it was; 0 where it changed everywhere.
+
+    What it counts is seen as flicker, as nothing there moved; it is blind to errors that stay.
+    """
+    still = as_image(cv2.compare(mask, last_mask, cv2.CMP_EQ))
+    return float(cv2.mean(cv2.absdiff(alpha, last_alpha), still)[0]) / 255
+
+
+def _change(alpha: Image, last: Image) -> NDArray[np.int16]:
+    return np.subtract(alpha, last, dtype=np.int16)

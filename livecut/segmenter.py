@@ -20,9 +20,15 @@ EPSILON = 1e-3
 """The guided filter's regularisation, for grey in 0..1: edges of less contrast are smoothed over."""
 MARGIN = 0.08
 """Alpha below this becomes 0, above 1 - this becomes 255: a wash of background is no person."""
-KEEP, LIMIT = 0.6, 0.3
-"""Of `settle`: the share of the last alpha kept where nothing moves, and the change that moves. The
-last alpha adds KEEP * LIMIT / 4 at most, less than MARGIN: alone it never makes a pixel seen."""
+KEEP, LIMITS, MOVES = 0.95, (0.4, 0.8), (4.0, 12.0)
+"""Of `settle`: the share of the last alpha kept where nothing moves; the changes of alpha that are
+followed at once, where the picture moves and where it is still; and the levels that part the two."""
+LIFT = 0.99 * MARGIN
+"""What the last alpha adds at most to 0: less than MARGIN, so alone it never makes a pixel seen."""
+REACH = np.ones((7, 7), np.uint8)
+"""How near to a motion, in pixels of alpha, the picture counts as moving."""
+CUT = 40.0
+"""Mean change of the picture, in levels, from which on it is another scene."""
 
 Floats = NDArray[np.float32]
 
@@ -99,8 +105,8 @@ class Segmenter:
 
     `model` is a shipped name or a path; `device` is auto, cpu, cuda or cuda:N; `engine` is auto, onnx
     or torch; `threads` counts the network's CPU threads (0: half of the cores, at most 4). With `temporal`, each
-    alpha is steadied by the last, for consecutive frames; `reset()` forgets the last. Raises
-    ModelError, EngineError and ConfigError.
+    alpha is steadied by the last, for consecutive frames; `reset()` and a cut to another scene forget
+    the last. Raises ModelError, EngineError and ConfigError.
 
     One thread may `infer` the frames to come while another does `finish` those before, up to
     `in_flight` frames apart, all of one size; else it is not to be used by two threads at once.
@@ -136,7 +142,10 @@ class Segmenter:
         engine = self._engine
         self._slots = [Inference(engine.input, engine.output) for _ in range(self._in_flight)]
         self._refine = GuidedFilter((width, height), small)
+        self._last, self._difference = np.zeros((2, *self._engine.input.shape), np.uint8)
+        self._grey = np.zeros(self._engine.input.shape[:2], np.uint8)
         self._state = np.zeros_like(self._engine.output)
+        self._change = np.zeros(self._state.shape, np.uint8)
         self._size = (width, height)
         self.reset()
 
@@ -173,17 +182,26 @@ class Segmenter:
             self.reset()
             raise EngineError("the network gave no valid alpha (NaN or outside 0 to 1)")
         if self._temporal:
-            if self._steady:
-                cpu.settle(alpha, self._state, KEEP, LIMIT)
-            else:
-                np.copyto(self._state, alpha)
-            self._steady = True
+            self._settle(found.small, alpha)
         image = found.frame.image
         if out is None:
             out = np.empty(image.shape[:2], np.uint8)
         self._refine(image, found.small, alpha, out)
         self._stats.add("refine", time.perf_counter() - start)
         return Cutout(found.frame, out, found.levels)
+
+    def _settle(self, image: Image, alpha: Floats) -> None:
+        grey, change = self._grey, self._change
+        cv2.absdiff(image, self._last, dst=self._difference)
+        np.copyto(self._last, image)
+        cv2.cvtColor(self._difference, cv2.COLOR_BGR2GRAY, dst=grey)
+        cv2.resize(grey, change.shape[::-1], dst=change, interpolation=cv2.INTER_AREA)
+        if self._steady and cv2.mean(change)[0] < CUT:
+            cv2.dilate(change, REACH, dst=change)
+            cpu.settle(alpha, self._state, change, KEEP, LIMITS, MOVES, LIFT)
+        else:
+            np.copyto(self._state, alpha)
+        self._steady = True
 
     def cut(self, frame: Frame, out: Image | None = None) -> Cutout:
         """A frame with its alpha, which is written into `out` where that is given; raises as a call.

@@ -117,12 +117,29 @@ def test_known_blocks_are_what_would_have_been_computed() -> None:
     assert np.array_equal(skipped, computed)
 
 
+def settled(before: float, alpha: float, change: int, lift: float = 1.0) -> float:
+    state, now = np.full((4, 4), before, np.float32), np.full((4, 4), alpha, np.float32)
+    moves = np.full((4, 4), change, np.uint8)
+    cpu.settle(now, state, moves, 0.6, (0.3, 0.8), (4.0, 12.0), lift)
+    assert (state == now).all()
+    assert (now == now[0, 0]).all()
+    return float(now[0, 0])
+
+
 def test_settle_averages_noise_and_follows_motion() -> None:
-    state = np.full((4, 4), 0.5, np.float32)
-    noisy = np.full((4, 4), 0.55, np.float32)
-    cpu.settle(noisy, state, 0.6, 0.3)
-    assert 0.5 < noisy[0, 0] < 0.53
-    assert (state == noisy).all()
-    moved = np.ones((4, 4), np.float32)
-    cpu.settle(moved, state, 0.6, 0.3)
-    assert (moved == 1).all(), "no lag where the alpha really changes"
+    assert settled(0.5, 0.55, 20) == pytest.approx(0.55 - 0.05 * 0.6 * (1 - 0.05 / 0.3))
+    assert settled(0.5, 1.0, 20) == 1, "no lag where the alpha really changes"
+
+
+def test_settle_by_the_pictures_motion() -> None:
+    followed = 0.6 * (1 - 0.4 / 0.8)
+    assert settled(0.9, 0.5, 4) == pytest.approx(0.5 + 0.4 * followed)
+    assert settled(0.9, 0.5, 0) == settled(0.9, 0.5, 4)
+    assert 0.5 < settled(0.9, 0.5, 8) < settled(0.9, 0.5, 4)
+    assert settled(0.9, 0.5, 12) == settled(0.9, 0.5, 255) == 0.5
+
+
+def test_settle_raises_alpha_so_far_and_lowers_it_freely() -> None:
+    assert settled(0.4, 0.0, 0, lift=0.05) == pytest.approx(0.05)
+    assert settled(0.45, 0.05, 0, lift=0.05) == pytest.approx(0.15), "lift and alpha once more"
+    assert settled(0.2, 0.6, 0, lift=0.05) == pytest.approx(0.6 - 0.4 * 0.6 * 0.5)

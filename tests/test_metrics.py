@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from livecut.frame import Image
-from livecut.metrics import boundary, boundary_f1, grad, iou, leak, mad, miss, mse
+from livecut.metrics import boundary, boundary_f1, dtssd, flicker, grad, iou, leak, mad, miss, mse
 
 NOBODY, EVERYBODY = np.zeros((40, 60), np.uint8), np.full((40, 60), 255, np.uint8)
 
@@ -131,3 +131,23 @@ def test_grad_is_blind_to_a_constant_and_sees_blur() -> None:
     sharp = np.where(np.arange(60) < 30, 0, 255).astype(np.uint8) + np.zeros((40, 1), np.uint8)
     little, much = (np.asarray(cv2.GaussianBlur(sharp, (0, 0), s), np.uint8) for s in (1, 3))
     assert 0 < grad(little, sharp) < grad(much, sharp)
+
+
+def test_over_time_by_hand() -> None:
+    last_alpha, last_mask = (
+        np.array([[0, 51], [204, 255]], np.uint8),
+        np.array([[0, 0], [255, 255]], np.uint8),
+    )
+    alpha = np.array([[51, 51], [204, 0]], np.uint8)
+    mask = np.array([[0, 255], [255, 0]], np.uint8)
+    # Alpha changes by 0.2, 0, 0, -1 and the mask by 0, 1, 0, -1.
+    assert dtssd(alpha, mask, last_alpha, last_mask) == pytest.approx(math.sqrt((0.04 + 1) / 4))
+    assert flicker(alpha, mask, last_alpha, last_mask) == pytest.approx(0.2 / 2)
+    assert dtssd(EVERYBODY, NOBODY, NOBODY, EVERYBODY) == 2, "changes add up where they are opposed"
+
+
+def test_over_time_a_steady_error_and_true_motion_count_nothing() -> None:
+    last, now = blob(1), np.roll(blob(1), 3, 1)
+    assert dtssd(now, now, last, last) == 0
+    assert dtssd(EVERYBODY, now, EVERYBODY, now) == flicker(EVERYBODY, now, EVERYBODY, now) == 0
+    assert flicker(EVERYBODY, EVERYBODY, NOBODY, NOBODY) == 0, "nothing is still"

@@ -12,7 +12,7 @@ from livecut import EngineError, ModelError, Segmenter, open_source
 from livecut.compositor.cpu import settle
 from livecut.frame import Image
 from livecut.models import find_model, input_size, model_names
-from livecut.segmenter import KEEP, LIMIT, MARGIN, GuidedFilter, reduce
+from livecut.segmenter import KEEP, LIFT, LIMITS, MARGIN, MOVES, GuidedFilter, reduce
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -75,8 +75,16 @@ def test_temporal_state_and_reset() -> None:
 def test_the_last_alpha_alone_never_shows_a_pixel() -> None:
     state = np.linspace(0, 1, 1001, dtype=np.float32)[None]
     nobody = np.zeros_like(state)
-    settle(nobody, state, KEEP, LIMIT)
+    still = np.zeros(state.shape, np.uint8)
+    settle(nobody, state, still, KEEP, LIMITS, MOVES, LIFT)
     assert 0 < nobody.max() < MARGIN
+
+
+def test_a_cut_is_a_reset() -> None:
+    fresh, used = Segmenter(device="cpu", temporal=True), Segmenter(device="cpu", temporal=True)
+    image = demo_frame()
+    used(255 - image)
+    assert (used(image) == fresh(image)).all()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from peers import Peer, Rvm, every
+from peers import Peer, every
 
 from livecut.bench.cases import held_frames
 from livecut.bench.machine import machine
@@ -59,8 +59,7 @@ def quality(peer: Peer, data: Path) -> dict[str, float]:
     for pair in read_folder(data).val:
         if pair.webcam_like is False:
             continue
-        if isinstance(peer, Rvm):
-            peer.reset()
+        peer.reset()
         image, mask = pair.read()
         alpha = peer.alpha(image)
         scores.append([iou(alpha, mask), boundary_f1(alpha, mask), leak(alpha, mask)])

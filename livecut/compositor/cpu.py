@@ -278,18 +278,32 @@ def _apply_block(bgr: Any, s0: Any, s1: Any, o0: Any, o1: Any, t: Any, grey: Any
 
 
 @kernel
-def settle(alpha: Floats, state: Floats, keep: float, limit: float) -> None:
+def settle(
+    alpha: Floats,
+    state: Floats,
+    change: Image,
+    keep: float,
+    limits: tuple[float, float],
+    moves: tuple[float, float],
+    lift: float,
+) -> None:
     """Steady `alpha` (h, w) by the previous one in `state`, in place; `state` becomes the result.
 
-    A pixel that differs by d from before keeps the share keep * (1 - d / limit) of the previous
-    value, and nothing where d >= limit: noise is averaged away, and motion is followed at once.
+    A pixel that differs by d from before keeps the share keep * (1 - |d| / limit) of the previous
+    value, and nothing where |d| >= limit: noise is averaged away, and motion is followed at once. The
+    limit is limits[1] where the picture's `change` (h, w) is moves[0] levels or less, limits[0] where
+    it is moves[1] or more, linear between. What raises alpha is `lift` + alpha at most.
     """
     height, width = alpha.shape
+    low, high = np.float32(limits[0]), np.float32(limits[1])
+    first, rise = np.float32(moves[1]), np.float32(1 / (moves[1] - moves[0]))
     for y in range(height):
         for x in range(width):
-            d = state[y, x] - alpha[y, x]
-            share = np.float32(keep) * max(
-                np.float32(0), np.float32(1) - abs(d) / np.float32(limit)
+            still = min(
+                max((first - np.float32(change[y, x])) * rise, np.float32(0)), np.float32(1)
             )
-            alpha[y, x] += d * share
-            state[y, x] = alpha[y, x]
+            a = alpha[y, x]
+            d = state[y, x] - a
+            share = max(np.float32(0), np.float32(1) - abs(d) / (low + (high - low) * still))
+            a += min(d * share * np.float32(keep), np.float32(lift) + a)
+            alpha[y, x] = state[y, x] = a

@@ -53,38 +53,39 @@ def providers(device: str) -> list[tuple[str, dict[str, Any]]]:
     return [("CUDAExecutionProvider", {"device_id": int(device.partition(":")[2] or 0)}), cpu]
 
 
-class OnnxEngine:
-    """A network under ONNX Runtime, its buffers bound once per size. See `livecut.engines.Engine`.
+def open_session(path: Path, device: str, threads: int) -> tuple[ort.InferenceSession, str]:
+    """A network's session and its description. Raises ModelError and EngineError.
 
     Threads that livecut chooses sleep while they wait; a number that is given is for throughput, and
     those spin while a frame is in the network, and leave the cores to the picture after it.
     """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = count = threads or default_threads()
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(threads > 0)))
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    asked = providers(device)
+    try:
+        session = ort.InferenceSession(path, options, providers=asked)
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{path} cannot be loaded by ONNX Runtime: {reason}") from error
+    got = session.get_providers()[0]
+    if device.startswith("cuda") and got != asked[0][0]:
+        raise EngineError(
+            f"device {device}: ONNX Runtime {ort.__version__} could not start its CUDA provider "
+            "(CUDA or cuDNN libraries missing or too old); mend them, or take --device cpu"
+        )
+    where = "the CPU" if got == "CPUExecutionProvider" else got.removesuffix("ExecutionProvider")
+    threaded = f"{count} thread{'s' * (count > 1)}"
+    return session, f"ONNX Runtime {ort.__version__} on {where}, {threaded}"
+
+
+class OnnxEngine:
+    """A network under ONNX Runtime, its buffers bound once per size. See `livecut.engines.Engine`."""
 
     def __init__(self, path: Path, *, device: str = "auto", threads: int = 0) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads or default_threads()
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(threads > 0)))
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        asked = providers(device)
-        try:
-            self._session = ort.InferenceSession(path, options, providers=asked)
-        except Exception as error:
-            reason = str(error).splitlines()[0]
-            raise ModelError(f"{path} cannot be loaded by ONNX Runtime: {reason}") from error
-        got = self._session.get_providers()[0]
-        if device.startswith("cuda") and got != asked[0][0]:
-            raise EngineError(
-                f"device {device}: ONNX Runtime {ort.__version__} could not start its CUDA provider "
-                "(CUDA or cuDNN libraries missing or too old); mend them, or take --device cpu"
-            )
-        where = (
-            "the CPU" if got == "CPUExecutionProvider" else got.removesuffix("ExecutionProvider")
-        )
-        count = options.intra_op_num_threads
-        self.description = (
-            f"ONNX Runtime {ort.__version__} on {where}, {count} thread{'s' * (count > 1)}"
-        )
+        self._session, self.description = open_session(path, device, threads)
         facts = self._session.get_modelmeta().custom_metadata_map
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         try:
@@ -93,7 +94,8 @@ class OnnxEngine:
         except (KeyError, ValueError):
             raise ModelError(
                 f"{path} was not written by 'livecut export': it lacks livecut's metadata; expected "
-                "uint8 BGR (1, H, W, 3) in and float alpha (1, h, w) out"
+                "uint8 BGR (1, H, W, 3) in and float alpha (1, h, w) out, or for livecut eval a TOML "
+                "that describes it (--adapter)"
             ) from None
         self._names = inputs[0].name, outputs[0].name
         self._binding = self._session.io_binding()
