@@ -22,8 +22,9 @@ from livecut.compositor import cuda
 from livecut.compositor.cuda import Cuda, DeviceCutter, Inline, Machine, Slot
 from livecut.frame import Frame, Image
 from livecut.guard import Guard
-from livecut.models import find_model
-from livecut.network.weights import Facts, load_weights
+from livecut.models import find_model, input_size
+from livecut.network import Portable
+from livecut.network.weights import Facts
 from livecut.segmenter import Segmenter
 from tests.fakes import PERSON, ROOM, ListSource, LiveSource, Recorder, shows_room
 from tests.test_device_compositor import demo, iou
@@ -306,48 +307,51 @@ def test_a_files_bytes_do_not_depend_on_how_many_are_in_flight(
 
 def test_reset_equals_fresh(network: Blueness) -> None:
     used, fresh = cutter(), cutter()
-    used.cut(frame(0))
-    noisy = frame(1)
-    noisy.image[..., 0] = np.minimum(noisy.image[..., 0], 150)
-    after = used.cut(noisy).alpha
-    expected = fresh.cut(noisy).alpha
-    assert (after != expected).any(), "the frame before has its part"
+    before, after = frame(1), frame(2)
+    before.image[:] = (161, 0, 0)  # alpha 0.5, and then 0.35
+    after.image[:] = (160, 0, 0)
+    used.cut(before)
+    expected = fresh.cut(after).alpha
+    assert (used.cut(after).alpha > expected).all(), "the frame before has its part"
+    used.cut(before)
     used.reset()
-    assert (used.cut(noisy).alpha == expected).all()
+    assert (used.cut(after).alpha == expected).all()
 
 
 class Halves(Inline):
     dtype = torch.float16
 
 
-class Overflowing(nn.Module):
-    """Has numbers of `size` on the way to its logits."""
+class OneStep(nn.Module):
+    """Gives as logits what a function makes of the red plane."""
 
     stride, output_stride = 16, 1
 
-    def __init__(self, size: float) -> None:
+    def __init__(self, step: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
-        self.gain = nn.Parameter(torch.tensor(size))
+        self.step = step
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x * self.gain * self.gain)[:, :1] / self.gain / self.gain
+        return self.step(x[:, :1])
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"), [(8.0, torch.float16), (1e3, torch.bfloat16), (1e30, torch.float32)]
+    ("step", "expected"),
+    [
+        (lambda x: x * 8 / 8, torch.float16),
+        (lambda x: x * 1e6 / 1e6, torch.bfloat16),
+        (lambda x: x + 1e4 - 1e4, torch.float32),
+    ],
+    ids=["plain", "overflows float16", "needs more digits"],
 )
-def test_half_precision_only_where_it_is_safe(size: float, expected: torch.dtype) -> None:
-    network: Any = Overflowing(size)
-    sample = torch.zeros(1, 16, 16, 3, dtype=torch.uint8)
+def test_half_precision_only_where_it_is_safe(
+    step: Callable[[Tensor], Tensor], expected: torch.dtype
+) -> None:
+    network: Any = OneStep(step)
     portable, precision = cuda.choose_precision(network, Halves())
     assert precision == expected
-    assert portable(sample).dtype == expected
+    assert portable(torch.zeros(1, 16, 16, 3, dtype=torch.uint8)).dtype == expected
     assert cuda.choose_precision(network, Inline())[1] == torch.float32
-
-
-def test_the_shipped_network_is_safe_in_float16() -> None:
-    network, _ = load_weights(find_model("live", ".safetensors"))
-    assert cuda.choose_precision(network, Halves())[1] == torch.float16
 
 
 @pytest.mark.parametrize("graph", [True, False])
@@ -440,6 +444,27 @@ def test_gpu_gives_what_the_cpu_gives(
         assert iou(found.alpha, reference.alpha) > 0.99
         assert np.abs(found.alpha.astype(int) - reference.alpha).mean() <= 1
         assert np.abs(out.astype(int) - expected).mean() <= 1
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
+def test_gpu_half_precision_is_near_single(gpu: torch.device, precision: torch.dtype) -> None:
+    """Alpha in 0..1 of the shipped network; float32 on the CPU, where there is no TensorFloat-32."""
+    network, facts = load_weights(find_model("live", ".safetensors"))
+    small = input_size(640, 360, facts.area, network.stride)
+    for image in demo(small, 3):
+        batch = torch.from_numpy(image)[None]
+        with torch.inference_mode():
+            expected = Portable(network.float().cpu()).eval()(batch)
+            got = Portable(network.to(gpu), precision).eval()(batch.to(gpu)).float().cpu()
+        assert (got - expected).abs().max() <= (0.03 if precision == torch.float16 else 0.2)
+        assert iou(*((alpha[0] * 255).byte().numpy() for alpha in (got, expected))) > 0.995
+
+
+@pytest.mark.gpu
+def test_gpu_takes_float16_for_the_shipped_network(gpu: torch.device) -> None:
+    network, _ = load_weights(find_model("live", ".safetensors"))
+    assert cuda.choose_precision(network, Cuda(gpu))[1] == torch.float16
 
 
 @pytest.mark.gpu
