@@ -60,7 +60,8 @@ def open_cutter(
             in_flight=in_flight,
             stats=stats,
         )
-    from livecut.compositor.cuda import Cuda, DeviceCutter
+    from livecut.compositor.cuda import DeviceCutter
+    from livecut.compositor.queues import Cuda
     from livecut.network import torch_device
 
     machine = Cuda(torch_device("cuda" if device == "auto" else device))

@@ -154,7 +154,7 @@ class Pipeline:
             self._wanted = lambda: Blur(self.source.size, background.strength + by)
 
     def _status(self) -> list[str]:
-        return [*self.stats.status(), self._background.name]
+        return [*self.stats.status(), self._background.name, self.description]
 
     # what happens to a frame
 

@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from livecut import EngineError, Pipeline
 from livecut.backgrounds import open_background
 from livecut.compositor import cuda
-from livecut.compositor.cuda import Cuda, DeviceCutter, Inline, Machine, Slot
+from livecut.compositor.cuda import DeviceCutter, Slot
+from livecut.compositor.queues import Cuda, Inline, Machine
 from livecut.frame import Frame, Image
 from livecut.guard import Guard
 from livecut.models import find_model, input_size
 from livecut.network import Portable
-from livecut.network.weights import Facts
+from livecut.network.weights import Facts, load_weights
 from livecut.segmenter import Segmenter
 from tests.fakes import PERSON, ROOM, ListSource, LiveSource, Recorder, shows_room
 from tests.test_device_compositor import demo, iou

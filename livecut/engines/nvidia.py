@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import sys
 
+LIBRARIES = ("cudart", "cublas", "cublasLt", "cudnn", "cufft", "curand")
+
 
 def driver_loads() -> bool:
     """Whether the NVIDIA driver's library loads."""
@@ -17,6 +19,19 @@ def cuda_of_driver() -> str:
     if driver is None or driver.cuDriverGetVersion(ctypes.byref(version)):
         return ""
     return f"{version.value // 1000}.{version.value % 1000 // 10}"
+
+
+def missing_libraries() -> list[str]:
+    """Those of CUDA's libraries that ONNX Runtime needs and nothing loads, in any version."""
+    return [name for name in LIBRARIES if not any(_load(name, n) for n in range(9, 15))]
+
+
+def _load(name: str, version: int) -> ctypes.CDLL | None:
+    windows = sys.platform == "win32"
+    try:
+        return ctypes.CDLL(f"{name}64_{version}.dll" if windows else f"lib{name}.so.{version}")
+    except OSError:
+        return None
 
 
 def _driver() -> ctypes.CDLL | None:
