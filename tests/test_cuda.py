@@ -278,6 +278,28 @@ def test_swapping_backgrounds_never_shows_the_room_nor_the_frame_alone(
     assert not recorder.reasons
 
 
+def test_a_configuration_that_cannot_be_built_is_built_again_before_any_picture(
+    network: Blueness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine, out = Inline(), np.zeros((*SIZE[::-1], 3), np.uint8)
+    made, black = cutter(machine), open_background("#000000", SIZE)
+    made.compose(open_background("blur", SIZE), made.cut(frame(0)), out)
+
+    def full(job: Callable[[], object]) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(machine, "capture", full)
+        for _ in range(2):
+            with pytest.raises(EngineError, match="the device failed: CUDA out of memory"):
+                made.cut(frame(1))
+        made._background = black
+        with pytest.raises(EngineError, match="out of memory"):
+            made.cut(frame(2))
+    made.compose(black, made.cut(frame(3)), out)
+    assert is_composite(out, 3)
+
+
 def test_raw_is_labelled_by_the_host(network: Blueness) -> None:
     """It is the only background that shows the room; the label needs a picture that is large enough."""
     made, raw = cutter(background="raw"), open_background("raw", SIZE)
@@ -458,7 +480,7 @@ def test_gpu_half_precision_is_near_single(gpu: torch.device, precision: torch.d
         with torch.inference_mode():
             expected = Portable(network.float().cpu()).eval()(batch)
             got = Portable(network.to(gpu), precision).eval()(batch.to(gpu)).float().cpu()
-        assert (got - expected).abs().max() <= (0.03 if precision == torch.float16 else 0.2)
+        assert (got - expected).abs().max() <= (0.05 if precision == torch.float16 else 0.2)
         assert iou(*((alpha[0] * 255).byte().numpy() for alpha in (got, expected))) > 0.995
 
 

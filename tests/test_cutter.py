@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -70,7 +68,7 @@ def test_a_named_gpu_is_never_the_cpu(engine: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(nvidia, "driver_loads", lambda: False)
     monkeypatch.setattr(onnx, "driver_loads", lambda: False)
     pipeline = Pipeline(ListSource([room_picture()]), device="cuda:7", engine=engine)
-    with pytest.raises(EngineError, match="device cuda:7: .*--device cpu"):
+    with pytest.raises(EngineError, match=r"device cuda:7: .*--device cpu"):
         pipeline.run()
 
 
@@ -96,12 +94,3 @@ def test_a_provider_that_does_not_start_is_said(
         said = onnx.OnnxEngine(model, device=device).description
         assert "on the CPU" in said
         assert "(no CUDA: libcurand.so.10: cannot open)" in said
-
-
-def test_the_cpu_path_imports_no_torch() -> None:
-    code = (
-        "import sys; from livecut import Pipeline; from livecut.engines import nvidia;"
-        "nvidia.driver_loads = lambda: False;"
-        "Pipeline('demo', max_frames=1).run(); assert 'torch' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -200,11 +200,15 @@ def compositor(
     return made
 
 
-def run(made: device.Compositor, image: Image, index: int) -> tuple[int, Image, Image]:
-    """The receipt, the picture (H, W, C) and the alpha of an image."""
+def run_bytes(made: device.Compositor, image: Image, index: int) -> None:
     made.incoming[: device.HEADER].view(torch.int64).copy_(torch.tensor([index, index > 0]))
     made.incoming[device.HEADER :].copy_(torch.from_numpy(image).reshape(-1))
     made.run()
+
+
+def run(made: device.Compositor, image: Image, index: int) -> tuple[int, Image, Image]:
+    """The receipt, the picture (H, W, C) and the alpha of an image."""
+    run_bytes(made, image, index)
     out = made.outgoing.numpy().copy()
     height, width = image.shape[:2]
     receipt, alpha, picture = np.split(out, [device.HEADER, device.HEADER + height * width])
@@ -261,25 +265,42 @@ def test_planes_of_half_precision_are_enough() -> None:
     assert (half_picture[half_alpha == 255] == image[half_alpha == 255]).all()
 
 
+class Spoilt(torch.nn.Module):
+    """Takes for alpha what is blue; one number is replaced `by` another."""
+
+    by: float | None = None
+
+    def forward(self, image: Tensor) -> Tensor:
+        alpha = image[..., 0].float() / 255
+        if self.by is not None:
+            alpha[0, 5, 5] = self.by
+        return alpha
+
+
+def spoilt(scene: device.Scene, size: tuple[int, int] = (64, 48)) -> device.Compositor:
+    return device.Compositor(Spoilt(), size, (32, 32), scene, device=HERE, temporal=True)
+
+
+def test_i420_is_that_of_the_picture() -> None:
+    [image] = demo((65, 48))
+    bgr, i420 = (spoilt(device.Scene("picture", i420=i), (65, 48)) for i in (None, BT709))
+    _, picture, _ = run(bgr, image, 0)
+    expected = I420((65, 48), weights=BT709)
+    expected.convert(np.ascontiguousarray(picture[:, :64]))
+    run_bytes(i420, image, 0)
+    got = i420.outgoing[device.HEADER + 65 * 48 :]
+    assert apart(got, np.frombuffer(expected.data, np.uint8)) <= 1
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -0.5, 2.0])
 def test_no_receipt_for_what_is_no_alpha(bad: float) -> None:
-    class Spoilt(torch.nn.Module):
-        by: float | None = None
-
-        def forward(self, image: Tensor) -> Tensor:
-            alpha = image[..., 0].float() / 255
-            if self.by is not None:
-                alpha[0, 5, 5] = self.by
-            return alpha
-
-    spoilt, [image] = Spoilt(), demo((64, 48))
-    made = device.Compositor(
-        spoilt, (64, 48), (32, 32), device.Scene("picture"), device=HERE, temporal=True
-    )
+    made, [image] = spoilt(device.Scene("picture")), demo((64, 48))
+    network = made._network
+    assert isinstance(network, Spoilt)
     assert run(made, image, 0)[0] == 0
-    spoilt.by = bad
+    network.by = bad
     assert run(made, image, 1)[0] == device.INVALID
-    spoilt.by = None
+    network.by = None
     if np.isnan(bad):
         assert run(made, image, 2)[0] == device.INVALID, "it followed the broken one"
     assert run(made, image, 0)[0] == 0, "a frame that follows none is sound again"

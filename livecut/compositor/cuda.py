@@ -144,12 +144,11 @@ class DeviceCutter:
     def _build(self, size: tuple[int, int], scene: Scene) -> None:
         """Make everything for a configuration; frames in flight come down first."""
         self._machine.settle()
-        if size != self._size:
+        resized, self._size = size != self._size, (0, 0)  # what fails half-way is begun again
+        if resized:
             self._slots = [Slot(self._machine, size) for _ in range(self._in_flight)]
-            self._sent, self._picture = (
-                self._machine.event(),
-                self._machine.host(3 * size[0] * size[1]),
-            )
+            self._sent = self._machine.event()
+            self._picture = self._machine.host(3 * size[0] * size[1])
         self._compositor = Compositor(
             self._network,
             size,

@@ -82,6 +82,7 @@ class Compositor:
         self._index, self._follows = self.incoming[:HEADER].view(torch.int64)
         self._frame = self.incoming[HEADER:].view(height, width, 3)
         self._receipt = self.outgoing[:8].view(torch.int64)
+        self._invalid = buffer(dtype=torch.int64).fill_(INVALID)
         self._alpha = self.outgoing[HEADER : HEADER + width * height].view(height, width)
         self._out = self.outgoing[HEADER + width * height :]
         self._planes = buffer(3, height, width, dtype=dtype)
@@ -112,7 +113,7 @@ class Compositor:
         for halve in self._halves:
             levels.append(halve(levels[-1]))
         alpha, valid = self._segment(levels[self._reduced])
-        self._receipt.copy_(torch.where(valid, self._index, INVALID))
+        self._receipt.copy_(torch.where(valid, self._index, self._invalid))
         self._refine(alpha)
         if self._scene.kind == "transparent":
             cutout(self._frame, self._alpha, self._out.view(*self._alpha.shape, 4))
