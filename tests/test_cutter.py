@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnxruntime as ort
 import pytest
 
 from livecut import EngineError, Pipeline
@@ -79,12 +80,12 @@ def test_a_provider_that_does_not_start_is_said(
     """ONNX Runtime itself falls back to the CPU without a word."""
     monkeypatch.setattr(onnx, "driver_loads", lambda: True)
     monkeypatch.setattr(onnx, "cuda_fault", lambda: "libcurand.so.10: cannot open")
-    monkeypatch.setattr(onnx.ort, "preload_dlls", lambda: None)
+    monkeypatch.setattr(ort, "preload_dlls", lambda: None)
     everything = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    monkeypatch.setattr(onnx.ort, "get_available_providers", lambda: everything)
-    session, cpu = onnx.ort.InferenceSession, ["CPUExecutionProvider"]
+    monkeypatch.setattr(ort, "get_available_providers", lambda: everything)
+    session, cpu = ort.InferenceSession, ["CPUExecutionProvider"]
     monkeypatch.setattr(
-        onnx.ort, "InferenceSession", lambda path, options, providers: session(path, options, cpu)
+        ort, "InferenceSession", lambda path, options, providers: session(path, options, cpu)
     )
     model = Path(__file__).parents[1] / "models" / "live.onnx"
     if device == "cuda":

@@ -12,6 +12,7 @@ import livecut
 from livecut import doctor, v4l2
 from livecut.cli import cli
 from livecut.doctor import Finding
+from livecut.engines import nvidia
 from livecut.errors import EngineError
 
 
@@ -64,9 +65,9 @@ def test_a_missing_model_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_missing_cuda_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.nvidia, "cuda_of_driver", lambda: "13.0")
+    monkeypatch.setattr(nvidia, "cuda_of_driver", lambda: "13.0")
     monkeypatch.setattr(
-        doctor.nvidia, "_load", lambda name, version: None if name == "curand" else object()
+        nvidia, "_load", lambda name, version: None if name == "curand" else object()
     )
     monkeypatch.setattr(
         "onnxruntime.get_available_providers",
@@ -95,7 +96,7 @@ def test_missing_cuda_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> No
 def test_says_why_auto_chose(
     monkeypatch: pytest.MonkeyPatch, driver: bool, description: str, expected: str
 ) -> None:
-    monkeypatch.setattr(doctor.nvidia, "driver_loads", lambda: driver)
+    monkeypatch.setattr(nvidia, "driver_loads", lambda: driver)
     assert expected in doctor.reason(description)
 
 
