@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from livecut.backgrounds import box_width
+from livecut.backgrounds import box_width, room_size
 from livecut.i420 import coefficients, even
 from livecut.segmenter import EPSILON, KEEP, LIMIT, MARGIN
 
@@ -91,14 +91,13 @@ class Compositor:
         self._small_grey = buffer(h, w, dtype=torch.float32)
         self._state: Tensor | None = None
         self._means = mean_matrix(h).to(device), mean_matrix(w).T.to(device)
-        eighth = min(-(-width // 8), width), min(-(-height // 8), height)
         to_network = halved(size, small)
-        to_room = halved(size, eighth) if scene.kind == "blur" else []
-        self._reduced, self._eighth = len(to_network), len(to_room)
+        to_room = halved(size, room_size(size, scene.strength)) if scene.kind == "blur" else []
+        self._to_network, self._to_room = len(to_network), len(to_room)
         levels = [size, *max(to_network, to_room, key=len)]
         self._halves = [Halve(level, device, dtype) for level in levels[:-1]]
         if scene.kind == "blur":
-            room_width, room_height = levels[self._eighth]
+            room_width, room_height = levels[self._to_room]
             box = box_width(room_height, scene.strength)
             rows, columns = blur_matrix(room_height, box), blur_matrix(room_width, box).T
             self._blur = rows.to(device), columns.to(device)
@@ -112,7 +111,7 @@ class Compositor:
         levels = [self._planes]
         for halve in self._halves:
             levels.append(halve(levels[-1]))
-        alpha, valid = self._segment(levels[self._reduced])
+        alpha, valid = self._segment(levels[self._to_network])
         self._receipt.copy_(torch.where(valid, self._index, self._invalid))
         self._refine(alpha)
         if self._scene.kind == "transparent":
@@ -120,9 +119,9 @@ class Compositor:
             return
         if self._scene.kind == "blur":
             small_alpha = self._alpha[None].to(self._planes.dtype)
-            for halve in self._halves[: self._eighth]:
+            for halve in self._halves[: self._to_room]:
                 small_alpha = halve(small_alpha)
-            room = blur_room(levels[self._eighth], small_alpha[0], *self._blur)
+            room = blur_room(levels[self._to_room], small_alpha[0], *self._blur)
             behind = resize(room.to(self._planes.dtype), self._size)
         else:
             behind = self.picture.permute(2, 0, 1).to(self._planes.dtype)
