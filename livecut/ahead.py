@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Self
+from typing import Any, Self
 
+from livecut.cutter import Cutter
 from livecut.frame import Cutout, Frame, Image
-from livecut.segmenter import Inference, Segmenter
 
 
 class Ahead:
@@ -22,13 +22,13 @@ class Ahead:
     def __init__(
         self,
         read: Callable[[int, Image], Frame | None],
-        segmenter: Segmenter,
+        segmenter: Cutter,
         images: Sequence[Image],
     ) -> None:
         self._read, self._segmenter, self._images = read, segmenter, images
         self._network = ThreadPoolExecutor(1, "network") if len(images) > 1 else None
-        self._waiting: deque[tuple[Frame, Future[Inference] | None]] = deque()
-        self._inference: Future[Inference] | None = None
+        self._waiting: deque[tuple[Frame, Future[Any] | None]] = deque()
+        self._inference: Future[Any] | None = None
         self._index = 0
         self._ended = False
 
@@ -56,7 +56,7 @@ class Ahead:
         return frame
 
     def cut(self, frame: Frame, out: Image) -> Cutout:
-        """The cutout of the frame that `next` gave last; raises as `Segmenter.cut`."""
+        """The cutout of the frame that `next` gave last; raises as `Cutter.cut`."""
         if self._inference is None:
             return self._segmenter.cut(frame, out)
         return self._segmenter.finish(self._inference.result(), out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Protocol
 
@@ -45,6 +46,23 @@ class Background(Protocol):
         """Write the cutout over this background into `out`. Raises LivecutError."""
 
 
+def spread(height: int, strength: float) -> float:
+    """The blur's standard deviation in pixels of a picture `height` high; `strength` is 0..1."""
+    return height * (WEAKEST + strength * (STRONGEST - WEAKEST))
+
+
+def room_size(size: tuple[int, int], strength: float) -> tuple[int, int]:
+    """The least (width, height) that a frame of `size` is averaged down to before it is blurred."""
+    share = 16 if spread(size[1], strength) >= 2 * 16 else 8
+    return -(-size[0] // share), -(-size[1] // share)
+
+
+def box_width(height: int, strength: float) -> int:
+    """The width, odd, of the three box blurs that make a `strength` of a picture `height` high."""
+    # Three box blurs of width b make a Gaussian of variance (b^2 - 1) / 4.
+    return max(3, round(math.sqrt(4 * spread(height, strength) ** 2 + 1)) | 1)
+
+
 class Blur:
     """The room itself, blurred, by its own pixels only.
 
@@ -57,10 +75,7 @@ class Blur:
         self._size = size
         self.strength = min(max(strength, 0.0), 1.0)
         self.name = f"blur:{self.strength:.2g}"
-        self._sigma = size[1] * (WEAKEST + self.strength * (STRONGEST - WEAKEST))
-        share = 16 if self._sigma >= 2 * 16 else 8
-        least = (max(1, -(-size[0] // share)), max(1, -(-size[1] // share)))
-        self._least = (min(least[0], size[0]), min(least[1], size[1]))
+        self._least = room_size(size, self.strength)
         self._levels: list[Image] = []
         self._mask_levels: list[Image] = []
 
@@ -69,10 +84,7 @@ class Blur:
         self._blurred = np.empty((height, width, 4), np.float32)
         self._result = np.empty((height, width, 3), np.uint8)
         self._rows = np.empty((height, self._size[0], 3), np.uint8)
-        sigma = self._sigma * height / self._size[1]
-        # Three box blurs of width b make a Gaussian of variance (b^2 - 1) / 4.
-        box = max(3, round((4 * sigma**2 + 1) ** 0.5) | 1)
-        self._box = (box, box)
+        self._box = (box_width(height, self.strength),) * 2
 
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout over its own blurred room."""
@@ -99,9 +111,15 @@ class Blur:
 class Still:
     """One picture or colour, of the frame's size."""
 
+    shown = 0
+
     def __init__(self, name: str, image: Image) -> None:
         self.name = name
         self._image = image
+
+    def picture(self, position: float) -> Image:
+        """BGR, the same at any time."""
+        return self._image
 
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout over the picture."""
@@ -120,28 +138,33 @@ class Video:
         self._frame = np.zeros((height, width, 3), np.uint8)
         self._fitted = np.zeros((size[1], size[0], 3), np.uint8)
         self._start: float | None = None
-        self._shown = -1
+        self.shown = -1
+        """The number of the picture that `picture` gave last."""
 
     def _advance(self) -> None:
         if self._source.read(self._frame) is None:
             self._source.reopen()
             if self._source.read(self._frame) is None:
                 raise ConfigError(f"background {self.name} gives no picture any more")
-        self._shown += 1
+        self.shown += 1
+
+    def picture(self, position: float) -> Image:
+        """BGR: what is due at this position of the frames, in a buffer that is written again."""
+        if self._start is None:
+            self._start = position
+        due = int((position - self._start) * self._source.fps)
+        if due - self.shown > self._source.fps:
+            self._start, self.shown, due = position, -1, 0
+        if due > self.shown:
+            while due > self.shown:
+                self._advance()
+            fit(self._frame, self._fitted)
+        return self._fitted
 
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout over the picture due at the frame's position."""
-        now = cutout.frame.position
-        if self._start is None:
-            self._start = now
-        due = int((now - self._start) * self._source.fps)
-        if due - self._shown > self._source.fps:
-            self._start, self._shown, due = now, -1, 0
-        if due > self._shown:
-            while due > self._shown:
-                self._advance()
-            fit(self._frame, self._fitted)
-        cpu.composite(cutout.frame.image, cutout.alpha, self._fitted, out)
+        picture = self.picture(cutout.frame.position)
+        cpu.composite(cutout.frame.image, cutout.alpha, picture, out)
 
 
 class Transparent:

@@ -66,6 +66,11 @@ def cli() -> None:
 @click.option("--fourcc", help="Ask the camera for this pixel format, as in MJPG.")
 @click.option("--mirror", is_flag=True, help="Flip left and right.")
 @model_options
+@click.option(
+    "--in-flight",
+    type=click.IntRange(1, 3),
+    help="Frames of a file that are worked on at once: 1 for the least delay, more for the highest rate.  [default: 2; 1 for a stream]",
+)
 @click.option("--max-frames", type=click.IntRange(min=1), help="End after so many frames.")
 @click.option(
     "--config",
@@ -86,6 +91,7 @@ def run(
     model: str,
     device: str,
     engine: str,
+    in_flight: int | None,
     max_frames: int | None,
 ) -> None:
     """Segment SOURCE, replace its background, and show or write the result.
@@ -113,6 +119,7 @@ def run(
             model=model,
             device=device,
             engine=engine,
+            in_flight=in_flight or 0,
             progress=lambda: bar.advance(task),
             notice=lambda text: bar.console.print(
                 f"livecut: {text}", markup=False, highlight=False
@@ -184,6 +191,24 @@ def image(
     for error in failed:
         say(f"error: {error}")
     if failed:
+        raise SystemExit(1)
+
+
+@cli.command()
+def doctor() -> None:
+    """Say what livecut has on this machine, what it would run on, and what is missing.
+
+    Exit status 1 where not even the CPU can do it.
+    """
+    from livecut.doctor import examine
+
+    broken = False
+    for finding in examine():
+        click.echo(f"{finding.what:<20} {finding.found}")
+        if finding.advice:
+            click.echo(f"{'':<20} -> {finding.advice}")
+        broken = broken or finding.broken
+    if broken:
         raise SystemExit(1)
 
 

@@ -38,7 +38,7 @@ class I420:
         flat: Image = np.frombuffer(self.data, np.uint8)[len(prefix) :]
         self._luma = flat[: w * h].reshape(h, w)
         self._u, self._v = flat[w * h :].reshape(2, h // 2, w // 2)
-        self._coefficients = _coefficients(*weights)
+        self._coefficients = coefficients(*weights)
 
     def convert(self, image: Image) -> None:
         """Fills `data` from a BGR uint8 (H, W, 3) picture of the size given."""
@@ -55,7 +55,7 @@ def even(size: tuple[int, int]) -> tuple[int, int]:
     return size[0] & ~1, size[1] & ~1
 
 
-def _coefficients(red: float, blue: float) -> Any:
+def coefficients(red: float, blue: float) -> Any:
     """Rows Y, U, V and columns B, G, R, fixed point, int32 (3, 3); from ITU-R BT.601's definitions."""
     green = 1 - red - blue
     rows = np.array(

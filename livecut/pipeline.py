@@ -20,11 +20,11 @@ import numpy as np
 from livecut.ahead import Ahead
 from livecut.backgrounds import Background, Blur, open_background
 from livecut.capture import Capture, Slot
+from livecut.cutter import Cutter, open_cutter
 from livecut.errors import ConfigError, SinkError
 from livecut.frame import Cutout, Frame, Image, Output
 from livecut.guard import Guard, Placeholder
 from livecut.models import DEFAULT_MODEL
-from livecut.segmenter import Segmenter
 from livecut.sinks import Sink, open_sink
 from livecut.sources import Source, open_source
 from livecut.stats import Stats
@@ -92,9 +92,11 @@ class Pipeline:
             self.stats.in_flight = in_flight = in_flight or 1 + several
             if not source.live and in_flight == 1:
                 threads = threads or min(4, os.cpu_count() or 1)
+            self._background = open_background(background, source.size)
             self._load = partial(
-                Segmenter,
+                open_cutter,
                 model,
+                self._background,
                 device=device,
                 engine=engine,
                 threads=threads,
@@ -102,7 +104,6 @@ class Pipeline:
                 in_flight=in_flight,
                 stats=self.stats,
             )
-            self._background = open_background(background, source.size)
             self._sinks: list[Sink] = []
             for sink in sinks:
                 if isinstance(sink, str):
@@ -153,31 +154,31 @@ class Pipeline:
             self._wanted = lambda: Blur(self.source.size, background.strength + by)
 
     def _status(self) -> list[str]:
-        return [*self.stats.status(), self._background.name]
+        return [*self.stats.status(), self._background.name, self.description]
 
     # what happens to a frame
 
-    def _compose(self, cutout: Cutout, out: Image) -> None:
+    def _compose(self, segmenter: Cutter, cutout: Cutout, out: Image) -> None:
         if self._wanted is not None:
             wanted, self._wanted = self._wanted, None
             self._background = wanted() or self._background
         with self.stats.timed("composite"):
-            self._background.compose(cutout, out)
+            segmenter.compose(self._background, cutout, out)
 
-    def _guard(self, segment: Callable[[Frame, Image], Cutout]) -> Guard:
+    def _guard(self, segmenter: Cutter, segment: Callable[[Frame, Image], Cutout]) -> Guard:
         return Guard(
             self.source.size,
             segment=segment,
-            compose=self._compose,
+            compose=partial(self._compose, segmenter),
             transparent=self._transparent,
             live=self.source.live,
         )
 
-    def _warm_up(self, segmenter: Segmenter, alpha: Image, out: Image) -> None:
+    def _warm_up(self, segmenter: Cutter, alpha: Image, out: Image) -> None:
         """Do everything once, so that no frame waits for compilers and allocations; shown nowhere."""
         blank = Frame(np.zeros((*alpha.shape, 3), np.uint8), -1, 0.0, 0.0)
         for _ in range(2):  # only the second has one before it to be steadied by
-            self._background.compose(segmenter.cut(blank, alpha), out)
+            segmenter.compose(self._background, segmenter.cut(blank, alpha), out)
         segmenter.reset()
         self.stats.restart()
 
@@ -241,7 +242,7 @@ class Pipeline:
         images = [np.zeros((*alpha.shape, 3), np.uint8) for _ in self._flipped]
         due = time.perf_counter()
         with Ahead(self._next, segmenter, images) as ahead:
-            guard = self._guard(ahead.cut)
+            guard = self._guard(segmenter, ahead.cut)
             while not self._stopping.is_set():
                 frame = ahead.next()
                 if frame is None:
@@ -367,7 +368,7 @@ class _Worker:
             segmenter = pipeline._load()
             pipeline.description = segmenter.description
             pipeline._warm_up(segmenter, *self._pairs[0])
-            guard = pipeline._guard(segmenter.cut)
+            guard = pipeline._guard(segmenter, segmenter.cut)
             lost = ""
             while True:
                 self._waiting = True

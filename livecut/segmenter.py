@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -15,6 +16,9 @@ from livecut.errors import EngineError
 from livecut.frame import Cutout, Frame, Image
 from livecut.models import DEFAULT_MODEL, input_size
 from livecut.stats import Stats
+
+if TYPE_CHECKING:
+    from livecut.backgrounds import Background
 
 EPSILON = 1e-3
 """The guided filter's regularisation, for grey in 0..1: edges of less contrast are smoothed over."""
@@ -209,6 +213,10 @@ class Segmenter:
         The cutout's halves are overwritten by the next call.
         """
         return self.finish(self.infer(frame), out)
+
+    def compose(self, background: Background, cutout: Cutout, out: Image) -> None:
+        """Write the cutout over a background into `out`; raises as the background."""
+        background.compose(cutout, out)
 
     def __call__(self, image: Image, out: Image | None = None) -> Image:
         """The alpha of `image`: uint8 (H, W), 255 = person, written into `out` where that is given.

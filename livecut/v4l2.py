@@ -16,6 +16,8 @@ from fractions import Fraction
 from pathlib import Path
 
 LOOPBACK_DRIVER = "v4l2 loopback"
+LOAD_LOOPBACK = "load one with: sudo modprobe v4l2loopback exclusive_caps=1 card_label=livecut"
+DENIED = (errno.EACCES, errno.EPERM)
 
 _CAPTURE, _OUTPUT = 0x1 | 0x1000, 0x2 | 0x2000  # single-planar and multi-planar
 _HAS_DEVICE_CAPS = 0x80000000

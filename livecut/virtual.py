@@ -20,7 +20,6 @@ _DARK = 24
 """Luma of the plain picture that stands in the device before the first frame and after the last."""
 _MAX_BUFFERS = 32
 """How many pictures a v4l2loopback can hold on to."""
-_LOAD = "load one with: sudo modprobe v4l2loopback exclusive_caps=1 card_label=livecut"
 
 
 def open_virtual(uri: str, *, size: tuple[int, int], fps: float) -> Sink:
@@ -57,7 +56,9 @@ class VirtualCamera(Sink):
             fd = self._fd = os.open(path, os.O_RDWR)
             device = v4l2.query(fd, path)
             if device.driver != v4l2.LOOPBACK_DRIVER:
-                raise SinkError(f"{path} is a camera ({device.card}), not a v4l2loopback; {_LOAD}")
+                raise SinkError(
+                    f"{path} is a camera ({device.card}), not a v4l2loopback; {v4l2.LOAD_LOOPBACK}"
+                )
             self.name = f"{path} ({device.card})"
             if not device.output:
                 raise OSError(errno.EBUSY, "another program feeds it")
@@ -185,11 +186,11 @@ class OtherVirtualCamera(Sink):
 def _first_free(size: tuple[int, int], fps: float) -> Sink:
     """The first v4l2loopback that nobody feeds."""
     loopbacks = [d for d in v4l2.devices() if d.driver == v4l2.LOOPBACK_DRIVER]
-    denied = [d.path for d in v4l2.devices() if d.error in (errno.EACCES, errno.EPERM)]
+    denied = [d.path for d in v4l2.devices() if d.error in v4l2.DENIED]
     if not loopbacks and denied:
         raise SinkError(_explain(denied[0], OSError(errno.EACCES, "")))
     if not loopbacks:
-        raise SinkError(f"there is no v4l2loopback for the virtual camera; {_LOAD}")
+        raise SinkError(f"there is no v4l2loopback for the virtual camera; {v4l2.LOAD_LOOPBACK}")
     failure: SinkError | None = None
     for loopback in loopbacks:
         try:
@@ -203,8 +204,8 @@ def _first_free(size: tuple[int, int], fps: float) -> Sink:
 def _explain(name: str, error: OSError) -> str:
     """One line on why a device could not be opened or written."""
     if error.errno in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
-        return f"there is no {name} (any more); {_LOAD}"
-    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"there is no {name} (any more); {v4l2.LOAD_LOOPBACK}"
+    if error.errno in v4l2.DENIED:
         return (
             f"no permission to write {name}; join the group that owns it with "
             "`sudo usermod -aG video $USER`, and log in again"
@@ -212,5 +213,5 @@ def _explain(name: str, error: OSError) -> str:
     if error.errno == errno.EBUSY:
         return f"{name} is busy: another program feeds it or reads it; end that program first"
     if error.errno in (errno.ENOTTY, errno.EISDIR):
-        return f"{name} is not a video device; {_LOAD}"
+        return f"{name} is not a video device; {v4l2.LOAD_LOOPBACK}"
     return f"cannot write {name}: {error.strerror}"

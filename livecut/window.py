@@ -58,7 +58,7 @@ class Window(Sink):
         """Opens it, `size` (width, height) but 1280 wide at most. Raises SinkError: no display."""
         channels = 4 if transparent else 3
         super().__init__("window", size, (channels,))
-        _require_display()
+        require_display()
         width, height = size
         self.status: Callable[[], list[str]] | None = None
         """Gives the lines that `f` shows; set by whoever has the figures."""
@@ -232,7 +232,7 @@ def _free_name() -> Path:
     return path
 
 
-def _require_display() -> None:
+def require_display() -> None:
     """Raises SinkError where a window cannot be opened: OpenCV's Qt would abort the process."""
     if sys.platform != "linux":
         return

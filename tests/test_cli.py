@@ -131,6 +131,7 @@ def test_ctrl_c_leaves_a_playable_file(tmp_path: Path) -> None:
         (["run", "demo", "-o", "null", "--size", "big"], ["'big' is no size", "1280x720"]),
         (["run", "demo", "-o", "null", "--engine", "tpu"], ["unknown engine 'tpu'"]),
         (["run", "demo", "-o", "null", "--device", "tpu"], ["unknown device 'tpu'"]),
+        (["run", "demo", "-o", "null", "--in-flight", "9"], ["--in-flight", "1<=x<=3"]),
         (["run", "demo", "-o", "nosuch/out.mp4"], ["no folder nosuch"]),
         (["run", "demo", "-o", "out.xyz"], ["out.xyz"]),
         (["run", "demo"], ["no display", "-o"]),
@@ -199,6 +200,7 @@ def test_help_names_everything() -> None:
         "--model",
         "--device",
         "--engine",
+        "--in-flight",
         "--max-frames",
         "--config",
         "transparent",
@@ -210,7 +212,7 @@ def test_help_names_everything() -> None:
 def test_import_is_light() -> None:
     code = "import sys, livecut; print([m for m in ('torch', 'onnxruntime', 'cv2', 'av', 'numba') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
-    code = "import sys; from livecut import Pipeline; Pipeline('demo', sinks=['null'], max_frames=1).run(); print('torch' in sys.modules)"
+    code = "import sys; from livecut import Pipeline; Pipeline('demo', sinks=['null'], device='cpu', max_frames=1).run(); print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
 
 

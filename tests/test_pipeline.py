@@ -33,6 +33,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> UseEngine:
 
     def install(engine: FakeEngine) -> FakeEngine:
         monkeypatch.setattr("livecut.segmenter.open_engine", lambda *_, **__: engine)
+        monkeypatch.setattr("livecut.engines.nvidia.driver_loads", lambda: False)
         return engine
 
     return install

@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from livecut.engines.nvidia import driver_loads
 from livecut.errors import EngineError, ModelError
 
 ort.set_default_logger_severity(4)
@@ -22,20 +23,28 @@ def default_threads() -> int:
     return max(1, min(4, (os.cpu_count() or 1) // 2))
 
 
-def cuda_driver() -> bool:
-    """Whether the NVIDIA driver's library loads. Asking ONNX Runtime for CUDA without it is noisy."""
+def cuda_fault() -> str:
+    """Why ONNX Runtime's CUDA provider cannot be loaded, as the loader says it; empty where it can."""
+    if "CUDAExecutionProvider" not in ort.get_available_providers():
+        return "this ONNX Runtime is built without CUDA"
+    ort.preload_dlls()
+    prefix, suffix = ("", ".dll") if sys.platform == "win32" else ("lib", ".so")
+    folder = Path(ort.__file__).parent / "capi"
     try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return False
-    return True
+        for name in ("shared", "cuda"):
+            ctypes.CDLL(
+                str(folder / f"{prefix}onnxruntime_providers_{name}{suffix}"), ctypes.RTLD_GLOBAL
+            )
+    except OSError as error:
+        return str(error).splitlines()[0]
+    return ""
 
 
 def providers(device: str) -> list[tuple[str, dict[str, Any]]]:
     """The execution providers to ask for. Raises EngineError where a named GPU cannot be had."""
     cpu: tuple[str, dict[str, Any]] = ("CPUExecutionProvider", {})
     named = device.startswith("cuda")
-    if device == "cpu" or not (named or cuda_driver()):
+    if device == "cpu" or not (named or driver_loads()):
         return [cpu]
     if "CUDAExecutionProvider" not in ort.get_available_providers():
         if named:
@@ -44,7 +53,7 @@ def providers(device: str) -> list[tuple[str, dict[str, Any]]]:
                 "in place of onnxruntime, or take --device cpu"
             )
         return [cpu]
-    if not cuda_driver():
+    if not driver_loads():
         raise EngineError(
             f"device {device}: no NVIDIA driver on this machine (libcuda cannot be loaded); install "
             "it, or take --device cpu"
@@ -71,14 +80,17 @@ def open_session(path: Path, device: str, threads: int) -> tuple[ort.InferenceSe
         reason = str(error).splitlines()[0]
         raise ModelError(f"{path} cannot be loaded by ONNX Runtime: {reason}") from error
     got = session.get_providers()[0]
-    if device.startswith("cuda") and got != asked[0][0]:
+    fault = ""
+    if got != asked[0][0]:
+        fault = cuda_fault() or "CUDA or cuDNN is too old, or the GPU is"
+    if fault and device.startswith("cuda"):
         raise EngineError(
             f"device {device}: ONNX Runtime {ort.__version__} could not start its CUDA provider "
-            "(CUDA or cuDNN libraries missing or too old); mend them, or take --device cpu"
+            f"({fault}); mend that, or take --device cpu"
         )
     where = "the CPU" if got == "CPUExecutionProvider" else got.removesuffix("ExecutionProvider")
-    threaded = f"{count} thread{'s' * (count > 1)}"
-    return session, f"ONNX Runtime {ort.__version__} on {where}, {threaded}"
+    ran = f"ONNX Runtime {ort.__version__} on {where}, {count} thread{'s' * (count > 1)}"
+    return session, ran + (f" (no CUDA: {fault})" if fault else "")
 
 
 class OnnxEngine:

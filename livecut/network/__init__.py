@@ -47,26 +47,37 @@ def torch_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def normalise(bgr: Tensor) -> Tensor:
-    """uint8 BGR (N, H, W, 3) to the float RGB (N, 3, H, W) that the networks take."""
-    mean = torch.tensor(MEAN, device=bgr.device).view(1, 3, 1, 1) * 255
-    std = torch.tensor(STD, device=bgr.device).view(1, 3, 1, 1) * 255
-    return (bgr.permute(0, 3, 1, 2).float().flip(1) - mean) / std
+def statistics(device: torch.device | None = None) -> Tensor:
+    """`MEAN` and `STD` for bytes: (2, 3, 1, 1)."""
+    return torch.tensor([MEAN, STD], device=device).view(2, 3, 1, 1) * 255
+
+
+def normalise(bgr: Tensor, known: Tensor | None = None) -> Tensor:
+    """uint8 BGR (N, H, W, 3) to the float RGB (N, 3, H, W) that the networks take.
+
+    `known` is what `statistics` gives, which else is copied to the device at each call.
+    """
+    known = statistics(bgr.device) if known is None else known
+    return (bgr.permute(0, 3, 1, 2).float().flip(1) - known[0]) / known[1]
 
 
 class Portable(nn.Module):
     """A network with what surrounds it, so that every engine gets the same bytes.
 
-    Input: uint8 BGR (N, H, W, 3). Output: alpha float32 (N, H/s, W/s) in 0..1, s the network's
-    output stride.
+    Input: uint8 BGR (N, H, W, 3). Output: alpha (N, H/s, W/s) in 0..1, s the network's output
+    stride, of the type `dtype`, in which the network itself works.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    statistics: Tensor
+
+    def __init__(self, network: nn.Module, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
-        self.network = network
+        self.network = network.to(dtype)
+        self._dtype = dtype
+        self.register_buffer("statistics", statistics(), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        logits: Tensor = self.network(normalise(image))
+        logits: Tensor = self.network(normalise(image, self.statistics).to(self._dtype))
         return torch.sigmoid(logits[:, 0])
 
 

@@ -1,0 +1,304 @@
+"""From a frame to its composite in PyTorch operations: on an NVIDIA GPU, and the same on any device.
+
+Each step mirrors one of `livecut.segmenter`, `livecut.backgrounds` and `livecut.compositor.cpu`.
+Planes are (C, H, W) of 0..255. Those of the frame's size may be float16, small ones are float32: the
+guided filter's variances, at 0.25 and over 1e-3, are less than what float16 tells apart. Blurs are
+pairs of small matrices, one for the rows and one for the columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from livecut.backgrounds import box_width, room_size
+from livecut.i420 import coefficients, even
+from livecut.segmenter import CUT, EPSILON, KEEP, LIFT, LIMITS, MARGIN, MOVES, REACH
+
+HEADER = 16
+"""Bytes before the picture in a packet, two int64. In: the frame's index, and 1 where it follows the
+frame before. Out: the receipt, and 0."""
+INVALID = -(1 << 62)
+"""The receipt in place of the frame's index where the network gave no valid alpha."""
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is made of a cutout."""
+
+    kind: str
+    """blur; picture, which lies in `Compositor.picture`; or transparent."""
+    strength: float = 0.0
+    """Of the blur, 0..1."""
+    i420: tuple[float, float] | None = None
+    """The weights of red and blue (see `livecut.i420`) where the output is I420; else it is BGR, or
+    BGRA where transparent."""
+
+    def picture_bytes(self, size: Size) -> int:
+        """Bytes of the output's picture for frames of `size`."""
+        if self.i420:
+            w, h = even(size)
+            return w * h * 3 // 2
+        return size[0] * size[1] * (4 if self.kind == "transparent" else 3)
+
+
+class Compositor:
+    """The way of frames of one size through one network, on buffers that are allocated once.
+
+    Fill `incoming`, call `run`, read `outgoing`. `network` is a `livecut.network.Portable` in its own
+    precision, `small` its input's size; sizes are (width, height). `dtype` is that of planes of the
+    frame's size. With `temporal` each alpha is steadied by the last, where the header says so.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        size: Size,
+        small: Size,
+        scene: Scene,
+        *,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        temporal: bool = False,
+    ) -> None:
+        (width, height), (w, h) = self._size, self._small = size, small
+        self._network, self._scene, self._temporal = network, scene, temporal
+        bytes_in, picture = HEADER + width * height * 3, scene.picture_bytes(size)
+
+        def buffer(*shape: int, dtype: torch.dtype = torch.uint8) -> Tensor:
+            return torch.zeros(shape, dtype=dtype, device=device)
+
+        self.incoming = buffer(bytes_in)
+        """The header, then the frame: BGR (H, W, 3)."""
+        self.outgoing = buffer(HEADER + picture + width * height)
+        """The header, then alpha (H, W), then the picture."""
+        self.picture = buffer(height, width, 3)
+        """BGR: what stands behind the person in a scene of kind "picture"."""
+        self._index, self._follows = self.incoming[:HEADER].view(torch.int64)
+        self._frame = self.incoming[HEADER:].view(height, width, 3)
+        self._receipt = self.outgoing[:8].view(torch.int64)
+        self._invalid = buffer(dtype=torch.int64).fill_(INVALID)
+        self._alpha = self.outgoing[HEADER : HEADER + width * height].view(height, width)
+        self._out = self.outgoing[HEADER + width * height :]
+        self._planes = buffer(3, height, width, dtype=dtype)
+        self._grey = buffer(height, width, dtype=torch.float32)
+        self._small_bytes = buffer(h, w, 3)
+        self._small_grey = buffer(h, w, dtype=torch.float32)
+        self._last = buffer(h, w, 3)
+        self._state: Tensor | None = None
+        self._means = mean_matrix(h).to(device), mean_matrix(w).T.to(device)
+        to_network = halved(size, small)
+        to_room = halved(size, room_size(size, scene.strength)) if scene.kind == "blur" else []
+        self._to_network, self._to_room = len(to_network), len(to_room)
+        levels = [size, *max(to_network, to_room, key=len)]
+        self._halves = [Halve(level, device, dtype) for level in levels[:-1]]
+        if scene.kind == "blur":
+            room_width, room_height = levels[self._to_room]
+            box = box_width(room_height, scene.strength)
+            rows, columns = blur_matrix(room_height, box), blur_matrix(room_width, box).T
+            self._blur = rows.to(device), columns.to(device)
+        if scene.i420:
+            self._yuv = torch.from_numpy(coefficients(*scene.i420)).to(device).float() / (1 << 15)
+
+    @torch.no_grad()
+    def run(self) -> None:
+        """Make `outgoing` of `incoming`; nothing here waits for the device."""
+        self._planes.copy_(self._frame.permute(2, 0, 1))
+        levels = [self._planes]
+        for halve in self._halves:
+            levels.append(halve(levels[-1]))
+        alpha, valid = self._segment(levels[self._to_network])
+        self._receipt.copy_(torch.where(valid, self._index, self._invalid))
+        self._refine(alpha)
+        if self._scene.kind == "transparent":
+            cutout(self._frame, self._alpha, self._out.view(*self._alpha.shape, 4))
+            return
+        if self._scene.kind == "blur":
+            small_alpha = self._alpha[None].to(self._planes.dtype)
+            for halve in self._halves[: self._to_room]:
+                small_alpha = halve(small_alpha)
+            room = blur_room(levels[self._to_room], small_alpha[0], *self._blur)
+            behind = resize(room.to(self._planes.dtype), self._size)
+        else:
+            behind = self.picture.permute(2, 0, 1).to(self._planes.dtype)
+        shown = composite(self._planes, self._alpha, behind)
+        if self._scene.i420:
+            to_i420(shown, self._yuv, self._out)
+        else:
+            self._out.view(*self._alpha.shape, 3).copy_(shown.permute(1, 2, 0))
+
+    def _segment(self, reduced: Tensor) -> tuple[Tensor, Tensor]:
+        """Alpha (h, w) in 0..1, steadied; and a bool (), whether it is that."""
+        self._small_bytes.copy_((resize(reduced, self._small) + 0.5).permute(1, 2, 0))
+        alpha = self._network(self._small_bytes[None])[0].float()
+        valid = in_range(alpha)
+        if self._temporal:
+            if self._state is None:
+                self._state = torch.zeros_like(alpha)
+            change = difference(self._small_bytes, self._last, len(self._last) // len(alpha))
+            self._last.copy_(self._small_bytes)
+            settle(alpha, self._state, change, self._follows > 0)
+            valid = valid & in_range(alpha)
+        return alpha, valid
+
+    def _refine(self, alpha: Tensor) -> None:
+        """The guided filter, fitted at the network's input size and applied at full size."""
+        to_grey(self._small_bytes.permute(2, 0, 1), self._small_grey)
+        model = regress(self._small_grey, resize(alpha[None], self._small)[0], *self._means)
+        slope, offset = resize(model, self._size)
+        to_grey(self._planes, self._grey)
+        self._alpha.copy_(slope.mul_(self._grey).add_(offset).clamp_(0, 255))
+
+
+def halved(size: Size, least: Size) -> list[Size]:
+    """The sizes that `livecut.segmenter.reduce` goes through, that of the frame left out."""
+    sizes = []
+    while size[0] >= 2 * least[0] and size[1] >= 2 * least[1]:
+        size = size[0] // 2, size[1] // 2
+        sizes.append(size)
+    return sizes
+
+
+class Halve:
+    """Averages planes of `size` down to half of it, rounded down; as OpenCV's INTER_AREA."""
+
+    def __init__(self, size: Size, device: torch.device, dtype: torch.dtype) -> None:
+        width, height = size
+        self._matrices: tuple[Tensor, Tensor] | None = None
+        if width % 2 or height % 2:
+            rows, columns = area_matrix(height), area_matrix(width).T
+            self._matrices = rows.to(device, dtype), columns.to(device, dtype)
+
+    def __call__(self, planes: Tensor) -> Tensor:
+        """The smaller planes."""
+        if self._matrices is None:
+            return F.avg_pool2d(planes, 2)
+        rows, columns = self._matrices
+        return rows @ planes @ columns
+
+
+def area_matrix(n: int) -> Tensor:
+    """(n // 2, n) float32: each row the mean over its share of the n pixels, parts of pixels counted."""
+    few = n // 2
+    edges = torch.arange(few + 1, dtype=torch.float64) * n / few
+    pixel = torch.arange(n, dtype=torch.float64)
+    ends = torch.minimum(edges[1:, None], pixel + 1)
+    starts = torch.maximum(edges[:-1, None], pixel)
+    return ((ends - starts).clamp(min=0) * few / n).float()
+
+
+def mean_matrix(n: int) -> Tensor:
+    """(n, n) float32: the mean over five, mirrored beyond the ends as in `cpu.mean_5x5`."""
+    near = torch.arange(n)[:, None] + torch.arange(-2, 3)
+    near = torch.where(near < 0, -1 - near, torch.where(near >= n, 2 * n - 1 - near, near))
+    return _sum_at(near.clamp(0, n - 1)) / 5
+
+
+def blur_matrix(n: int, box: int) -> Tensor:
+    """(n, n) float32: three means over `box` (odd), the end pixels repeated beyond the ends."""
+    near = torch.arange(n)[:, None] + torch.arange(-(box // 2), box // 2 + 1)
+    once = _sum_at(near.clamp(0, n - 1)).double() / box
+    return (once @ once @ once).float()
+
+
+def _sum_at(near: Tensor) -> Tensor:
+    """(n, n) float32: each row counts how often each column is named in that row of `near` (n, k)."""
+    n = len(near)
+    return torch.zeros(n, n).scatter_add_(1, near, torch.ones(near.shape))
+
+
+def resize(planes: Tensor, size: Size) -> Tensor:
+    """Planes (C, h, w) at another size, linear between pixel centres, as OpenCV's INTER_LINEAR."""
+    shape = size[::-1]
+    if tuple(planes.shape[1:]) == shape:
+        return planes
+    return F.interpolate(planes[None], size=shape, mode="bilinear", align_corners=False)[0]
+
+
+def to_grey(planes: Tensor, out: Tensor) -> None:
+    """Write the grey of BGR planes, whole numbers, into `out` float32 (H, W); as COLOR_BGR2GRAY."""
+    out.copy_(planes[0]).mul_(0.114)
+    out.add_(planes[1], alpha=0.587).add_(planes[2], alpha=0.299).round_()
+
+
+def in_range(alpha: Tensor) -> Tensor:
+    """A bool (): whether all of `alpha` is numbers in 0..1."""
+    return ((alpha >= 0) & (alpha <= 1)).all()
+
+
+def difference(image: Tensor, last: Tensor, stride: int) -> Tensor:
+    """How far bytes (h, w, 3) are from others in grey, averaged over blocks of `stride`: float32 planes."""
+    apart = (image.float() - last.float()).abs_().permute(2, 0, 1)
+    grey = torch.empty_like(apart[0])
+    to_grey(apart, grey)
+    return F.avg_pool2d(grey[None], stride)[0].round_()
+
+
+def settle(alpha: Tensor, state: Tensor, change: Tensor, follows: Tensor) -> None:
+    """`Segmenter`'s steadying by `change` (h, w) where the bool () `follows` is true and no cut is seen.
+
+    Else alpha stays; `state` becomes the result.
+    """
+    follows = follows & (change.mean() < CUT)
+    reach = len(REACH)
+    moved = F.max_pool2d(change[None], reach, 1, reach // 2)[0]
+    still = ((MOVES[1] - moved) / (MOVES[1] - MOVES[0])).clamp_(0, 1)
+    d = state - alpha
+    share = (1 - d.abs() / (LIMITS[0] + (LIMITS[1] - LIMITS[0]) * still)).clamp_(min=0)
+    steadied = alpha + torch.minimum(d * share * KEEP, LIFT + alpha)
+    state.copy_(torch.where(follows, steadied, alpha))
+    alpha.copy_(state)
+
+
+def regress(grey: Tensor, alpha: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """The guided filter's slope and offset, (2, h, w), averaged: `cpu.regress`, `cpu.mean_5x5` twice.
+
+    `rows` and `columns` are those of `mean_matrix`, the latter transposed.
+    """
+    i = grey / 255
+    i_mean, p_mean, ip_mean, ii_mean = rows @ torch.stack([i, alpha, i * alpha, i * i]) @ columns
+    gain = 1 / (1 - 2 * MARGIN)
+    slope = (ip_mean - i_mean * p_mean) / (ii_mean - i_mean * i_mean + EPSILON)
+    offset = (p_mean - slope * i_mean - MARGIN) * (gain * 255) + 0.5
+    return rows @ torch.stack([slope * gain, offset]) @ columns
+
+
+def blur_room(room: Tensor, alpha: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """BGR planes without the person, blurred: float32 (3, h, w). `alpha` is (h, w) of 0..255.
+
+    Weighed, blurred and unweighed as by `livecut.backgrounds.Blur`; the matrices are those of
+    `blur_matrix`, the latter transposed.
+    """
+    weight = (1 - alpha.float() / 255).square() + 1e-4
+    weighted = rows @ torch.cat([room * weight, weight[None]]) @ columns
+    return (weighted[:3] / weighted[3:]).clamp_(0, 255)
+
+
+def composite(planes: Tensor, alpha: Tensor, behind: Tensor) -> Tensor:
+    """Planes where `alpha` uint8 (H, W) is 255, `behind` where it is 0; whole numbers."""
+    weight = alpha.to(planes.dtype)
+    weight = weight.add_(weight >= 128).mul_(1 / 256)
+    return torch.lerp(behind, planes, weight).round_()
+
+
+def cutout(frame: Tensor, alpha: Tensor, out: Tensor) -> None:
+    """Write BGRA uint8 (H, W, 4): straight alpha, black where it is 0."""
+    torch.mul(frame, (alpha > 0)[..., None], out=out[..., :3])
+    out[..., 3] = alpha
+
+
+def to_i420(planes: Tensor, yuv: Tensor, out: Tensor) -> None:
+    """Write whole BGR planes as I420 bytes, an odd last row and column left out; as `livecut.i420`.
+
+    `yuv` (3, 3) has the rows Y, U and V and the columns B, G and R.
+    """
+    w, h = even((planes.shape[2], planes.shape[1]))
+    planes = planes[:, :h, :w].float()
+    out[: w * h].view(1, h * w).copy_(yuv[:1] @ planes.reshape(3, -1) + 16.5)
+    quarter = F.avg_pool2d(planes, 2).reshape(3, -1)
+    out[w * h :].view(2, -1).copy_(yuv[1:] @ quarter + 128.5)

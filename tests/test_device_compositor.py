@@ -1,0 +1,334 @@
+"""The device's tensor steps against the CPU's kernels and OpenCV, in grey levels of 0..255."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("torch")
+
+import torch
+from torch import Tensor
+
+from livecut.backgrounds import open_background
+from livecut.compositor import cpu, device
+from livecut.frame import Frame, Image, as_image
+from livecut.i420 import BT601, BT709, I420, coefficients
+from livecut.models import find_model, input_size
+from livecut.network import Portable
+from livecut.network.weights import load_weights
+from livecut.segmenter import (
+    CUT,
+    EPSILON,
+    KEEP,
+    LIFT,
+    LIMITS,
+    MARGIN,
+    MOVES,
+    REACH,
+    Segmenter,
+    reduce,
+)
+from livecut.sources import open_source
+
+HERE = torch.device("cpu")
+SIZES = [(640, 360), (321, 243), (203, 360)]
+
+
+@cache
+def clip() -> list[Image]:
+    """Three frames of the demo clip, ten apart."""
+    frames = list[Image]()
+    with open_source("demo") as source:
+        for number in range(21):
+            image = np.zeros((source.size[1], source.size[0], 3), np.uint8)
+            source.read(image)
+            frames += [image] * (number % 10 == 0)
+    return frames
+
+
+def demo(size: tuple[int, int], count: int = 1) -> list[Image]:
+    return [as_image(cv2.resize(image, size)) for image in clip()[:count]]
+
+
+def planes(image: Image, dtype: torch.dtype = torch.float32) -> Tensor:
+    found: Tensor = torch.from_numpy(image).permute(2, 0, 1).to(dtype)
+    return found
+
+
+def apart(got: Tensor, expected: NDArray[Any]) -> float:
+    """The largest difference of planes from an image (H, W, C) or (H, W)."""
+    array = got.float().permute(1, 2, 0).numpy() if got.ndim == 3 else got.float().numpy()
+    return float(np.abs(array - expected.astype(np.float32)).max())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("size", SIZES)
+def test_halve_is_opencvs_area(size: tuple[int, int], dtype: torch.dtype) -> None:
+    [image] = demo(size)
+    levels: list[Image] = []
+    reduce(image, (40, 30), levels)
+    sizes = device.halved(size, (40, 30))
+    assert sizes == [level.shape[1::-1] for level in levels]
+    x = planes(image, dtype)
+    for before, level in zip([size, *sizes], levels, strict=False):
+        x = device.Halve(before, HERE, dtype)(x)
+        assert apart(x, level) <= 1.6, "OpenCV rounds each level to whole numbers"
+
+
+@pytest.mark.parametrize("to", [(256, 144), (500, 411)])
+def test_resize_is_opencvs_linear(to: tuple[int, int]) -> None:
+    [image] = demo((321, 243))
+    expected = cv2.resize(image, to, interpolation=cv2.INTER_LINEAR)
+    assert apart(device.resize(planes(image), to), expected) <= 1.1
+
+
+def test_grey_is_opencvs() -> None:
+    [image] = demo((321, 243))
+    out = torch.empty(243, 321)
+    device.to_grey(planes(image, torch.float16), out)
+    assert apart(out, as_image(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))) <= 1
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_settle_is_the_cpus(follows: bool) -> None:
+    rng = np.random.default_rng(0)
+    before, alpha = rng.random((2, 40, 60), np.float32)
+    change = rng.integers(0, 16, (40, 60), np.uint8)
+    got, state = torch.from_numpy(alpha.copy()), torch.from_numpy(before.copy())
+    device.settle(got, state, torch.from_numpy(change).float(), torch.tensor(follows))
+    if follows:
+        moved = as_image(cv2.dilate(change, REACH))
+        cpu.settle(alpha, before, moved, KEEP, LIMITS, MOVES, LIFT)
+    assert apart(got, alpha) < 1e-6
+    assert (state == got).all()
+
+
+def test_settle_forgets_a_broken_state_where_the_frame_follows_none() -> None:
+    alpha, state = torch.full((9, 9), 0.5), torch.full((9, 9), float("nan"))
+    device.settle(alpha, state, torch.zeros(9, 9), torch.tensor(False))
+    assert (alpha == 0.5).all()
+    assert (state == 0.5).all()
+
+
+def test_settle_forgets_at_a_cut() -> None:
+    alpha, state = torch.full((9, 9), 0.5), torch.full((9, 9), 0.6)
+    device.settle(alpha, state, torch.full((9, 9), CUT), torch.tensor(True))
+    assert (alpha == 0.5).all()
+
+
+def test_difference_is_opencvs() -> None:
+    a, b = demo((256, 144), 2)
+    grey = cv2.cvtColor(cv2.absdiff(a, b), cv2.COLOR_BGR2GRAY)
+    expected = cv2.resize(grey, (128, 72), interpolation=cv2.INTER_AREA)
+    got = device.difference(torch.from_numpy(a), torch.from_numpy(b), 2)
+    assert apart(got, as_image(expected)) <= 1
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -0.01, 1.01])
+def test_one_bad_number_is_seen(bad: float) -> None:
+    alpha = torch.rand(20, 30)
+    assert device.in_range(alpha)
+    alpha[7, 11] = bad
+    assert not device.in_range(alpha)
+
+
+@pytest.mark.parametrize("size", [(53, 37), (16, 4), (5, 1), (2, 3)])
+def test_regress_is_the_cpus(size: tuple[int, int]) -> None:
+    w, h = size
+    rng = np.random.default_rng(0)
+    grey, levels = rng.integers(0, 256, (2, h, w), np.uint8)
+    alpha = levels / np.float32(255)  # whole levels, to which the CPU rounds
+    slope, offset, mean = np.empty((3, h, w), np.float32)
+    cpu.regress(grey, alpha, EPSILON, MARGIN, slope, offset)
+    rows, columns = device.mean_matrix(h), device.mean_matrix(w).T
+    got = device.regress(torch.from_numpy(grey).float(), torch.from_numpy(alpha), rows, columns)
+    for mine, plane, close in ((got[0], slope, 1e-4), (got[1], offset, 0.05)):
+        cpu.mean_5x5(plane, mean)
+        assert apart(mine, mean) < close
+
+
+@pytest.mark.parametrize("box", [3, 9, 41])
+def test_blur_room_is_the_cpus(box: int) -> None:
+    [image] = demo((81, 46))
+    alpha = np.random.default_rng(0).integers(0, 256, (46, 81), np.uint8)
+    alpha[10:30, 20:50] = 255
+    room = np.empty((46, 81, 4), np.float32)
+    cpu.weigh(image, alpha, room)
+    for _ in range(3):
+        cv2.blur(room.copy(), (box, box), dst=room, borderType=cv2.BORDER_REPLICATE)
+    expected = np.empty_like(image)
+    cpu.unweigh(room, expected)
+    rows, columns = device.blur_matrix(46, box), device.blur_matrix(81, box).T
+    got = device.blur_room(planes(image), torch.from_numpy(alpha), rows, columns)
+    assert apart(got, expected) <= 0.6
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_composite_is_the_cpus_and_exact_at_its_ends(dtype: torch.dtype) -> None:
+    image, behind = demo((321, 243), 2)
+    alpha = np.random.default_rng(0).integers(0, 256, (243, 321), np.uint8)
+    alpha[:80], alpha[80:160] = 0, 255
+    expected = np.empty_like(image)
+    cpu.composite(image, alpha, behind, expected)
+    got = device.composite(planes(image, dtype), torch.from_numpy(alpha), planes(behind, dtype))
+    assert apart(got, expected) <= 1
+    assert apart(got[:, :80], behind[:80]) == 0
+    assert apart(got[:, 80:160], image[80:160]) == 0
+    between = device.composite(
+        planes(image, dtype), torch.from_numpy(alpha), planes(behind, dtype) * 0.7318
+    )
+    assert apart(between[:, 80:160], image[80:160]) == 0, "whatever is behind"
+
+
+def test_cutout_is_the_cpus() -> None:
+    [image] = demo((321, 243))
+    alpha = np.random.default_rng(0).integers(0, 3, (243, 321), np.uint8)
+    expected = np.empty((243, 321, 4), np.uint8)
+    cpu.cutout(image, alpha, expected)
+    got = torch.empty(243, 321, 4, dtype=torch.uint8)
+    device.cutout(torch.from_numpy(image), torch.from_numpy(alpha), got)
+    assert (got.numpy() == expected).all()
+
+
+@pytest.mark.parametrize("weights", [BT601, BT709])
+@pytest.mark.parametrize("size", [(640, 360), (321, 243)])
+def test_i420_is_the_cpus(size: tuple[int, int], weights: tuple[float, float]) -> None:
+    [image] = demo(size)
+    image[:40, :40] = np.random.default_rng(0).integers(0, 256, (40, 40, 3))
+    expected = I420(size, weights=weights)
+    expected.convert(np.ascontiguousarray(image[: size[1] & ~1, : size[0] & ~1]))
+    got = torch.empty(len(expected.data), dtype=torch.uint8)
+    k = torch.from_numpy(coefficients(*weights)).float() / (1 << 15)
+    device.to_i420(planes(image), k, got)
+    assert apart(got, np.frombuffer(expected.data, np.uint8)) <= 1
+
+
+# the whole
+
+
+@cache
+def network() -> tuple[Portable, int, int]:
+    found, facts = load_weights(find_model("live", ".safetensors"))
+    return Portable(found).eval(), facts.area, found.stride
+
+
+def compositor(
+    size: tuple[int, int], kind: str, dtype: torch.dtype = torch.float32
+) -> device.Compositor:
+    portable, area, stride = network()
+    small, scene = input_size(*size, area, stride), device.Scene(kind, 0.5)
+    made = device.Compositor(portable, size, small, scene, device=HERE, dtype=dtype, temporal=True)
+    made.picture[:] = torch.tensor([0x40, 0xB1, 0], dtype=torch.uint8)
+    return made
+
+
+def run_bytes(made: device.Compositor, image: Image, index: int) -> None:
+    made.incoming[: device.HEADER].view(torch.int64).copy_(torch.tensor([index, index > 0]))
+    made.incoming[device.HEADER :].copy_(torch.from_numpy(image).reshape(-1))
+    made.run()
+
+
+def run(made: device.Compositor, image: Image, index: int) -> tuple[int, Image, Image]:
+    """The receipt, the picture (H, W, C) and the alpha of an image."""
+    run_bytes(made, image, index)
+    out = made.outgoing.numpy().copy()
+    height, width = image.shape[:2]
+    receipt, alpha, picture = np.split(out, [device.HEADER, device.HEADER + height * width])
+    return (
+        int(receipt.view(np.int64)[0]),
+        picture.reshape(height, width, -1),
+        alpha.reshape(height, width),
+    )
+
+
+def iou(a: Image, b: Image) -> float:
+    return float(((a > 127) & (b > 127)).sum() / ((a > 127) | (b > 127)).sum())
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    return Segmenter(device="cpu", engine="onnx", temporal=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [("blur", SIZES[0]), ("blur", SIZES[2]), ("picture", SIZES[1]), ("transparent", SIZES[1])],
+)
+def test_the_whole_is_the_cpus(segmenter: Segmenter, kind: str, size: tuple[int, int]) -> None:
+    """Single pixels differ by more where a grey or a byte of the network's input is rounded otherwise."""
+    segmenter.reset()
+    background = open_background("#00b140" if kind == "picture" else kind, size)
+    made = compositor(size, kind)
+    for index, image in enumerate(demo(size, 3)):
+        cutout = segmenter.cut(Frame(image, index, 0.0, 0.0))
+        expected = np.zeros((*cutout.alpha.shape, 4 if kind == "transparent" else 3), np.uint8)
+        background.compose(cutout, expected)
+        receipt, picture, alpha = run(made, image, index)
+        assert receipt == index
+        apart = np.abs(alpha.astype(int) - cutout.alpha)
+        assert apart.mean() <= 0.6
+        assert np.percentile(apart, 99.9) <= 12
+        assert iou(alpha, cutout.alpha) > 0.995
+        both = (alpha > 0) & (cutout.alpha > 0) if kind == "transparent" else alpha >= 0
+        apart = np.abs(picture.astype(int) - expected)[both]
+        assert apart.mean() <= 0.6
+        assert np.percentile(apart, 99.9) <= 12
+
+
+def test_planes_of_half_precision_are_enough() -> None:
+    size = SIZES[1]
+    [image] = demo(size)
+    _, picture, alpha = run(compositor(size, "blur"), image, 0)
+    _, half_picture, half_alpha = run(compositor(size, "blur", torch.float16), image, 0)
+    apart = np.abs(half_alpha.astype(int) - alpha)
+    assert apart.mean() <= 0.1
+    assert np.percentile(apart, 99.9) <= 3
+    assert np.abs(half_picture.astype(int) - picture).max() <= max(2, apart.max())
+    assert (half_picture[half_alpha == 255] == image[half_alpha == 255]).all()
+
+
+class Spoilt(torch.nn.Module):
+    """Takes for alpha what is blue; one number is replaced `by` another."""
+
+    by: float | None = None
+
+    def forward(self, image: Tensor) -> Tensor:
+        alpha = image[..., 0].float() / 255
+        if self.by is not None:
+            alpha[0, 5, 5] = self.by
+        return alpha
+
+
+def spoilt(scene: device.Scene, size: tuple[int, int] = (64, 48)) -> device.Compositor:
+    return device.Compositor(Spoilt(), size, (32, 32), scene, device=HERE, temporal=True)
+
+
+def test_i420_is_that_of_the_picture() -> None:
+    [image] = demo((65, 48))
+    bgr, i420 = (spoilt(device.Scene("picture", i420=i), (65, 48)) for i in (None, BT709))
+    _, picture, _ = run(bgr, image, 0)
+    expected = I420((65, 48), weights=BT709)
+    expected.convert(np.ascontiguousarray(picture[:, :64]))
+    run_bytes(i420, image, 0)
+    got = i420.outgoing[device.HEADER + 65 * 48 :]
+    assert apart(got, np.frombuffer(expected.data, np.uint8)) <= 1
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -0.5, 2.0])
+def test_no_receipt_for_what_is_no_alpha(bad: float) -> None:
+    made, [image] = spoilt(device.Scene("picture")), demo((64, 48))
+    network = made._network
+    assert isinstance(network, Spoilt)
+    assert run(made, image, 0)[0] == 0
+    network.by = bad
+    assert run(made, image, 1)[0] == device.INVALID
+    network.by = None
+    if np.isnan(bad):
+        assert run(made, image, 2)[0] == device.INVALID, "it followed the broken one"
+    assert run(made, image, 0)[0] == 0, "a frame that follows none is sound again"
