@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, Sampler
 from livecut.errors import ConfigError
 from livecut.frame import Image
 from livecut.labelled import Data
-from livecut.training.augment import pair
+from livecut.training.augment import SECOND, pair
 
 WEBCAM_LIKE = 4.0
 """How much more often a picture is drawn that the index does not call unlike a webcam's."""
@@ -37,7 +37,10 @@ class Augmented(Dataset[tuple[Image, Image]]):
             if read is None:
                 raise ConfigError(f"cannot read {path} as a picture; mend or remove it")
             room = np.asarray(read, np.uint8)
-        return pair(image, mask, room, size, rng)
+        second = None
+        if rng.random() < SECOND:
+            second = self.data.train[rng.integers(len(self.data.train))].read()
+        return pair(image, mask, room, size, rng, second)
 
 
 class Batches(Sampler[list[tuple[int, tuple[int, int], int]]]):

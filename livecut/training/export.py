@@ -44,20 +44,20 @@ def export(checkpoint: Path, out: Path) -> float | None:
     if not out.parent.is_dir():
         raise ModelError(f"no folder {out.parent} to write {out.name} in; make it first")
     state = load_checkpoint(checkpoint)
+    to_onnx = out.suffix == ".onnx"
     try:
         settings: Mapping[str, Any] = state["settings"]
         facts = Facts(settings["model"], int(settings["area"]))
         network = build(facts.network)
+        if to_onnx and not network.exportable:
+            raise ModelError(
+                f"{facts.network} cannot be exported to ONNX; give -o {out.with_suffix('.safetensors')}, "
+                "which --engine torch runs"
+            )
         network.load_state_dict(state["averaged"])
         text = to_toml(recipe(settings))
     except (KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"{checkpoint} is no checkpoint of 'livecut train': {error}") from error
-    to_onnx = out.suffix == ".onnx"
-    if to_onnx and not network.exportable:
-        raise ModelError(
-            f"{facts.network} cannot be exported to ONNX; give -o {out.with_suffix('.safetensors')}, "
-            "which --engine torch runs"
-        )
     part = out.with_suffix(".part")
     weights_part = out.with_suffix(".weights.part")
     difference = None

@@ -106,8 +106,9 @@ class Run:
                 self._scaler.load_state_dict(state["scaler"])
                 self.step, self.best = state["step"], state["best"]
             except (KeyError, RuntimeError, ValueError) as error:
+                reason = str(error).splitlines()[0].rstrip(":")
                 raise ModelError(
-                    f"{settings.out / 'last.pt'} is of another run: {error}; resume with --config "
+                    f"{settings.out / 'last.pt'} is of another run: {reason}; resume with --config "
                     f"{settings.out / 'settings.toml'}, or give another --out"
                 ) from error
         self._frozen = freeze(network, settings.freeze)
