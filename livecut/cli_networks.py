@@ -239,6 +239,9 @@ def evaluate(
     picture's sum in thousands; p50 the median time per picture. By source, which is the name before
     its last _NUMBER or the index's.
 
+    --model torchvision:NAME, one of those that livecut train takes, has torchvision's own weights,
+    downloaded.
+
     The JSON object has "model", "network" and "images" as given and found; "sources", an object by
     name; "webcam_like", null without an index; and "overall". Each of the latter holds the numbers
     pictures, iou, iou_median, iou_worst_tenth, boundary_f1, mad, mse, grad, leak, miss and ms_p50.

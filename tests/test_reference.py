@@ -14,7 +14,7 @@ pytest.importorskip("torchvision")
 
 from livecut import ModelError, Segmenter  # noqa: E402
 from livecut.models import REFERENCES  # noqa: E402
-from livecut.network import build  # noqa: E402
+from livecut.network import build, references  # noqa: E402
 from livecut.network.reference import VOC_PERSON, Instances, instances, reference  # noqa: E402
 from livecut.training.checkpoint import load_encoder  # noqa: E402
 from livecut.training.export import export  # noqa: E402
@@ -136,3 +136,31 @@ def test_weights_that_cannot_be_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_
         load_encoder(build(LRASPP), "cityscapes")
     with pytest.raises(ModelError, match="unknown model 'torchvision:resnet18'"):
         Segmenter("torchvision:resnet18", device="cpu")
+
+
+def test_pretrained_weights_fill_what_has_their_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files that torchvision would download are of its own networks, made here."""
+    from torchvision.models import get_model
+
+    name = "lraspp_mobilenet_v3_large"
+    coco = get_model(name, weights=None, weights_backbone=None).state_dict()
+    imagenet = get_model("mobilenet_v3_large", weights=None).state_dict()
+    monkeypatch.setattr(
+        "torchvision.models._api.load_state_dict_from_url",
+        lambda url, **_: coco if "lraspp" in url else imagenet,
+    )
+    network, facts = references().pretrained(LRASPP)
+    assert facts.network == LRASPP
+    assert not network.training
+    assert all(torch.equal(v, coco[k]) for k, v in network.model.state_dict().items())
+    own = build(LRASPP)
+    fresh = own.state_dict()["model.classifier.low_classifier.weight"].clone()
+    load_encoder(own, "coco")
+    state = own.state_dict()
+    same = [k for k, v in coco.items() if torch.equal(v, state[f"model.{k}"])]
+    assert len(same) == len(coco) - 4, "all but the two last layers, of 21 classes"
+    assert torch.equal(state["model.classifier.low_classifier.weight"], fresh)
+    load_encoder(own, "imagenet")
+    state = own.state_dict()
+    assert torch.equal(state["model.backbone.0.0.weight"], imagenet["features.0.0.weight"])
+    assert torch.equal(state["model.backbone.16.0.weight"], imagenet["features.16.0.weight"])

@@ -23,7 +23,7 @@ from livecut.training.data import Batches  # noqa: E402
 from livecut.training.log import Log, read  # noqa: E402
 from livecut.training.parallel import Group  # noqa: E402
 from livecut.training.run import pace  # noqa: E402
-from livecut.training.settings import options, recipe, to_toml  # noqa: E402
+from livecut.training.settings import TrainSettings, options, recipe, to_toml  # noqa: E402
 from livecut.training.train import train  # noqa: E402
 from tests.test_cli import assert_one_clear_line, command, run  # noqa: E402
 from tests.test_training import make_folder, settings  # noqa: E402
@@ -50,7 +50,7 @@ def alone(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def equal(one: Any, two: Any) -> bool:
     """Whether two checkpoints hold the same, bit by bit."""
     if isinstance(one, torch.Tensor):
-        return torch.equal(one, two)
+        return bool(torch.equal(one, two))
     if isinstance(one, dict):
         return one.keys() == two.keys() and all(equal(one[k], two[k]) for k in one)
     if isinstance(one, list | tuple):
@@ -129,8 +129,8 @@ def test_two_processes_train_one_network(data: Path, alone: Path, tmp_path: Path
     assert equal(first, second), "the processes hold one network"
     assert {p.name for p in out.iterdir()} >= {"best.pt", "last.pt", "log.csv", "settings.toml"}
     # Half a batch has other batch norm statistics than a whole one; else the runs would be equal.
-    losses = [[float(row["loss"]) for row in read(o / "log.csv")] for o in (alone, out)]
-    assert np.abs(np.subtract(*losses)).max() < 0.1 * np.mean(losses)
+    losses = np.array([[float(row["loss"]) for row in read(o / "log.csv")] for o in (alone, out)])
+    assert np.abs(losses[0] - losses[1]).max() < 0.1 * losses.mean()
     scores = [float(read(o / "log.csv")[-1]["iou"]) for o in (alone, out)]
     assert abs(scores[0] - scores[1]) < 15
 
@@ -236,10 +236,13 @@ def test_settings_come_back_from_their_file(
 
     from livecut.cli import cli
 
-    taken: list[Any] = []
-    monkeypatch.setattr(
-        "livecut.training.train.train", lambda given, **_: taken.append(given) or tmp_path
-    )
+    taken: list[TrainSettings] = []
+
+    def take(given: TrainSettings, **_: object) -> Path:
+        taken.append(given)
+        return tmp_path
+
+    monkeypatch.setattr("livecut.training.train.train", take)
     chosen = settings(
         data,
         tmp_path,
