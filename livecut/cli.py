@@ -5,36 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import tomllib
 from pathlib import Path
 
 import click
 
 import livecut
 from livecut import cli_bench, cli_networks
-from livecut.errors import ConfigError, LivecutError
-from livecut.terminal import Size, model_options, progress_bar, say, summarise
+from livecut.errors import LivecutError
+from livecut.terminal import Size, config_option, model_options, progress_bar, say, summarise
 
 INTERRUPTED = 130
 """Exit status of a file job that Ctrl-C ended, as shells have it."""
-
-
-def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
-    """Let a TOML file stand in for options that the command line leaves out."""
-    if path is None:
-        return
-    try:
-        values = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"configuration {path} cannot be read: {error}") from error
-    known = {p.name for p in ctx.command.params if p.name not in ("config", "help")}
-    given = {key.replace("-", "_"): value for key, value in values.items()}
-    unknown = sorted(given.keys() - known)
-    if unknown:
-        raise ConfigError(
-            f"configuration {path}: unknown key '{unknown[0]}'; expected some of: {', '.join(sorted(filter(None, known)))}"
-        )
-    ctx.default_map = given
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -72,14 +53,7 @@ def cli() -> None:
     help="Frames of a file that are worked on at once: 1 for the least delay, more for the highest rate.  [default: 2; 1 for a stream]",
 )
 @click.option("--max-frames", type=click.IntRange(min=1), help="End after so many frames.")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    callback=read_config,
-    is_eager=True,
-    expose_value=False,
-    help="A TOML file of these options by name; the command line wins.",
-)
+@config_option
 def run(
     source: str,
     background: str,

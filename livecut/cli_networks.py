@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from livecut.errors import ConfigError
-from livecut.terminal import Size, model_options, progress_bar, say
+from livecut.models import REFERENCES
+from livecut.terminal import Size, config_option, model_options, progress_bar, say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -53,13 +55,18 @@ def parse_weights(
     default="runs/live",
     show_default=True,
     type=click.Path(path_type=Path),
-    help="Folder for the checkpoints best.pt and last.pt.",
+    help="Folder for best.pt, last.pt, settings.toml, log.csv and curve.png.",
 )
-@click.option("--model", default="live", show_default=True, help="The network: live, deep or unet.")
+@click.option(
+    "--model",
+    default="live",
+    show_default=True,
+    help=f"The network: live, deep, unet, or one of torchvision's: {', '.join(REFERENCES)}.",
+)
 @click.option(
     "--encoder",
     default="",
-    help="ImageNet weights for live or deep: a torchvision mobilenet_v2 file, or imagenet to download it.",
+    help="Pretrained weights: for live or deep a torchvision mobilenet_v2 file, or imagenet to download it; for torchvision:NAME imagenet or coco.",
 )
 @click.option(
     "--start",
@@ -90,6 +97,16 @@ def parse_weights(
     help="Peak learning rate.",
 )
 @click.option(
+    "--weight-decay", default=1e-2, show_default=True, type=click.FloatRange(min=0), help="AdamW's."
+)
+@click.option(
+    "--average",
+    default=0.998,
+    show_default=True,
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Decay of the exponential average of weights, which is what is kept.",
+)
+@click.option(
     "--weight",
     "weights",
     multiple=True,
@@ -117,7 +134,14 @@ def parse_weights(
     default=1000,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Steps between two validations and checkpoints.",
+    help="Steps between two validations; the best is kept as best.pt.",
+)
+@click.option(
+    "--save-every",
+    default=500,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Steps between two states to resume from; each validation leaves one too.",
 )
 @click.option(
     "--workers",
@@ -126,16 +150,21 @@ def parse_weights(
     type=click.IntRange(min=0),
     help="Processes that read and augment.",
 )
-@click.option("--seed", default=0, show_default=True, type=int)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--resume", is_flag=True, help="Go on from out/last.pt.")
-def train(size: tuple[int, int], resume: bool, **options: Any) -> None:
-    """Train a network on labelled pictures: images and masks, matched by name."""
+@click.option("--resume", is_flag=True, help="Go on from OUT/last.pt.")
+@config_option
+def train(resume: bool, **options: Any) -> None:
+    """Train a network on labelled pictures: images and masks, matched by name.
+
+    On several GPUs: torchrun --nproc-per-node N --no-python livecut train ...; --batch is shared.
+    """
     with needs_torch():
-        from livecut.training.train import TrainSettings
+        from livecut.training.settings import TrainSettings
         from livecut.training.train import train as fit
-    settings = TrainSettings(area=size[0] * size[1], **options)
-    with progress_bar() as bar:
+    settings = TrainSettings(**options)
+    first = os.environ.get("RANK", "0") == "0"
+    with progress_bar(shown=first) as bar:
         task = bar.add_task("training", total=settings.steps)
 
         def report(step: int, loss: float, scores: tuple[float, float] | None) -> None:
@@ -145,10 +174,9 @@ def train(size: tuple[int, int], resume: bool, **options: Any) -> None:
                     f"step {step}: loss {loss:.4f}, validation IoU {scores[0]:.2f} %, webcam-like {scores[1]:.2f} %"
                 )
 
-        best = fit(settings, resume=resume, report=report)
-    say(
-        f"best checkpoint: {best}; write it for use with: livecut export {best} -o {settings.model}.onnx"
-    )
+        best = fit(settings, resume=resume, report=report, notice=bar.console.print)
+    if first:
+        say(f"best checkpoint: {best}; write it for use with: livecut export {best} -o NAME.onnx")
 
 
 @click.command()
@@ -158,15 +186,21 @@ def train(size: tuple[int, int], resume: bool, **options: Any) -> None:
     "--output",
     required=True,
     type=click.Path(path_type=Path),
-    help="The .onnx file; the .safetensors is written beside it.",
+    help="The .onnx file, the .safetensors is written beside it; or that one alone.",
 )
 def export(checkpoint: Path, output: Path) -> None:
-    """Write CHECKPOINT of livecut train as ONNX and safetensors, if both engines agree."""
+    """Write CHECKPOINT of livecut train as ONNX and safetensors, if both engines agree.
+
+    Its settings are written beside them as TOML, for livecut train --config.
+    """
     with needs_torch():
         from livecut.training.export import export as write
     difference = write(checkpoint, output)
+    beside = ".toml" if difference is None else ".safetensors and .toml"
     say(
-        f"wrote {output} and {output.with_suffix('.safetensors')}; ONNX Runtime and PyTorch differ by {difference:.1e} in alpha at most"
+        f"wrote {output}, {beside} beside it"
+        + f"; ONNX Runtime and PyTorch differ by {difference:.1e} in alpha at most"
+        * (difference is not None)
     )
 
 
@@ -235,6 +269,9 @@ def evaluate(
     three after a cut; the worst frame's leak; dtSSD (Erofeev et al. 2015); flicker, the change of alpha
     where the true one stays; both also of the calm frames, which do not move. Three rows: alpha steadied
     by the frames before, each frame single, and a plain exponential average of the latter.
+
+    --model torchvision:NAME, one of those that livecut train takes, has torchvision's own weights,
+    downloaded; --adapter describes a network of others.
 
     The JSON object has "model" and "network" as given and found. Of pictures, "images" as given;
     "sources", an object by name; "webcam_like", null without an index; and "overall". Each of the latter

@@ -8,6 +8,13 @@ from pathlib import Path
 from livecut.errors import ModelError
 
 DEFAULT_MODEL = "live"
+TORCHVISION = "torchvision:"
+REFERENCES = (
+    "torchvision:deeplabv3_mobilenet_v3_large",
+    "torchvision:lraspp_mobilenet_v3_large",
+    "torchvision:maskrcnn_resnet50_fpn_v2",
+)
+"""torchvision's networks that livecut trains and evaluates beside its own."""
 
 
 def models_dir() -> Path:

@@ -1,12 +1,15 @@
-"""What commands share: lines, bars and tables on standard error, and the options of a network."""
+"""What commands share: lines, bars and tables on standard error, and options."""
 
 from __future__ import annotations
 
 import re
+import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from livecut.errors import ConfigError
 from livecut.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -55,12 +58,42 @@ def model_options(command: Any) -> Any:
     return command
 
 
+def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
+    """Let a TOML file stand in for options that the command line leaves out."""
+    if path is None:
+        return
+    try:
+        values = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"configuration {path} cannot be read: {error}") from error
+    known = {p.name for p in ctx.command.params if p.name not in ("config", "help")}
+    given = {key.replace("-", "_"): value for key, value in values.items()}
+    unknown = sorted(given.keys() - known)
+    if unknown:
+        raise ConfigError(
+            f"configuration {path}: unknown key '{unknown[0]}'; expected some of: {', '.join(sorted(filter(None, known)))}"
+        )
+    ctx.default_map = given
+
+
+def config_option(command: Any) -> Any:
+    """The option of a file that stands in for the others."""
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        callback=read_config,
+        is_eager=True,
+        expose_value=False,
+        help="A TOML file of these options by name; the command line wins.",
+    )(command)
+
+
 def say(text: str) -> None:
     """One line for the person, on standard error: standard output may carry video."""
     click.echo(f"livecut: {text}", err=True)
 
 
-def progress_bar() -> Progress:
+def progress_bar(*, shown: bool = True) -> Progress:
     """A bar with count, rate and time left, on standard error."""
     from rich.console import Console
     from rich.progress import (
@@ -79,6 +112,7 @@ def progress_bar() -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
+        disable=not shown,
     )
 
 

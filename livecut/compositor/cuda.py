@@ -23,7 +23,7 @@ from livecut.errors import EngineError
 from livecut.frame import Cutout, Frame, Image
 from livecut.models import input_size
 from livecut.network import Portable
-from livecut.network.unet import MobileUNet, UNet
+from livecut.network.base import Network
 from livecut.network.weights import load_weights
 from livecut.stats import Stats
 
@@ -233,7 +233,7 @@ def scene_of(background: Background) -> Scene | None:
     return Scene("transparent") if isinstance(background, Transparent) else None
 
 
-def choose_precision(network: UNet | MobileUNet, machine: Machine) -> tuple[Portable, torch.dtype]:
+def choose_precision(network: Network, machine: Machine) -> tuple[Portable, torch.dtype]:
     """The network on the machine, in the first precision that is safe there, and that precision.
 
     On a GPU that is float16 where alpha stays within `HALF_TOLERANCE` of float32's, bfloat16 where

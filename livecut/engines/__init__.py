@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from livecut.errors import ConfigError
 from livecut.frame import Image
-from livecut.models import find_model
+from livecut.models import TORCHVISION, find_model
 
 ENGINES = ("auto", "onnx", "torch")
 
@@ -39,7 +39,7 @@ class Engine(Protocol):
 def open_engine(
     model: str | Path, *, engine: str = "auto", device: str = "auto", threads: int = 0
 ) -> Engine:
-    """Load a model by its shipped name or path.
+    """Load a model by its shipped name or path, or one of torchvision's as torchvision:NAME.
 
     `device` is "auto" (a GPU where one can be had, else the CPU), "cpu", "cuda" or "cuda:N"; what is
     named is had or an error. `threads` counts the CPU's, 0: half of the cores, at most 4. Raises ModelError,
@@ -50,10 +50,13 @@ def open_engine(
     kind, _, number = device.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdigit())):
         raise ConfigError(f"unknown device '{device}'; expected auto, cpu, cuda or cuda:N")
-    if engine == "torch" or (engine == "auto" and Path(model).suffix == ".safetensors"):
+    theirs = str(model).startswith(TORCHVISION)
+    ours = Path(model).suffix == ".safetensors"
+    if engine == "torch" or (engine == "auto" and (ours or theirs)):
         from livecut.engines.torch import TorchEngine
 
-        return TorchEngine(find_model(model, ".safetensors"), device=device, threads=threads)
+        found = str(model) if theirs else find_model(model, ".safetensors")
+        return TorchEngine(found, device=device, threads=threads)
     from livecut.engines.onnx import OnnxEngine
 
     return OnnxEngine(find_model(model), device=device, threads=threads)

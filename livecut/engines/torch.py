@@ -16,18 +16,23 @@ except ImportError as error:
         'the PyTorch engine needs torch; install it with: pip install "livecut[torch]"'
     ) from error
 
-from livecut.network import Portable, torch_device
+from livecut.network import Portable, references, torch_device
 from livecut.network.weights import load_weights
 
 
 class TorchEngine:
-    """A network under PyTorch, from its safetensors file. See `livecut.engines.Engine`."""
+    """A network under PyTorch, from its safetensors file. See `livecut.engines.Engine`.
 
-    def __init__(self, path: Path, *, device: str = "auto", threads: int = 0) -> None:
+    One of `livecut.models.REFERENCES` by its name comes with torchvision's own weights.
+    """
+
+    def __init__(self, model: Path | str, *, device: str = "auto", threads: int = 0) -> None:
         self._device = torch_device(device)
         if self._device.type == "cpu" and threads:
             torch.set_num_threads(threads)
-        network, facts = load_weights(path)
+        network, facts = (
+            load_weights(model) if isinstance(model, Path) else references().pretrained(model)
+        )
         self.area, self.stride = facts.area, network.stride
         self._output_stride = network.output_stride
         self._network = (

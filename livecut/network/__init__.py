@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from livecut.errors import EngineError, ModelError
+from livecut.models import REFERENCES
+from livecut.network.base import Network
 from livecut.network.unet import DeepMobileUNet, MobileUNet, UNet
 
-NETWORKS: dict[str, type[UNet] | type[MobileUNet]] = {
+NETWORKS: dict[str, type[Network]] = {
     "live": MobileUNet,
     "deep": DeepMobileUNet,
     "unet": UNet,
 }
-"""What `livecut train --model` takes."""
+"""What `livecut train --model` takes, besides `REFERENCES`."""
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 """Of RGB in 0..1 over ImageNet, as torchvision's pretrained encoders expect it."""
 
 
-def build(name: str) -> UNet | MobileUNet:
-    """A network by its name, with fresh weights. Raises ModelError for an unknown name."""
-    if name not in NETWORKS:
-        raise ModelError(f"unknown network '{name}'; known are: {', '.join(sorted(NETWORKS))}")
-    return NETWORKS[name]()
+def build(name: str) -> Network:
+    """A network by its name, with fresh weights.
+
+    Raises ModelError for an unknown name, or where torchvision's is asked for and it is missing.
+    """
+    if name in NETWORKS:
+        return NETWORKS[name]()
+    if name not in REFERENCES:
+        known = ", ".join((*sorted(NETWORKS), *REFERENCES))
+        raise ModelError(f"unknown network '{name}'; known are: {known}")
+    network: Network = references().reference(name)
+    return network
+
+
+def references() -> ModuleType:
+    """The module of torchvision's networks, which imports torchvision. Raises ModelError without it."""
+    try:
+        from livecut.network import reference
+    except ImportError as error:
+        raise ModelError(
+            f'this network needs {error.name}; install it with: pip install "livecut[torch]"'
+        ) from error
+    return reference
 
 
 def torch_device(device: str) -> torch.device:
@@ -70,7 +92,7 @@ class Portable(nn.Module):
 
     statistics: Tensor
 
-    def __init__(self, network: nn.Module, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, network: Network, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.network = network.to(dtype)
         self._dtype = dtype

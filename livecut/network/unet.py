@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from livecut.network.base import Network
 from livecut.network.blocks import (
     DoubleConv,
     GlobalGate,
@@ -18,7 +20,7 @@ from livecut.network.blocks import (
 )
 
 
-class UNet(nn.Module):
+class UNet(Network):
     """The classic U-Net, widths 64-128-256-512-512, logits at full size.
 
     Input: float (N, n_channels, H, W), H and W multiples of `stride` = 16.
@@ -48,7 +50,7 @@ class UNet(nn.Module):
         return logits
 
 
-class MobileUNet(nn.Module):
+class MobileUNet(Network):
     """The live U-Net: a shortened MobileNetV2 encoder, a light decoder, logits at half size.
 
     Input: float (N, n_channels, H, W), H and W multiples of `stride` = 16; the deepest level is at
@@ -108,6 +110,10 @@ class MobileUNet(nn.Module):
             x = up(x, skips.pop())
         logits: Tensor = self.head(x)
         return logits
+
+    def encoder_parameters(self) -> Iterator[nn.Parameter]:
+        """Those of MobileNetV2's features."""
+        yield from self.features.parameters()
 
 
 class DeepMobileUNet(MobileUNet):

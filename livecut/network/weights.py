@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from safetensors.torch import load_file
 
 from livecut.errors import ModelError
 from livecut.network import build
-from livecut.network.unet import MobileUNet, UNet
+from livecut.network.base import Network
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Facts:
     area: int
 
 
-def load_weights(path: Path) -> tuple[UNet | MobileUNet, Facts]:
+def load_weights(path: Path) -> tuple[Network, Facts]:
     """The network in a safetensors file, in evaluation mode. Raises ModelError."""
     try:
         with path.open("rb") as file:
@@ -34,3 +36,15 @@ def load_weights(path: Path) -> tuple[UNet | MobileUNet, Facts]:
     except (OSError, KeyError, ValueError, struct.error, SafetensorError, RuntimeError) as error:
         raise ModelError(f"{path} is no livecut weights file: {error}") from error
     return network.eval(), facts
+
+
+@contextlib.contextmanager
+def downloading(what: str) -> Iterator[None]:
+    """Turn a failure of torchvision's downloads into a ModelError."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise ModelError(
+            f"{what} cannot be downloaded: {error}; try on a machine with a network, or put the file "
+            "into torch's cache of checkpoints"
+        ) from error

@@ -18,6 +18,19 @@ COMPOSITE = 0.15
 more than 40 % of the output uncovered."""
 EMPTY = 0.02
 """Share of the samples with no person at all."""
+SECOND = 0.06
+"""Share of the samples with a second person, out of another picture."""
+PERSPECTIVE, TILT = 0.2, 0.1
+"""Share of the samples in perspective, and how far a corner moves at most, in widths and heights."""
+OBJECT = 0.1
+"""Share of the samples with a thing before the person, out of a room."""
+MOTION = 0.06
+"""Share of the samples that a moving camera blurred."""
+LOW_LIGHT = 0.06
+"""Share of the samples in the dark."""
+
+Map = NDArray[np.float64]
+"""From a picture's pixels to the output's: affine (2, 3), or in perspective (3, 3)."""
 
 
 def cover(image: Image, size: tuple[int, int], rng: Generator) -> Image:
@@ -31,7 +44,7 @@ def cover(image: Image, size: tuple[int, int], rng: Generator) -> Image:
     return as_image(cv2.flip(out, 1) if rng.random() < 0.5 else out)
 
 
-def placement(mask: Image, size: tuple[int, int], rng: Generator) -> NDArray[np.float64]:
+def placement(mask: Image, size: tuple[int, int], rng: Generator) -> Map:
     """A random affine map (2, 3) from the picture to `size`: mirror, rotation, scale, translation.
 
     The figure stays mostly inside, and one cut off by the picture's bottom edge stays cut off by the
@@ -58,6 +71,26 @@ def placement(mask: Image, size: tuple[int, int], rng: Generator) -> NDArray[np.
     return np.column_stack([a, t])
 
 
+def perspective(m: Map, size: tuple[int, int], rng: Generator) -> Map:
+    """An affine map (2, 3), seen from aslant (3, 3).
+
+    The output's corners move outwards alone, so that what the picture covered stays covered.
+    """
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * np.array(size)
+    outwards = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * np.array(size)
+    moved = corners + outwards * rng.uniform(0, TILT, (4, 2))
+    aslant = cv2.getPerspectiveTransform(corners.astype(np.float32), moved.astype(np.float32))
+    return np.asarray(aslant @ np.vstack([m, [0, 0, 1]]))
+
+
+def warp(
+    image: Image, m: Map, size: tuple[int, int], border: int, flags: int = cv2.INTER_LINEAR
+) -> Image:
+    """A picture or mask brought to `size` = (width, height) by a map."""
+    function = cv2.warpAffine if len(m) == 2 else cv2.warpPerspective
+    return as_image(function(image, m, size, flags=flags, borderMode=border))
+
+
 def photometry(image: Image, rng: Generator) -> Image:
     """Exposure, contrast, gamma, white balance, saturation, blur, noise and JPEG, each by chance."""
     gain = rng.uniform(0.75, 1.2) * rng.uniform(0.9, 1.1, 3)
@@ -65,20 +98,91 @@ def photometry(image: Image, rng: Generator) -> Image:
     levels = np.clip(levels * gain, 0, 255)
     if rng.random() < 0.2:
         levels = 255 * (levels / 255) ** rng.uniform(0.6, 1.7)
-    x = cv2.LUT(image, levels[:, None].astype(np.uint8))
+    x = as_image(cv2.LUT(image, levels[:, None].astype(np.uint8)))
+    if rng.random() < LOW_LIGHT:
+        x = low_light(x, rng)
     if rng.random() < 0.2:
         grey = cv2.cvtColor(cv2.cvtColor(x, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
         saturation = rng.uniform(0.0, 1.5)
-        x = cv2.addWeighted(x, saturation, grey, 1 - saturation, 0)
+        x = as_image(cv2.addWeighted(x, saturation, grey, 1 - saturation, 0))
     if rng.random() < 0.1:
-        x = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.4, 1.5))
+        x = as_image(cv2.GaussianBlur(x, (0, 0), rng.uniform(0.4, 1.5)))
     if rng.random() < 0.2:
-        noise = rng.standard_normal(x.shape, np.float32) * rng.uniform(2, 14)
-        x = np.clip(x + noise, 0, 255).astype(np.uint8)
+        x = noisy(x, rng.uniform(2, 14), rng)
     if rng.random() < 0.2:
         _, code = cv2.imencode(".jpg", x, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))])
         return as_image(cv2.imdecode(code, cv2.IMREAD_COLOR))
-    return as_image(x)
+    return x
+
+
+def noisy(image: Image, sigma: float, rng: Generator) -> Image:
+    """With Gaussian noise of `sigma` grey levels."""
+    noise = rng.standard_normal(image.shape, np.float32) * np.float32(sigma)
+    return np.clip(image + noise, 0, 255).astype(np.uint8)
+
+
+def low_light(image: Image, rng: Generator) -> Image:
+    """A picture of a dark room: a fraction of the light, and the noise of a sensor turned up."""
+    dark = cv2.convertScaleAbs(image, alpha=rng.uniform(0.3, 0.65))
+    return noisy(as_image(dark), rng.uniform(4, 12), rng)
+
+
+def motion_blur(image: Image, alpha: Image, rng: Generator) -> tuple[Image, Image]:
+    """Picture and alpha, both averaged along a line of 3 to 11 pixels in any direction."""
+    length = int(rng.integers(3, 12))
+    kernel = np.zeros((length, length), np.float32)
+    reach = np.array([np.cos(a := rng.uniform(0, np.pi)), np.sin(a)]) * (length - 1) / 2
+    ends = [np.rint((length - 1) / 2 + s * reach).astype(int).tolist() for s in (-1, 1)]
+    cv2.line(kernel, ends[0], ends[1], 1.0)
+    kernel /= kernel.sum()
+    return as_image(cv2.filter2D(image, -1, kernel)), as_image(cv2.filter2D(alpha, -1, kernel))
+
+
+def occlude(image: Image, alpha: Image, thing: Image, rng: Generator) -> tuple[Image, Image]:
+    """A piece of `thing`, of the picture's size, before the person, and out of the alpha.
+
+    It is a turned rectangle or a blob, 8 to 20 % of the shorter side in radius, somewhere on the person.
+    """
+    ys, xs = np.nonzero(alpha[::4, ::4] > 127)
+    if not len(ys):
+        return image, alpha
+    i = rng.integers(len(ys))
+    radius = rng.uniform(0.08, 0.2) * min(alpha.shape)
+    start = rng.uniform(0, 2 * np.pi)
+    if rng.random() < 0.5:
+        slant = rng.uniform(0.3, 1.2)
+        angles, radii = start + np.array([0, slant, np.pi, np.pi + slant]), np.full(4, radius * 1.4)
+    else:
+        angles = start + np.linspace(0, 2 * np.pi, 24, endpoint=False)
+        waves = np.sin(np.outer(angles, [2, 3]) + rng.uniform(0, 2 * np.pi, 2))
+        radii = radius * (1 + waves @ rng.uniform(0, 0.3, 2))
+    outline = np.array([4 * xs[i], 4 * ys[i]]) + radii[:, None] * np.column_stack(
+        [np.cos(angles), np.sin(angles)]
+    )
+    shape = np.zeros_like(alpha)
+    cv2.fillPoly(shape, [np.rint(outline).astype(np.int32)], 255.0, cv2.LINE_AA)
+    return over(image, thing, shape), as_image(cv2.min(alpha, 255 - shape))
+
+
+def behind(
+    image: Image, alpha: Image, other: Image, mask: Image, rng: Generator
+) -> tuple[Image, Image]:
+    """The person of a second picture behind and beside the first; both are in the alpha.
+
+    `image` and `alpha` are at the output's size, `other` and its `mask` as they were read.
+    """
+    size = alpha.shape[1], alpha.shape[0]
+    m = placement(mask, size, rng)
+    m[0, 2] += size[0] * rng.choice([-1, 1]) * rng.uniform(0.2, 0.4)
+    person = match_light(warp(other, m, size, cv2.BORDER_REPLICATE), image, rng)
+    shown = as_image(cv2.min(warp(mask, m, size, cv2.BORDER_CONSTANT), 255 - alpha))
+    return over(image, person, shown), as_image(cv2.add(alpha, shown))
+
+
+def over(back: Image, front: Image, alpha: Image) -> Image:
+    """`front` over `back`, both (H, W, 3), by alpha (H, W)."""
+    a = alpha[..., None].astype(np.float32) / 255
+    return (front * a + back * (1 - a)).astype(np.uint8)
 
 
 def match_light(person: Image, room: Image, rng: Generator) -> Image:
@@ -87,10 +191,29 @@ def match_light(person: Image, room: Image, rng: Generator) -> Image:
     return as_image(cv2.add(person, np.append(shift, 0.0)))
 
 
+def cut_out(image: Image, mask: Image, room: Image, m: Map, rng: Generator) -> tuple[Image, Image]:
+    """The person of `image` before `room`, which is of the output's size; image and alpha."""
+    size = room.shape[1], room.shape[0]
+    soft = cv2.GaussianBlur(
+        cv2.erode(mask, np.ones((3, 3), np.uint8)), (0, 0), rng.uniform(0.5, 1.2)
+    )
+    alpha = warp(as_image(soft), m, size, cv2.BORDER_CONSTANT)
+    person = match_light(warp(image, m, size, cv2.BORDER_REPLICATE), room, rng)
+    return over(room, person, alpha), alpha
+
+
 def pair(
-    image: Image, mask: Image, room: Image | None, size: tuple[int, int], rng: Generator
+    image: Image,
+    mask: Image,
+    room: Image | None,
+    size: tuple[int, int],
+    rng: Generator,
+    second: tuple[Image, Image] | None = None,
 ) -> tuple[Image, Image]:
-    """One augmented (image, mask) of `size` = (width, height); `room` is a picture without people."""
+    """One augmented (image, mask) of `size` = (width, height).
+
+    `room` is a picture without people, `second` an image and mask of another person to be added.
+    """
     if room is not None and rng.random() < EMPTY:
         return photometry(cover(room, size, rng), rng), np.zeros(size[::-1], np.uint8)
     m = placement(mask, size, rng)
@@ -98,20 +221,17 @@ def pair(
     if shrink < 0.6:
         sigma = 0.35 / shrink
         image = as_image(cv2.GaussianBlur(image, (0, 0), sigma))
-    inside = cv2.warpAffine(np.ones_like(mask), m, size, flags=cv2.INTER_NEAREST)
+    if rng.random() < PERSPECTIVE:
+        m = perspective(m, size, rng)
+    inside = warp(np.ones_like(mask), m, size, cv2.BORDER_CONSTANT, cv2.INTER_NEAREST)
     if room is None or (inside.mean() > 0.6 and rng.random() >= COMPOSITE):
-        border = cv2.BORDER_REFLECT_101
-        out = as_image(cv2.warpAffine(image, m, size, flags=cv2.INTER_LINEAR, borderMode=border))
-        alpha = as_image(cv2.warpAffine(mask, m, size, flags=cv2.INTER_LINEAR, borderMode=border))
-        return photometry(out, rng), alpha
-    soft = cv2.GaussianBlur(
-        cv2.erode(mask, np.ones((3, 3), np.uint8)), (0, 0), rng.uniform(0.5, 1.2)
-    )
-    alpha = as_image(cv2.warpAffine(soft, m, size, flags=cv2.INTER_LINEAR))
-    border = cv2.BORDER_REPLICATE
-    person = as_image(cv2.warpAffine(image, m, size, flags=cv2.INTER_LINEAR, borderMode=border))
-    back = cover(room, size, rng)
-    person = match_light(person, back, rng)
-    a = alpha[..., None].astype(np.float32) / 255
-    blend = person * a + back * (1 - a)
-    return photometry(blend.astype(np.uint8), rng), alpha
+        out, alpha = (warp(x, m, size, cv2.BORDER_REFLECT_101) for x in (image, mask))
+    else:
+        out, alpha = cut_out(image, mask, cover(room, size, rng), m, rng)
+    if second is not None:
+        out, alpha = behind(out, alpha, *second, rng)
+    if room is not None and rng.random() < OBJECT:
+        out, alpha = occlude(out, alpha, cover(room, size, rng), rng)
+    if rng.random() < MOTION:
+        out, alpha = motion_blur(out, alpha, rng)
+    return photometry(out, rng), alpha

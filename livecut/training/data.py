@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, Sampler
 from livecut.errors import ConfigError
 from livecut.frame import Image
 from livecut.labelled import Data
-from livecut.training.augment import pair
+from livecut.training.augment import SECOND, pair
 
 WEBCAM_LIKE = 4.0
 """How much more often a picture is drawn that the index does not call unlike a webcam's."""
@@ -37,7 +37,10 @@ class Augmented(Dataset[tuple[Image, Image]]):
             if read is None:
                 raise ConfigError(f"cannot read {path} as a picture; mend or remove it")
             room = np.asarray(read, np.uint8)
-        return pair(image, mask, room, size, rng)
+        second = None
+        if rng.random() < SECOND:
+            second = self.data.train[rng.integers(len(self.data.train))].read()
+        return pair(image, mask, room, size, rng, second)
 
 
 class Batches(Sampler[list[tuple[int, tuple[int, int], int]]]):
@@ -45,7 +48,7 @@ class Batches(Sampler[list[tuple[int, tuple[int, int], int]]]):
 
     Batch number n depends on the seed and n alone, so a resumed run sees what it would have seen.
     A picture is drawn in proportion to its source's weight in `weights` (1 where it is not there),
-    times `WEBCAM_LIKE`.
+    times `WEBCAM_LIKE`. With `share` = (i, n) each batch is every nth of its pictures from the ith on.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Batches(Sampler[list[tuple[int, tuple[int, int], int]]]):
         first: int,
         last: int,
         weights: Mapping[str, float] = MappingProxyType({}),
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         unknown = sorted(set(weights) - {p.source for p in data.train})
         if unknown:
@@ -72,6 +76,7 @@ class Batches(Sampler[list[tuple[int, tuple[int, int], int]]]):
         )
         self.weights = each / each.sum()
         self.batch, self.sizes, self.seed, self.first, self.last = batch, sizes, seed, first, last
+        self.share = slice(share[0], None, share[1])
 
     def __len__(self) -> int:
         return self.last - self.first
@@ -81,7 +86,6 @@ class Batches(Sampler[list[tuple[int, tuple[int, int], int]]]):
             rng = np.random.default_rng((self.seed, step))
             size = self.sizes[rng.integers(len(self.sizes))]
             drawn = rng.choice(len(self.weights), self.batch, p=self.weights)
-            yield [
-                (int(i), size, int(s))
-                for i, s in zip(drawn, rng.integers(2**31, size=self.batch), strict=True)
-            ]
+            seeds = rng.integers(2**31, size=self.batch)
+            keys = zip(drawn[self.share], seeds[self.share], strict=True)
+            yield [(int(i), size, int(s)) for i, s in keys]

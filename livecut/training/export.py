@@ -6,6 +6,7 @@ import copy
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,56 +18,71 @@ from torch import nn
 from livecut.errors import ModelError
 from livecut.models import input_size
 from livecut.network import Portable, build
+from livecut.network.base import Network
 from livecut.network.blocks import PhasedHead, Up
-from livecut.network.unet import MobileUNet, UNet
+from livecut.network.unet import MobileUNet
 from livecut.network.weights import Facts
-from livecut.training.train import load_checkpoint
+from livecut.training.checkpoint import load_checkpoint
+from livecut.training.settings import recipe, to_toml
 
 TOLERANCE = 1e-3
 """How far ONNX Runtime's alpha (0..1) may lie from PyTorch's: a quarter of one grey level."""
 
 
-def export(checkpoint: Path, out: Path) -> float:
-    """Write `out` (.onnx) and its .safetensors from a checkpoint of `livecut train`.
+def export(checkpoint: Path, out: Path) -> float | None:
+    """Write a checkpoint of `livecut train` for use, and the settings that reproduce it (.toml).
 
+    `out` ends in .onnx, which the .safetensors comes beside, or in .safetensors for that alone.
     Returns the largest difference of alpha (0..1) between ONNX Runtime and PyTorch over random and
-    flat pictures of several shapes. Raises ModelError, and writes nothing, where it is over
-    `TOLERANCE` or the checkpoint is not ours.
+    flat pictures of several shapes; None where there is no ONNX. Raises ModelError, and writes
+    nothing, where it is over `TOLERANCE`, the checkpoint is not ours, or ONNX cannot express it.
     """
-    if out.suffix != ".onnx":
-        raise ModelError(f"cannot export to {out}; expected a file that ends in .onnx")
+    if out.suffix not in (".onnx", ".safetensors"):
+        raise ModelError(
+            f"cannot export to {out}; expected a file that ends in .onnx or .safetensors"
+        )
     if not out.parent.is_dir():
         raise ModelError(f"no folder {out.parent} to write {out.name} in; make it first")
     state = load_checkpoint(checkpoint)
+    to_onnx = out.suffix == ".onnx"
     try:
-        settings: Mapping[str, str] = state["settings"]
+        settings: Mapping[str, Any] = state["settings"]
         facts = Facts(settings["model"], int(settings["area"]))
         network = build(facts.network)
+        if to_onnx and not network.exportable:
+            raise ModelError(
+                f"{facts.network} cannot be exported to ONNX; give -o {out.with_suffix('.safetensors')}, "
+                "which --engine torch runs"
+            )
         network.load_state_dict(state["averaged"])
+        text = to_toml(recipe(settings))
     except (KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"{checkpoint} is no checkpoint of 'livecut train': {error}") from error
-    portable = Portable(network).eval()
     part = out.with_suffix(".part")
     weights_part = out.with_suffix(".weights.part")
+    difference = None
     try:
-        write_onnx(deployable(network), facts, part)
-        difference = disagreement(portable, facts, part)
-        if difference > TOLERANCE:
-            raise ModelError(
-                f"the exported network differs from PyTorch's by {difference:.2g} in alpha, more "
-                f"than {TOLERANCE:g}; nothing was written"
-            )
+        if to_onnx:
+            write_onnx(deployable(network), facts, part)
+            difference = disagreement(Portable(network).eval(), facts, part)
+            if difference > TOLERANCE:
+                raise ModelError(
+                    f"the exported network differs from PyTorch's by {difference:.2g} in alpha, more "
+                    f"than {TOLERANCE:g}; nothing was written"
+                )
         about = {"network": facts.network, "area": str(facts.area)}
         weights_part.write_bytes(to_bytes(network.state_dict(), about))
         os.replace(weights_part, out.with_suffix(".safetensors"))
-        os.replace(part, out)
+        if to_onnx:
+            os.replace(part, out)
+        out.with_suffix(".toml").write_text(text)
     finally:
         part.unlink(missing_ok=True)
         weights_part.unlink(missing_ok=True)
     return difference
 
 
-def deployable(network: UNet | MobileUNet) -> Portable:
+def deployable(network: Network) -> Portable:
     """The network with what surrounds it, and its head in the form that runtimes are fast at."""
     fast = copy.deepcopy(network)
     if isinstance(fast, MobileUNet) and isinstance(fast.head, nn.Conv2d):
@@ -80,7 +96,6 @@ def deployable(network: UNet | MobileUNet) -> Portable:
 def write_onnx(portable: Portable, facts: Facts, path: Path) -> None:
     """Write the network with any height and width that its stride divides, and what it is."""
     network = portable.network
-    assert isinstance(network, UNet | MobileUNet)
     s = network.stride
     height, width = torch.export.Dim("h", min=2, max=512), torch.export.Dim("w", min=2, max=512)
     program = torch.onnx.export(
@@ -108,7 +123,6 @@ def write_onnx(portable: Portable, facts: Facts, path: Path) -> None:
 def disagreement(portable: Portable, facts: Facts, path: Path) -> float:
     """The largest difference of alpha between the ONNX file and the network, over several shapes."""
     network = portable.network
-    assert isinstance(network, UNet | MobileUNet)
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
     worst = 0.0

@@ -44,6 +44,8 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
 """What a training run can add up, each of logits, target and the weight of person pixels."""
 
 
-def total(names: Iterable[str], logits: Tensor, target: Tensor, person_weight: float) -> Tensor:
-    """The sum of the losses named."""
-    return torch.stack([LOSSES[name](logits, target, person_weight) for name in names]).sum()
+def measure(
+    names: Iterable[str], logits: Tensor, target: Tensor, person_weight: float
+) -> dict[str, Tensor]:
+    """The losses named, by name."""
+    return {name: LOSSES[name](logits, target, person_weight) for name in names}

@@ -1,0 +1,214 @@
+"""A training run: AdamW, cosine learning rate, averaged weights, mixed precision on CUDA."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from livecut.errors import ModelError
+from livecut.labelled import Data
+from livecut.models import input_size
+from livecut.network import build, normalise
+from livecut.network.base import Network
+from livecut.training.checkpoint import freeze, load_encoder, load_start
+from livecut.training.data import SHAPES, Augmented, Batches
+from livecut.training.losses import measure
+from livecut.training.parallel import Group
+from livecut.training.settings import TrainSettings
+
+PREFETCH = 4
+"""Batches that each worker has ready."""
+
+
+class Objective(nn.Module):
+    """Bytes in, losses by name out: image uint8 BGR (N, H, W, 3), mask uint8 (N, H, W), 255 = person."""
+
+    def __init__(self, network: Network, settings: TrainSettings) -> None:
+        super().__init__()
+        self.network = network
+        self._settings = settings
+
+    def forward(self, image: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        x = normalise(image).contiguous(memory_format=torch.channels_last)
+        return self.network.losses(x, mask[:, None].float() / 255, self._measure)
+
+    def _measure(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
+        return measure(self._settings.loss, logits, target, self._settings.person_weight)
+
+
+def precision(device: torch.device) -> torch.dtype:
+    """What convolutions are computed in: bfloat16 or float16 on CUDA as the card has it, else float32."""
+    if device.type != "cuda":
+        return torch.float32
+    own = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if own else torch.float16
+
+
+def pace(step: int, steps: int) -> float:
+    """The share of the peak learning rate at a step: a short linear start, then a cosine to 1 %."""
+    warm = min(200, steps // 10)
+    if step < warm:
+        return (step + 1) / warm
+    return 0.01 + 0.99 * (1 + math.cos(math.pi * (step - warm) / (steps - warm))) / 2
+
+
+class Run:
+    """A training run: all that last.pt holds, and what moves it on by a step.
+
+    On the CPU a step depends on the state, the seed and the number of the step alone, so that a run
+    that was killed and resumed equals one that was not, bit by bit. On CUDA the samples and the first
+    weights do; its kernels add up in no fixed order.
+    """
+
+    def __init__(self, settings: TrainSettings, group: Group, state: dict[str, Any] | None) -> None:
+        torch.manual_seed(settings.seed)
+        self.settings, self.group = settings, group
+        network = build(settings.model)
+        if state is None and settings.encoder:
+            load_encoder(network, settings.encoder)
+        if state is None and settings.start:
+            load_start(network, Path(settings.start))
+        network.to(group.device)
+        self.averaged = copy.deepcopy(network)
+        group.synchronise_norms(network.to(memory_format=torch.channels_last))
+        self.network = network
+        slow = (
+            {id(p) for p in network.encoder_parameters()}
+            if settings.encoder or settings.start
+            else set()
+        )
+        groups = [
+            {"params": [p for p in network.parameters() if id(p) in slow], "lr": settings.lr / 3},
+            {"params": [p for p in network.parameters() if id(p) not in slow], "lr": settings.lr},
+        ]
+        self.optimiser = torch.optim.AdamW(
+            [g for g in groups if g["params"]], weight_decay=settings.weight_decay
+        )
+        self._peaks = [group["lr"] for group in self.optimiser.param_groups]
+        dtype = precision(group.device)
+        self._cast = torch.autocast(group.device.type, dtype, enabled=dtype != torch.float32)
+        self._scaler = torch.amp.GradScaler(group.device.type, enabled=dtype == torch.float16)
+        self.step, self.best = 0, -1.0
+        if state is not None:
+            try:
+                network.load_state_dict(state["network"])
+                self.averaged.load_state_dict(state["averaged"])
+                self.optimiser.load_state_dict(state["optimiser"])
+                self._scaler.load_state_dict(state["scaler"])
+                self.step, self.best = state["step"], state["best"]
+            except (KeyError, RuntimeError, ValueError) as error:
+                reason = str(error).splitlines()[0].rstrip(":")
+                raise ModelError(
+                    f"{settings.out / 'last.pt'} is of another run: {reason}; resume with --config "
+                    f"{settings.out / 'settings.toml'}, or give another --out"
+                ) from error
+        self._frozen = freeze(network, settings.freeze)
+        self._objective = group.averaging(Objective(network, settings))
+        self._sums: dict[str, Tensor] = {}
+        self._summed = 0
+
+    def loader(self, data: Data) -> Iterable[tuple[Tensor, Tensor]]:
+        """The process's share of the batches that are left, in one pass that workers live through."""
+        settings, cuda = self.settings, self.group.device.type == "cuda"
+        batches = Batches(
+            data,
+            settings.batch,
+            [input_size(w, h, settings.area, self.network.stride) for w, h in SHAPES],
+            settings.seed,
+            self.step,
+            settings.steps,
+            dict(settings.weights),
+            share=(self.group.rank, self.group.count),
+        )
+        loader: Iterable[tuple[Tensor, Tensor]] = DataLoader(
+            Augmented(data),
+            batch_sampler=batches,
+            num_workers=settings.workers,
+            prefetch_factor=PREFETCH if settings.workers else None,
+            pin_memory=cuda,
+            worker_init_fn=one_thread,
+        )
+        return loader
+
+    def advance(self, image: Tensor, mask: Tensor) -> None:
+        """Learn from the process's share of a batch."""
+        settings, device = self.settings, self.group.device
+        place = (settings.seed, self.step, self.group.rank)
+        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
+        self.network.train()
+        for block in self._frozen:
+            block.eval()
+        for group, peak in zip(self.optimiser.param_groups, self._peaks, strict=True):
+            group["lr"] = peak * pace(self.step, settings.steps)
+        image, mask = (x.to(device, non_blocking=True) for x in (image, mask))
+        with self._cast:
+            losses = self._objective(image, mask)
+        loss = torch.stack(list(losses.values())).sum()
+        self.optimiser.zero_grad()
+        torch.autograd.backward(self._scaler.scale(loss))
+        self._scaler.unscale_(self.optimiser)
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self._scaler.step(self.optimiser)
+        self._scaler.update()
+        self.step += 1
+        if self.group.first:
+            decay = min(settings.average, (1 + self.step) / (10 + self.step))
+            update_average(self.averaged, self.network, decay)
+        self._summed += 1
+        for name, value in losses.items():
+            self._sums[name] = self._sums.get(name, 0) + value.detach()
+
+    def losses(self) -> dict[str, float]:
+        """Means by name over the steps since the last call and all processes, each of which must call.
+
+        Raises ModelError where they are no numbers.
+        """
+        means = self.group.mean(torch.stack(list(self._sums.values())) / self._summed).tolist()
+        found = dict(zip(self._sums, means, strict=True))
+        self._sums, self._summed = {}, 0
+        if not all(map(math.isfinite, means)):
+            raise ModelError(
+                f"the loss is {sum(means)} at step {self.step}; resume with a lower --lr"
+            )
+        return found
+
+    def result(self) -> dict[str, Any]:
+        """What can be exported."""
+        return {
+            "averaged": self.averaged.state_dict(),
+            "settings": self.settings.plain(),
+            "step": self.step,
+        }
+
+    def state(self) -> dict[str, Any]:
+        """What the run can be resumed from."""
+        return self.result() | {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self._scaler.state_dict(),
+            "best": self.best,
+        }
+
+
+def one_thread(_: int) -> None:
+    """A worker of the loader is one process among others: OpenCV's own threads would fight for cores."""
+    cv2.setNumThreads(1)
+
+
+@torch.no_grad()
+def update_average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move `averaged` towards `network`; what is not floating point (counters) is copied."""
+    for a, b in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
+        if a.is_floating_point():
+            a.lerp_(b, 1 - decay)
+        else:
+            a.copy_(b)

@@ -1,0 +1,82 @@
+"""What a training run depends on, and the TOML files that say it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from livecut.models import input_size
+
+OF_THE_MACHINE = ("data", "out", "workers", "device")
+"""What a recipe leaves out: it changes where and how fast a run is, not what is learnt."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """Everything that a training run depends on."""
+
+    data: Path
+    out: Path
+    model: str = "live"
+    encoder: str = ""
+    """Pretrained weights. For `live` or `deep` a torchvision mobilenet_v2 file, or "imagenet" to download
+    it; for torchvision's networks "imagenet" or "coco", both downloaded."""
+    start: str = ""
+    """Weights to go on from: a checkpoint or a .safetensors of the same network."""
+    freeze: int = 0
+    """How many of the encoder's first features stay as they are, statistics too. Their layers are
+    the largest, so that a step costs a third less."""
+    size: tuple[int, int] = (256, 144)
+    """(width, height) of the network's input for a 16:9 picture; others get as many pixels."""
+    steps: int = 8000
+    batch: int = 16
+    """Pictures in a step, of all processes together."""
+    lr: float = 1e-3
+    weight_decay: float = 1e-2
+    weights: tuple[tuple[str, float], ...] = ()
+    """How often a source's pictures are drawn, by source; 1 for those not named."""
+    loss: tuple[str, ...] = ("bce", "dice")
+    """The losses that are added up, of `livecut.training.losses.LOSSES`; Mask R-CNN has its own."""
+    person_weight: float = 1.0
+    average: float = 0.998
+    """Decay of the exponential average of weights (an average over about 500 steps)."""
+    validate_every: int = 1000
+    save_every: int = 500
+    """Steps between two states that a run can be resumed from; each validation leaves one too."""
+    seed: int = 0
+    workers: int = 1
+    """Processes that read and augment, for each process that trains."""
+    device: str = "auto"
+
+    @property
+    def area(self) -> int:
+        """Pixels of the network's input; its shape varies with the batch."""
+        return self.size[0] * self.size[1]
+
+    def plain(self) -> dict[str, Any]:
+        """As a checkpoint holds them: paths as text, and `area`, which the network's users need."""
+        plain = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self).items()}
+        return plain | {"area": self.area}
+
+
+def options(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A checkpoint's settings as the options of `livecut train` by name."""
+    width, height = settings.get("size") or input_size(16, 9, settings["area"], 16)
+    weights = [f"{source}={number:g}" for source, number in settings["weights"]]
+    rest = {k: v for k, v in settings.items() if k != "area"}
+    return rest | {"size": f"{width}x{height}", "weights": weights}
+
+
+def recipe(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that reproduce a network anywhere: of files their names alone, no `OF_THE_MACHINE`."""
+    kept = {k: v for k, v in options(settings).items() if k not in OF_THE_MACHINE}
+    return kept | {key: Path(kept[key]).name for key in ("encoder", "start")}
+
+
+def to_toml(values: Mapping[str, Any]) -> str:
+    """Options as a TOML document; JSON's text, numbers, truth and lists are TOML's."""
+    lines = [f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in values.items()]
+    return "\n".join(["# For: livecut train --data DIR --out DIR --config THIS", *lines, ""])
