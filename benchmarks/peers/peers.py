@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -10,7 +11,8 @@ import numpy as np
 
 from livecut.backgrounds import Blur
 from livecut.foreign import Foreign
-from livecut.frame import Cutout, Frame, Image, as_image
+from livecut.frame import Frame, Image, as_image
+from livecut.models import REFERENCES, input_size
 from livecut.segmenter import Segmenter
 
 
@@ -18,6 +20,8 @@ class Peer(Protocol):
     """One way to a blurred background."""
 
     name: str
+    trained: bool
+    """Whether its alpha means anything; else its speed alone is measured."""
 
     def alpha(self, image: Image) -> Image:
         """The alpha (H, W) of a BGR image (H, W, 3), uint8, 255 = person."""
@@ -31,6 +35,8 @@ class Peer(Protocol):
 
 class OpenCV:
     """The best composite that plain OpenCV makes: blurred at a quarter, blended in eight bits."""
+
+    trained = True
 
     def show(self, image: Image, alpha: Image) -> Image:
         """The image before its blurred background."""
@@ -46,27 +52,33 @@ class OpenCV:
 
 
 class Livecut:
-    """livecut itself."""
+    """livecut itself, as the live program does it."""
+
+    trained = True
 
     def __init__(self, model: str, threads: int) -> None:
         self.name = f"livecut {model}"
         self._segmenter = Segmenter(model, device="cpu", threads=threads)
         self._blur: Blur | None = None
         self._out: Image = np.empty((0, 0, 3), np.uint8)
+        self._alpha: Image = np.empty((0, 0), np.uint8)
 
     def alpha(self, image: Image) -> Image:
-        """As the Segmenter gives it."""
-        return self._segmenter(image)
-
-    def reset(self) -> None:
-        """Its pictures are each by themselves."""
+        """Steadied by no frame before."""
+        if self._alpha.shape != image.shape[:2]:
+            self._alpha, self._out = np.empty(image.shape[:2], np.uint8), np.empty_like(image)
+            self._blur = Blur((image.shape[1], image.shape[0]))
+        self._cutout = self._segmenter.cut(Frame(image, 0, 0.0, 0.0), self._alpha)
+        return self._alpha
 
     def show(self, image: Image, alpha: Image) -> Image:
-        """As the live program shows it."""
-        if self._blur is None or self._out.shape != image.shape:
-            self._blur, self._out = Blur((image.shape[1], image.shape[0])), np.empty_like(image)
-        self._blur.compose(Cutout(Frame(image, 0, 0.0, 0.0), alpha), self._out)
+        """The image before its own blurred room."""
+        assert self._blur is not None
+        self._blur.compose(self._cutout, self._out)
         return self._out
+
+    def reset(self) -> None:
+        """It remembers nothing here."""
 
 
 class Other(OpenCV):
@@ -100,13 +112,48 @@ class Tutorial(Other):
         return (image * a + room * (1 - a)).astype(np.uint8)
 
 
-def every(folder: Path, model: str, threads: int) -> list[Peer]:
-    """livecut, and the peers whose files are in `folder`."""
+class Fresh(OpenCV):
+    """A network of `livecut train` under PyTorch, its weights fresh: how fast its form is.
+
+    The classic U-Net sees what livecut's own sees, torchvision's see 520 pixels on the shorter side.
+    """
+
+    trained = False
+
+    def __init__(self, name: str, area: int, threads: int) -> None:
+        import torch
+
+        from livecut.network import Portable, build
+
+        torch.set_num_threads(threads)
+        self.name = f"{name.removeprefix('torchvision:')}, PyTorch"
+        network = build(name)
+        self._area, self._stride = area, network.stride
+        self._network = Portable(network).to(memory_format=torch.channels_last).eval()
+
+    def alpha(self, image: Image) -> Image:
+        """As the network gives it."""
+        import torch
+
+        full = (image.shape[1], image.shape[0])
+        small = cv2.resize(image, input_size(*full, self._area, self._stride))
+        with torch.inference_mode():
+            soft = self._network(torch.from_numpy(small)[None])[0].numpy()
+        return as_image(cv2.convertScaleAbs(cv2.resize(soft, full), alpha=255))
+
+    def reset(self) -> None:
+        """It remembers nothing."""
+
+
+def every(folder: Path, models: Sequence[str], threads: int) -> list[Peer]:
+    """Livecut with each of its models, the peers whose files are in `folder`, and the fresh networks."""
     general = folder / "mediapipe.tflite"
     others = ("mediapipe-landscape.tflite", "modnet.onnx", "rvm.onnx")
     return [
-        Livecut(model, threads),
+        *(Livecut(model, threads) for model in models),
         Other(general, threads),
         Tutorial(general, threads),
         *(Other(folder / name, threads) for name in others),
+        Fresh("unet", 256 * 144, threads),
+        *(Fresh(name, 924 * 520, threads) for name in REFERENCES if "rcnn" not in name),
     ]

@@ -89,7 +89,7 @@ def scatter(rows: list[dict[str, Any]], path: Path) -> None:
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
-    for row in rows:
+    for row in (row for row in rows if "quality" in row):
         at = row["speed"]["total"]["p50"], row["quality"]["iou"]
         axes.plot(*at, "o")
         axes.annotate(row["name"], at, xytext=(6, 4), textcoords="offset points", fontsize=8)
@@ -108,18 +108,19 @@ def main() -> None:
     parser.add_argument("--size", default="1280x720")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--model", default="live")
+    parser.add_argument("--model", action="append", help="of livecut; repeatable, default live")
     parser.add_argument("--data", type=Path)
     parser.add_argument("-o", "--output", type=Path)
     given = parser.parse_args()
     width, height = (int(n) for n in given.size.split("x"))
     cv2.setNumThreads(given.threads)
-    peers = every(given.folder, given.model, given.threads)
+    peers = every(given.folder, given.model or ["live"], given.threads)
     times = speed(peers, held_frames((width, height)), given.rounds, given.seconds)
     rows = [{"name": p.name, "speed": t} for p, t in zip(peers, times, strict=True)]
     if given.data:
         for row, peer in zip(rows, peers, strict=True):
-            row["quality"] = quality(peer, given.data)
+            if peer.trained:
+                row["quality"] = quality(peer, given.data)
     facts = machine()
     head = f"{given.size}, {given.threads} thread{'s' * (given.threads > 1)}, {facts['processor']}"
     text = markdown(rows, head)
