@@ -83,14 +83,33 @@ def export(checkpoint: Path, out: Path) -> float | None:
 
 
 def deployable(network: Network) -> Portable:
-    """The network with what surrounds it, and its head in the form that runtimes are fast at."""
+    """The network with what surrounds it, in the form that runtimes are fast at."""
     fast = copy.deepcopy(network)
     if isinstance(fast, MobileUNet) and isinstance(fast.head, nn.Conv2d):
         fast.head = PhasedHead(fast.head)
     for module in fast.modules():
         if isinstance(module, Up):
             module.crops = False  # engines give multiples of the stride alone
-    return Portable(fast).eval()
+    return Folded(fast).eval()
+
+
+class Folded(Portable):
+    """A Portable whose first convolution takes BGR levels less their mean: two passes over them fewer.
+
+    The colours' order and scale are in that convolution's weights. The mean is not, for beyond the
+    picture's edges a convolution sees zeros, which are to be the mean.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__(network)
+        first = next(m for m in network.modules() if isinstance(m, nn.Conv2d))
+        with torch.no_grad():
+            first.weight.copy_((first.weight / self.statistics[1]).flip(1))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        levels = image.permute(0, 3, 1, 2).float() - self.statistics[0].flip(0)
+        logits: torch.Tensor = self.network(levels)
+        return torch.sigmoid(logits[:, 0])
 
 
 def write_onnx(portable: Portable, facts: Facts, path: Path) -> None:
