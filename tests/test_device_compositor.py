@@ -69,15 +69,15 @@ def apart(got: Tensor, expected: NDArray[Any]) -> float:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 @pytest.mark.parametrize("size", SIZES)
-def test_halve_is_opencvs_area(size: tuple[int, int], dtype: torch.dtype) -> None:
+def test_halve_is_the_cpus(size: tuple[int, int], dtype: torch.dtype) -> None:
     [image] = demo(size)
     levels: list[Image] = []
     reduce(image, (40, 30), levels)
     sizes = device.halved(size, (40, 30))
     assert sizes == [level.shape[1::-1] for level in levels]
     x = planes(image, dtype)
-    for before, level in zip([size, *sizes], levels, strict=False):
-        x = device.Halve(before, HERE, dtype)(x)
+    for level in levels:
+        x = device.halve(x)
         assert apart(x, level) <= 1.6, "OpenCV rounds each level to whole numbers"
 
 

@@ -96,7 +96,7 @@ class Compositor:
         to_room = halved(size, room_size(size, scene.strength)) if scene.kind == "blur" else []
         self._to_network, self._to_room = len(to_network), len(to_room)
         levels = [size, *max(to_network, to_room, key=len)]
-        self._halves = [Halve(level, device, dtype) for level in levels[:-1]]
+        self._halvings = len(levels) - 1
         if scene.kind == "blur":
             room_width, room_height = levels[self._to_room]
             box = box_width(room_height, scene.strength)
@@ -110,7 +110,7 @@ class Compositor:
         """Make `outgoing` of `incoming`; nothing here waits for the device."""
         self._planes.copy_(self._frame.permute(2, 0, 1))
         levels = [self._planes]
-        for halve in self._halves:
+        for _ in range(self._halvings):
             levels.append(halve(levels[-1]))
         alpha, valid = self._segment(levels[self._to_network])
         self._receipt.copy_(torch.where(valid, self._index, self._invalid))
@@ -120,7 +120,7 @@ class Compositor:
             return
         if self._scene.kind == "blur":
             small_alpha = self._alpha[None].to(self._planes.dtype)
-            for halve in self._halves[: self._to_room]:
+            for _ in range(self._to_room):
                 small_alpha = halve(small_alpha)
             room = blur_room(levels[self._to_room], small_alpha[0], *self._blur)
             behind = resize(room.to(self._planes.dtype), self._size)
@@ -164,32 +164,12 @@ def halved(size: Size, least: Size) -> list[Size]:
     return sizes
 
 
-class Halve:
-    """Averages planes of `size` down to half of it, rounded down; as OpenCV's INTER_AREA."""
-
-    def __init__(self, size: Size, device: torch.device, dtype: torch.dtype) -> None:
-        width, height = size
-        self._matrices: tuple[Tensor, Tensor] | None = None
-        if width % 2 or height % 2:
-            rows, columns = area_matrix(height), area_matrix(width).T
-            self._matrices = rows.to(device, dtype), columns.to(device, dtype)
-
-    def __call__(self, planes: Tensor) -> Tensor:
-        """The smaller planes."""
-        if self._matrices is None:
-            return F.avg_pool2d(planes, 2)
-        rows, columns = self._matrices
-        return rows @ planes @ columns
-
-
-def area_matrix(n: int) -> Tensor:
-    """(n // 2, n) float32: each row the mean over its share of the n pixels, parts of pixels counted."""
-    few = n // 2
-    edges = torch.arange(few + 1, dtype=torch.float64) * n / few
-    pixel = torch.arange(n, dtype=torch.float64)
-    ends = torch.minimum(edges[1:, None], pixel + 1)
-    starts = torch.maximum(edges[:-1, None], pixel)
-    return ((ends - starts).clamp(min=0) * few / n).float()
+def halve(planes: Tensor) -> Tensor:
+    """Planes of half the size, rounded down, as `livecut.segmenter.reduce` makes them."""
+    height, width = planes.shape[1:]
+    if height % 2 or width % 2:
+        return resize(planes, (width // 2, height // 2))
+    return F.avg_pool2d(planes, 2)
 
 
 def mean_matrix(n: int) -> Tensor:
