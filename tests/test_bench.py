@@ -154,7 +154,7 @@ def test_warnings() -> None:
         Case(size=SMALL, path="paced"),
         [made_round([5.0] * 30, fps=20.0, others=40.0, speed=1200.0),
          made_round([5.0] * 20, fps=20.0, speed=1100.0),
-         made_round([9.0] * 50, fps=20.0, steady=False)],
+         made_round([9.0] * 50, fps=20.0, steady=False, network="CPU (no CUDA: no libcurand)")],
     )  # fmt: skip
     said = "\n".join(bad.warnings())
     for words in (
@@ -164,6 +164,7 @@ def test_warnings() -> None:
         "used 40 %",
         "too slow",
         "differed by 20 % between the rounds, always falling",
+        "was not used: CPU (no CUDA: no libcurand)",
     ):
         assert words in said
 

@@ -125,6 +125,8 @@ class Result:
                 f"{100 * (max(speeds) / min(speeds) - 1):.0f} % between the rounds"
                 + (", always falling: it may be too hot" if falls and len(speeds) > 2 else "")
             )
+        fallen = {r.network for r in self.rounds if "(no CUDA" in r.network}
+        said += [f"fallback: a GPU is there and was not used: {network}" for network in fallen]
         if self.case.path in LIVE and self.fps < 0.95 * PACE * self.case.streams:
             said.append(f"too slow for {PACE:g} frames per second")
         return said
