@@ -129,7 +129,7 @@ class Adapter:
 def read_adapter(path: Path) -> Adapter:
     """The adapter in a TOML file. Raises ConfigError."""
     try:
-        values = tomllib.loads(path.read_text())
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"adapter {path} cannot be read: {error}") from error
     for name, value in values.items():

@@ -73,6 +73,8 @@ class GuidedFilter:
         self._alpha, self._slope, self._offset = np.empty((3, h, w), np.float32)
         self._means = np.empty((2, h, w), np.float32)
         self._lines = np.empty((2, h, width), np.float32)
+        # Both planes as one, one above the other: rows stay rows, only their width changes.
+        self._stacked = self._means.reshape(2 * h, w), self._lines.reshape(2 * h, width)
         self._flat = np.empty((h, max(1, w // 8)), np.uint8)
 
     def __call__(self, image: Image, small_image: Image, alpha: Floats, out: Image) -> None:
@@ -83,10 +85,8 @@ class GuidedFilter:
         cpu.mean_5x5(self._slope, self._means[0])
         cpu.mean_5x5(self._offset, self._means[1])
         cpu.saturation(self._means[0], self._means[1], self._flat)
-        # Both planes as one, one above the other: rows stay rows, only their width changes.
-        rows, width = 2 * self._small[1], image.shape[1]
-        means, lines = self._means.reshape(rows, -1), self._lines.reshape(rows, width)
-        cv2.resize(means, (width, rows), dst=lines, interpolation=cv2.INTER_LINEAR)
+        means, lines = self._stacked
+        cv2.resize(means, lines.shape[::-1], dst=lines, interpolation=cv2.INTER_LINEAR)
         cpu.apply_linear(image, self._lines[0], self._lines[1], self._flat, out)
 
 
@@ -144,14 +144,14 @@ class Segmenter:
         self._steady = False
 
     def _resize(self, width: int, height: int) -> None:
-        small = input_size(width, height, self._engine.area, self._engine.stride)
-        self._engine.resize(*small)
         engine = self._engine
+        small = input_size(width, height, engine.area, engine.stride)
+        engine.resize(*small)
         self._slots = [Inference(engine.input, engine.output) for _ in range(self._in_flight)]
         self._refine = GuidedFilter((width, height), small)
-        self._last, self._difference = np.zeros((2, *self._engine.input.shape), np.uint8)
-        self._grey = np.zeros(self._engine.input.shape[:2], np.uint8)
-        self._state = np.zeros_like(self._engine.output)
+        self._last, self._difference = np.zeros((2, *engine.input.shape), np.uint8)
+        self._grey = np.zeros(engine.input.shape[:2], np.uint8)
+        self._state = np.zeros_like(engine.output)
         self._change = np.zeros(self._state.shape, np.uint8)
         self._size = (width, height)
         self.reset()

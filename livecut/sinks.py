@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from livecut.errors import SinkError
+from livecut.files import part_of, whole
 from livecut.frame import Image, Output, taken_as_bt709
 from livecut.i420 import BT601, BT709, I420, even
 
@@ -285,7 +286,7 @@ class VideoWriter(Sink):
         prores = transparent and path.suffix.lower() == ".mov"
         if not prores:
             _require_even(self.name, size)
-        self._path, self._part = path, _part(path)
+        self._path, self._part = path, part_of(path)
         self._live, self._rate, self._start = live, rate(fps), 0.0
         self._count, self._last = 0, -1
         self._encoder: Encoder | None = None
@@ -360,13 +361,11 @@ def save_picture(path: Path, image: Image) -> None:
             options += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
     elif suffix in (".jpg", ".jpeg", ".webp"):
         options = [cv2.IMWRITE_WEBP_QUALITY if suffix == ".webp" else cv2.IMWRITE_JPEG_QUALITY, 95]
-    part = _part(path)
     try:
         _, data = cv2.imencode(suffix, image, options)
-        part.write_bytes(data.data)
-        os.replace(part, path)
+        with whole(path) as part:
+            part.write_bytes(data.data)
     except (OSError, cv2.error) as e:
-        part.unlink(missing_ok=True)
         reason = e.strerror if isinstance(e, OSError) else "it cannot hold a picture of this size"
         raise SinkError(f"cannot write {path}: {reason}") from e
 
@@ -376,10 +375,6 @@ def require_picture(path: Path) -> None:
     if path.suffix.lower() not in PICTURES:
         raise SinkError(f"cannot write {path}; expected a picture: {', '.join(PICTURES)}")
     _require_folder(path)
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f"{path.name}.part")
 
 
 def _require_folder(path: Path) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from io import FileIO
 from typing import Self
 
 import cv2
@@ -72,7 +73,7 @@ class PipeEnd(FarEnd):
 
     def _follow(self) -> None:
         width, height = (side - side % 2 for side in self._size)
-        with os.fdopen(self._out, "rb", buffering=0) as file:
+        with FileIO(self._out) as file:
             while file.read(1) not in (b"\n", b""):
                 pass
             data = bytearray(6 + width * height * 3 // 2)
@@ -82,10 +83,10 @@ class PipeEnd(FarEnd):
                 self._found(code)
 
     @staticmethod
-    def _fill(file: object, data: bytearray) -> bool:
+    def _fill(file: FileIO, data: bytearray) -> bool:
         rest = memoryview(data)
         while rest:
-            count = file.readinto(rest)  # type: ignore[attr-defined]
+            count = file.readinto(rest)
             if not count:
                 return False
             rest = rest[count:]

@@ -20,7 +20,6 @@ process, see `livecut.bench.cold`.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -34,6 +33,7 @@ from numpy.typing import NDArray
 from livecut.bench.cases import LIVE, PACE
 from livecut.bench.measure import Result
 from livecut.errors import ConfigError
+from livecut.files import whole
 
 SCHEMA = 2
 Record = dict[str, Any]
@@ -107,9 +107,8 @@ def record(
 
 def write(text: str, path: Path) -> None:
     """Write a file so that it is there whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    with whole(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def read(path: Path) -> Record:

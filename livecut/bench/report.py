@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from livecut.bench.cases import PATHS
 from livecut.bench.record import Record, write
 from livecut.errors import ConfigError
+from livecut.files import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -168,7 +169,8 @@ def plot(record: Record, folder: Path) -> list[Path]:
         figure: Figure = Figure(figsize=(9, 5), layout="constrained")
         draw(record["results"], figure.add_subplot())
         path = folder / f"{name}.png"
-        figure.savefig(path, dpi=110)
+        with whole(path) as part:
+            figure.savefig(part, dpi=110, format="png")
         found.append(path)
     return found
 

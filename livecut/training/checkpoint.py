@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import nn
 
 from livecut.errors import ModelError
+from livecut.files import whole
 from livecut.network import build
 from livecut.network.base import Network
 from livecut.network.unet import MobileUNet
@@ -29,9 +29,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 def save(state: dict[str, Any], path: Path) -> None:
     """Write a checkpoint so that it is there whole or not at all."""
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    os.replace(part, path)
+    with whole(path) as part:
+        torch.save(state, part)
 
 
 def load_encoder(network: Network, encoder: str) -> None:

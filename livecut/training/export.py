@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from safetensors.torch import save as to_bytes
 from torch import nn
 
 from livecut.errors import ModelError
+from livecut.files import whole
 from livecut.models import input_size
 from livecut.network import Portable, build
 from livecut.network.base import Network
@@ -58,11 +58,9 @@ def export(checkpoint: Path, out: Path) -> float | None:
         text = to_toml(recipe(settings))
     except (KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"{checkpoint} is no checkpoint of 'livecut train': {error}") from error
-    part = out.with_suffix(".part")
-    weights_part = out.with_suffix(".weights.part")
     difference = None
-    try:
-        if to_onnx:
+    if to_onnx:
+        with whole(out) as part:
             write_onnx(deployable(network), facts, part)
             difference = disagreement(Portable(network).eval(), facts, part)
             if difference > TOLERANCE:
@@ -70,15 +68,11 @@ def export(checkpoint: Path, out: Path) -> float | None:
                     f"the exported network differs from PyTorch's by {difference:.2g} in alpha, more "
                     f"than {TOLERANCE:g}; nothing was written"
                 )
-        about = {"network": facts.network, "area": str(facts.area)}
-        weights_part.write_bytes(to_bytes(network.state_dict(), about))
-        os.replace(weights_part, out.with_suffix(".safetensors"))
-        if to_onnx:
-            os.replace(part, out)
-        out.with_suffix(".toml").write_text(text)
-    finally:
-        part.unlink(missing_ok=True)
-        weights_part.unlink(missing_ok=True)
+    about = {"network": facts.network, "area": str(facts.area)}
+    with whole(out.with_suffix(".safetensors")) as part:
+        part.write_bytes(to_bytes(network.state_dict(), about))
+    with whole(out.with_suffix(".toml")) as part:
+        part.write_text(text, encoding="utf-8")
     return difference
 
 

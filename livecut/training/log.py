@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from livecut.errors import ConfigError
+from livecut.files import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,9 +25,10 @@ class Log:
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
         lines = path.read_text().splitlines(keepends=True) if step and path.exists() else []
-        whole = [line for line in lines[1:] if line.endswith("\n")]
-        kept = [line for line in whole if int(line.split(",")[0]) <= step]
-        path.write_text("".join(lines[:1] + kept))
+        ended = [line for line in lines[1:] if line.endswith("\n")]
+        kept = [line for line in ended if int(line.split(",")[0]) <= step]
+        with whole(path) as part:
+            part.write_text("".join(lines[:1] + kept))
         self._columns = lines[0].strip().split(",") if lines else []
         self._seconds = float(read(path)[-1]["seconds"]) if kept else 0.0
 
@@ -87,4 +89,5 @@ def draw(path: Path, out: Path) -> None:
         ious.plot([int(row["step"]) for row in checked], values, style, label=column)
     ious.set(ylabel="validation IoU, %")
     figure.legend(loc="outside lower center", ncols=6)
-    figure.savefig(out, dpi=110)
+    with whole(out) as part:
+        figure.savefig(part, dpi=110, format="png")

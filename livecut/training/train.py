@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from livecut.errors import ConfigError
+from livecut.files import whole
 from livecut.labelled import Data, Pair, read_folder
 from livecut.metrics import iou
 from livecut.models import input_size
@@ -57,7 +58,8 @@ class Keeper:
         self._run, self._pairs, self._report = run, data.val, report
         self._out = run.settings.out
         self._out.mkdir(parents=True, exist_ok=True)
-        (self._out / "settings.toml").write_text(to_toml(options(run.settings.plain())))
+        with whole(self._out / "settings.toml") as part:
+            part.write_text(to_toml(options(run.settings.plain())), encoding="utf-8")
         self._log = Log(self._out / "log.csv", run.step)
         self._draws = find_spec("matplotlib") is not None
         if not self._draws:

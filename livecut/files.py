@@ -1,0 +1,27 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def part_of(path: Path) -> Path:
+    """Where a file stands while it is written: beside its place, as NAME.part."""
+    return path.with_name(f"{path.name}.part")
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Gives `part_of` a file, to be written by the body; it takes the file's place after that.
+
+    Where the body or the move fails, what was written is gone, and what was there before stays.
+    """
+    part = part_of(path)
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
