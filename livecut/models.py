@@ -25,7 +25,12 @@ def models_dir() -> Path:
 
 def model_names() -> list[str]:
     """The names of the shipped models, sorted."""
-    return sorted(path.stem for path in models_dir().glob("*.onnx"))
+    return sorted(path.stem for path in models_dir().glob("*.safetensors"))
+
+
+def in_bytes(path: Path) -> Path:
+    """Where a network's .onnx stands in int8: NAME.int8.onnx beside NAME.onnx."""
+    return path.with_suffix(".int8.onnx")
 
 
 def find_model(model: str | Path, suffix: str = ".onnx") -> Path:

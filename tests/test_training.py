@@ -14,15 +14,17 @@ from click.testing import CliRunner
 
 torch = pytest.importorskip("torch")
 
+from torch import nn  # noqa: E402
+
 from livecut import ConfigError, EngineError, ModelError, Segmenter  # noqa: E402
 from livecut.cli import cli  # noqa: E402
 from livecut.labelled import Data, Pair, read_folder  # noqa: E402
-from livecut.network import build  # noqa: E402
-from livecut.network.unet import DeepMobileUNet, MobileUNet  # noqa: E402
+from livecut.network import build, normalise  # noqa: E402
+from livecut.network.unet import DeepMobileUNet, EfficientUNet, MobileUNet  # noqa: E402
 from livecut.training.augment import pair  # noqa: E402
 from livecut.training.checkpoint import load_checkpoint, load_encoder, load_start  # noqa: E402
 from livecut.training.data import Batches  # noqa: E402
-from livecut.training.export import export  # noqa: E402
+from livecut.training.export import Exported, export  # noqa: E402
 from livecut.training.losses import LOSSES, bce, boundary, dice, measure  # noqa: E402
 from livecut.training.settings import TrainSettings  # noqa: E402
 from livecut.training.train import train  # noqa: E402
@@ -93,9 +95,7 @@ def test_named_gpu_is_had_or_an_error(data: Path, tmp_path: Path) -> None:
 
 def test_export_agrees_and_both_engines_run_it(trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "disc.onnx"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's exporter deprecates parts of itself
-        difference = export(trained / "best.pt", out)
+    difference = exported(trained / "best.pt", out).difference
     assert difference is not None
     assert difference < 1e-3
     image = np.full((96, 128, 3), 110, np.uint8)
@@ -109,13 +109,52 @@ def test_export_agrees_and_both_engines_run_it(trained: Path, tmp_path: Path) ->
     ]
 
 
+def exported(checkpoint: Path, out: Path, calibrate: Path | None = None) -> Exported:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's exporter deprecates parts of itself
+        return export(checkpoint, out, calibrate)
+
+
+def test_int8_is_written_beside_and_nearly_agrees(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    found = exported(trained / "best.pt", tmp_path / "disc.onnx", data)
+    names = {"disc.onnx", "disc.int8.onnx", "disc.safetensors", "disc.toml"}
+    assert {path.name for path in found.files} == {p.name for p in tmp_path.iterdir()} == names
+    assert found.ious is not None
+    assert found.ious[0] > 60
+    assert found.ious[1] > found.ious[0] - 0.3
+    image = cv2.imread(str(data / "images" / "1.png"))
+    exact = Segmenter(tmp_path / "disc.onnx", device="cpu")
+    small = Segmenter(tmp_path / "disc.int8.onnx", device="cpu")
+    assert small.description.endswith("int8")
+    assert np.abs(exact(image).astype(int) - small(image)).mean() < 10
+
+
+def test_int8_that_loses_too_much_is_refused(
+    data: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ious = iter([90.0, 89.5])
+    monkeypatch.setattr("livecut.training.quantise._mean_iou", lambda *_: next(ious))
+    with pytest.raises(ModelError, match=r"loses 0\.50 points of IoU \(90\.00 to 89\.50\)"):
+        exported(trained / "best.pt", tmp_path / "disc.onnx", data)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_are_exported_again(trained: Path, tmp_path: Path) -> None:
+    exported(trained / "best.pt", tmp_path / "a.onnx")
+    found = exported(tmp_path / "a.safetensors", tmp_path / "b.onnx")
+    assert [path.name for path in found.files] == ["b.onnx"]
+    assert (tmp_path / "b.onnx").read_bytes() == (tmp_path / "a.onnx").read_bytes()
+    with pytest.raises(ModelError, match=r"give -o b\.onnx"):
+        export(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
+
+
 def test_the_classic_network_is_exported_too(tmp_path: Path) -> None:
     state = build("unet").state_dict()
     chosen = settings(tmp_path, tmp_path, model="unet").plain()
     torch.save({"averaged": state, "settings": chosen}, tmp_path / "best.pt")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's exporter deprecates parts of itself
-        difference = export(tmp_path / "best.pt", tmp_path / "classic.onnx")
+    difference = exported(tmp_path / "best.pt", tmp_path / "classic.onnx").difference
     assert difference is not None
     assert difference < 1e-3
     image = rng.integers(0, 256, (60, 90, 3), np.uint8)
@@ -260,6 +299,29 @@ def test_encoder_has_to_fit(tmp_path: Path) -> None:
     torch.save({"features.0.0.weight": torch.zeros(1)}, tmp_path / "w.pth")
     with pytest.raises(ModelError, match="no torchvision mobilenet_v2"):
         load_encoder(build("live"), str(tmp_path / "w.pth"))
+
+
+def test_efficientnet_lite_fits_the_quality_network(tmp_path: Path) -> None:
+    network = build("quality")
+    assert isinstance(network, EfficientUNet)
+    state: dict[str, torch.Tensor] = {}
+    for block, number in zip(network.features, network.numbers, strict=True):
+        for i, value in enumerate(block.state_dict().values()):
+            stem = "_bn0" if i else "_conv_stem"
+            state[f"{f'_blocks.{number - 1}' if number else stem}.{i}"] = value + 1
+    torch.save(state, tmp_path / "lite.pth")
+    levels = torch.randint(0, 256, (1, 8, 8, 3), dtype=torch.uint8)
+    lite = (levels.permute(0, 3, 1, 2).flip(1).float() - 127) / 128
+    conv, norm = nn.Conv2d(3, 32, 3, bias=False), nn.BatchNorm2d(32)
+    conv.weight.data = state["_conv_stem.0"]
+    theirs = [state[f"_bn0.{i}"] for i in range(1, 6)]
+    norm.load_state_dict(dict(zip(norm.state_dict(), theirs, strict=True)))
+    expected = norm.eval()(conv(lite))
+    load_encoder(network, str(tmp_path / "lite.pth"))
+    own = network.features[0].eval()
+    got = own.get_submodule("1")(own.get_submodule("0")(normalise(levels)))[..., 1:3, 1:3]
+    assert torch.allclose(got, expected[..., 1:4:2, 1:4:2], atol=1e-3)
+    assert torch.equal(network.features[5].state_dict()["conv.2.weight"], state["_blocks.4.12"])
 
 
 def test_goes_on_from_other_weights(data: Path, trained: Path, tmp_path: Path) -> None:

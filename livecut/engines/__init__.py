@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from livecut.errors import ConfigError
 from livecut.frame import Image
-from livecut.models import TORCHVISION, find_model
+from livecut.models import TORCHVISION, find_model, in_bytes
 
 ENGINES = ("auto", "onnx", "torch")
 
@@ -42,7 +42,8 @@ def open_engine(
     """Load a model by its shipped name or path, or one of torchvision's as torchvision:NAME.
 
     `device` is "auto" (a GPU where one can be had, else the CPU), "cpu", "cuda" or "cuda:N"; what is
-    named is had or an error. `threads` counts the CPU's, 0: half of the cores, at most 4. Raises ModelError,
+    named is had or an error. Of a shipped name the int8 network is taken where there is one, all is done by
+    the CPU, and that is fast at it. `threads` counts the CPU's, 0: half of the cores, at most 4. Raises ModelError,
     EngineError and ConfigError.
     """
     if engine not in ENGINES:
@@ -57,6 +58,19 @@ def open_engine(
 
         found = str(model) if theirs else find_model(model, ".safetensors")
         return TorchEngine(found, device=device, threads=threads)
-    from livecut.engines.onnx import OnnxEngine
+    from livecut.engines.onnx import OnnxEngine, providers
 
-    return OnnxEngine(find_model(model), device=device, threads=threads)
+    path = find_model(model)
+    small = in_bytes(path)
+    shipped = not Path(model).suffix
+    if shipped and small.exists() and len(providers(device)) == 1 and multiplies_bytes():
+        path = small
+    return OnnxEngine(path, device=device, threads=threads)
+
+
+def multiplies_bytes() -> bool:
+    """Whether the CPU has instructions for the dot products of bytes (VNNI), which int8 networks need."""
+    from llvmlite.binding import get_host_cpu_features
+
+    features = get_host_cpu_features()
+    return any(features.get(name) for name in ("avx512vnni", "avxvnni"))

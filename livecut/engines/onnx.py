@@ -109,6 +109,7 @@ class OnnxEngine:
                 "uint8 BGR (1, H, W, 3) in and float alpha (1, h, w) out, or for livecut eval a TOML "
                 "that describes it (--adapter)"
             ) from None
+        self.description += ", int8" * ("livecut.int8" in facts)
         self._names = inputs[0].name, outputs[0].name
         self._binding = self._session.io_binding()
 

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from livecut.errors import EngineError, ModelError
 from livecut.models import REFERENCES
 from livecut.network.base import Network
-from livecut.network.unet import DeepMobileUNet, MobileUNet, UNet
+from livecut.network.unet import DeepMobileUNet, EfficientUNet, MobileUNet, UNet
 
 NETWORKS: dict[str, type[Network]] = {
     "live": MobileUNet,
     "deep": DeepMobileUNet,
+    "quality": EfficientUNet,
     "unet": UNet,
 }
 """What `livecut train --model` takes, besides `REFERENCES`."""

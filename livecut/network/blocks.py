@@ -58,18 +58,18 @@ class Up(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Expand 1x1, depthwise 3x3, project 1x1: the block of MobileNetV2 (Sandler et al., 2018).
+    """Expand 1x1, depthwise, project 1x1: the block of MobileNetV2 (Sandler et al., 2018).
 
     The input is added where stride and width allow it.
     """
 
-    def __init__(self, c_in: int, c_out: int, stride: int, expand: int) -> None:
+    def __init__(self, c_in: int, c_out: int, stride: int, expand: int, kernel: int = 3) -> None:
         super().__init__()
         hidden = c_in * expand
         layers: list[nn.Module] = []
         if expand != 1:
             layers.append(nn.Sequential(*conv_norm(c_in, hidden), nn.ReLU6(inplace=True)))
-        depthwise = conv_norm(hidden, hidden, 3, stride, groups=hidden)
+        depthwise = conv_norm(hidden, hidden, kernel, stride, groups=hidden)
         layers += [nn.Sequential(*depthwise, nn.ReLU6(inplace=True)), *conv_norm(hidden, c_out)]
         self.conv = nn.Sequential(*layers)
         self.residual = stride == 1 and c_in == c_out

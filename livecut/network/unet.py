@@ -60,44 +60,49 @@ class MobileUNet(Network):
 
     stride = 16
     output_stride = 2
-    stages = (
-        (1, 16, 1, 1),
-        (6, 24, 2, 2),
-        (6, 32, 3, 2),
-        (6, 64, 4, 2),
-        (6, 96, 3, 1),
-        (6, 160, 3, 2),
+    stages: tuple[tuple[int, int, int, int, int], ...] = (
+        (1, 16, 1, 1, 3),
+        (6, 24, 2, 2, 3),
+        (6, 32, 3, 2, 3),
+        (6, 64, 4, 2, 3),
+        (6, 96, 3, 1, 3),
+        (6, 160, 3, 2, 3),
     )
-    """MobileNetV2's (expansion, width, blocks, first stride), after the stride-2 stem of 32."""
+    """The encoder's (expansion, width, blocks, first stride, kernel), after a stride-2 stem of 32."""
     depths: tuple[int, ...] = (1, 2, 3, 2, 1, 2)
     """How many blocks of each stage there are here."""
     tapped = (0, 1, 2, 4)
     """The stages that the decoder takes up, at strides 2, 4, 8 and 16."""
+    widths = (64, 64, 48, 32, 16)
+    """The decoder's, at strides 32, 16, 8, 4 and 2."""
 
     def __init__(self, n_channels: int = 3, n_classes: int = 1) -> None:
         super().__init__()
         stem = nn.Sequential(*conv_norm(n_channels, 32, 3, 2), nn.ReLU6(inplace=True))
         features: list[nn.Module] = [stem]
         self.numbers = [0]
-        """Which of torchvision's MobileNetV2 features have the shapes of these, one by one."""
+        """Which of the pretrained encoder's features have the shapes of these, one by one."""
         self.taps = []
         width, number = 32, 1
         for stage, depth in zip(self.stages, self.depths, strict=True):
-            expand, c_out, blocks, stride = stage
+            expand, c_out, blocks, stride, kernel = stage
             for i in range(depth):
-                features.append(InvertedResidual(width, c_out, stride if i == 0 else 1, expand))
+                first = stride if i == 0 else 1
+                features.append(InvertedResidual(width, c_out, first, expand, kernel))
                 self.numbers.append(number + i)
                 width = c_out
             number += blocks
             self.taps.append(len(features) - 1)
         self.taps = [self.taps[stage] for stage in self.tapped]
         self.features = nn.ModuleList(features)
-        self.context = GlobalGate(width, 64)
-        self.up16 = LightUp(64, 96, 64, fit=True)
-        self.up8 = LightUp(64, 32, 48)
-        self.up4 = LightUp(48, 24, 32)
-        self.up2 = LightUp(32, 16, 16)
-        self.head: nn.Conv2d | PhasedHead = nn.Conv2d(16, n_classes, 3, padding=1)
+        skips = [self.stages[stage][1] for stage in self.tapped]
+        deepest, w16, w8, w4, w2 = self.widths
+        self.context = GlobalGate(width, deepest)
+        self.up16 = LightUp(deepest, skips[3], w16, fit=True)
+        self.up8 = LightUp(w16, skips[2], w8)
+        self.up4 = LightUp(w8, skips[1], w4)
+        self.up2 = LightUp(w4, skips[0], w2)
+        self.head: nn.Conv2d | PhasedHead = nn.Conv2d(w2, n_classes, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         skips = []
@@ -112,7 +117,7 @@ class MobileUNet(Network):
         return logits
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
-        """Those of MobileNetV2's features."""
+        """Those of the encoder's features."""
         yield from self.features.parameters()
 
 
@@ -122,3 +127,22 @@ class DeepMobileUNet(MobileUNet):
     """
 
     depths = (1, 2, 3, 4, 3, 3)
+
+
+class EfficientUNet(MobileUNet):
+    """The quality U-Net: the encoder of EfficientNet-Lite0 but its last stage, and a wider decoder.
+
+    (EfficientNet without squeeze-and-excitation and with ReLU6, as published for small devices; Tan
+    and Le, 2019, and TensorFlow's efficientnet/lite.)
+    """
+
+    stages = (
+        (1, 16, 1, 1, 3),
+        (6, 24, 2, 2, 3),
+        (6, 40, 2, 2, 5),
+        (6, 80, 3, 2, 3),
+        (6, 112, 3, 1, 5),
+        (6, 192, 4, 2, 5),
+    )
+    depths = (1, 2, 2, 3, 3, 4)
+    widths = (128, 96, 64, 48, 32)

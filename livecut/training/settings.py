@@ -50,6 +50,9 @@ class TrainSettings:
     workers: int = 1
     """Processes that read and augment, for each process that trains."""
     device: str = "auto"
+    precision: str = "auto"
+    """What convolutions are computed in: auto (see `livecut.training.run.precision`), float32 or bfloat16,
+    which new CPUs too are faster in."""
 
     @property
     def area(self) -> int:

@@ -1,0 +1,167 @@
+"""A network in whole numbers: static quantisation, calibrated on training pictures.
+
+Activations are uint8, weights int8 for each channel; the last convolution and the sigmoid stay
+float32, for there a step of one level would be seen at the edges.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+import torch
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from torch import nn
+
+from livecut.errors import ModelError
+from livecut.frame import Image
+from livecut.labelled import Data, Pair
+from livecut.metrics import iou
+from livecut.models import input_size
+from livecut.network.base import Network
+from livecut.network.weights import Facts
+from livecut.segmenter import Segmenter
+from livecut.training.augment import cover
+from livecut.training.data import SHAPES
+from livecut.training.export import Folded, deployable, write_onnx
+
+LOSS = 0.3
+"""Points of mean IoU from which on the quantised network is refused."""
+CALIBRATION = 200
+"""Training pictures by which the ranges of activations are found."""
+ZERO = 114
+"""The level that becomes 0, and that a convolution sees beyond the picture's edges: near ImageNet's
+mean, but whole, so that the picture's own bytes are the first convolution's input."""
+
+
+class Levels(Folded):
+    """A `Folded` that takes levels less `ZERO`, one number in place of a mean for each colour."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__(network)
+        modules = list(network.modules())
+        conv = next(m for m in modules if isinstance(m, nn.Conv2d))
+        norm = next(m for m in modules if isinstance(m, nn.BatchNorm2d))
+        assert norm.running_mean is not None
+        with torch.no_grad():
+            apart = ZERO - self.statistics[0].flip(0).view(3)
+            norm.running_mean -= (conv.weight.sum((2, 3)) * apart).sum(1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.network(image.permute(0, 3, 1, 2).float() - float(ZERO))
+        return torch.sigmoid(logits[:, 0])
+
+
+class Calibration(CalibrationDataReader):  # type: ignore[misc]
+    """Random crops of training pictures, in the shapes that the network was trained in."""
+
+    def __init__(self, pairs: list[Pair], facts: Facts, stride: int) -> None:
+        self._images = self._crops(pairs, facts, stride)
+
+    @staticmethod
+    def _crops(pairs: list[Pair], facts: Facts, stride: int) -> Iterator[Image]:
+        rng = np.random.default_rng(0)
+        for i in rng.permutation(len(pairs))[:CALIBRATION]:
+            size = input_size(*SHAPES[rng.integers(len(SHAPES))], facts.area, stride)
+            yield cover(pairs[i].read()[0], size, rng)
+
+    def get_next(self) -> dict[str, Image] | None:
+        """The next picture as the network takes it; None after the last."""
+        image = next(self._images, None)
+        return None if image is None else {"image": image[None]}
+
+
+def quantise(
+    network: Network, facts: Facts, data: Data, exact: Path, out: Path
+) -> tuple[float, float]:
+    """Write the network quantised to `out`, and give the mean IoU (exact, quantised) in percent.
+
+    Both are measured with the edge refinement on `data`'s validation pictures (those like a webcam's,
+    where an index says); `exact` is the network's ONNX file. Raises ModelError, and writes nothing,
+    where the difference is `LOSS` or more.
+    """
+    train = [p for p in data.train if p.webcam_like is not False]
+    with TemporaryDirectory() as folder:
+        made, known = Path(folder) / "int8.onnx", Path(folder) / "exact.onnx"
+        known.write_bytes(exact.read_bytes())
+        _write(network, facts, train, Path(folder), made)
+        val = [p for p in data.val if p.webcam_like is not False]
+        before, after = _mean_iou(known, val), _mean_iou(made, val)
+        if before - after >= LOSS:
+            raise ModelError(
+                f"in int8 the network loses {before - after:.2f} points of IoU ({before:.2f} to "
+                f"{after:.2f}) on {len(val)} pictures, {LOSS:g} or more; nothing was written"
+            )
+        out.write_bytes(made.read_bytes())
+    return before, after
+
+
+def _write(network: Network, facts: Facts, train: list[Pair], folder: Path, out: Path) -> None:
+    plain, ready = folder / "plain.onnx", folder / "ready.onnx"
+    write_onnx(deployable(network, Levels), facts, plain)
+    quant_pre_process(plain, ready, skip_symbolic_shape=True)
+    graph = onnx.load(ready).graph
+    levels = next(node.output[0] for node in graph.node if node.op_type == "Sub")
+    whole = {"quant_type": QuantType.QUInt8, "scale": np.array(1, np.float32)}
+    whole["zero_point"] = np.array(ZERO, np.uint8)
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        quantize_static(
+            ready,
+            out,
+            Calibration(train, facts, network.stride),
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=_head(graph),
+            extra_options={"TensorQuantOverrides": {levels: [whole]}, "CalibMovingAverage": True},
+        )
+    finally:
+        logger.setLevel(level)
+    model = onnx.load(out)
+    _take_bytes(model.graph)
+    onnx.helper.set_model_props(
+        model, {p.key: p.value for p in onnx.load(plain).metadata_props} | {"livecut.int8": "1"}
+    )
+    onnx.checker.check_model(model)
+    out.write_bytes(model.SerializeToString())
+
+
+def _head(graph: onnx.GraphProto) -> list[str]:
+    """The last convolution and all after it."""
+    last = [node for node in graph.node if node.op_type == "Conv"][-1]
+    names, made = [last.name], set(last.output)
+    for node in graph.node:
+        if made & set(node.input):
+            names.append(node.name)
+            made |= set(node.output)
+    return names
+
+
+def _take_bytes(graph: onnx.GraphProto) -> None:
+    """Leave out the way of the picture's bytes to floats and back: bytes less `ZERO` are what they were."""
+    less = next(node for node in graph.node if node.op_type == "Sub")
+    back = next(node for node in graph.node if node.input[0] == less.output[0])
+    cast = next(node for node in graph.node if node.output[0] == less.input[0])
+    for node in graph.node:
+        for i, name in enumerate(node.input):
+            if name == back.output[0]:
+                node.input[i] = cast.input[0]
+    for node in (back, less, cast):
+        graph.node.remove(node)
+
+
+def _mean_iou(model: Path, pairs: list[Pair]) -> float:
+    segmenter = Segmenter(model, device="cpu")
+    scores = []
+    for pair in pairs:
+        image, mask = pair.read()
+        scores.append(100 * iou(segmenter(image), mask))
+    return float(np.mean(scores))
