@@ -40,7 +40,7 @@ def cli() -> None:
     "-o",
     "--output",
     multiple=True,
-    help="May be given again. window (the default), virtual or /dev/videoN (virtual camera), a video or picture file, a folder/ of PNGs, - (YUV4MPEG2 to standard output), null.",
+    help="May be given again. window (the default), virtual or /dev/videoN (virtual camera), http or http://HOST:PORT (a page for browsers; http is http://127.0.0.1:8080), a video or picture file, a folder/ of PNGs, - (YUV4MPEG2 to standard output), null.",
 )
 @click.option("--size", type=Size(), help="Ask the camera for this size; scale a file to it.")
 @click.option("--fps", type=click.FloatRange(1, 1000), help="Ask the camera for this rate.")

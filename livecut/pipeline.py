@@ -128,6 +128,9 @@ class Pipeline:
         To be called once, on the main thread where a window is among the sinks.
         """
         with self._opened:
+            for sink in self._sinks:
+                for hint in sink.hints:
+                    self._notice(hint)
             if self.source.live:
                 self._run_live()
             else:

@@ -44,6 +44,8 @@ class Sink(ABC):
     """Shown in real time, so that a file is to be played at its own rate."""
     duplicated = 0
     """Pictures that were repeated to keep a constant rate."""
+    hints: tuple[str, ...] = ()
+    """Lines for the person who opens it: where to look, what to beware of."""
 
     def __init__(self, name: str, size: tuple[int, int], channels: Sequence[int] = (3,)) -> None:
         """`size` is (width, height) of the pictures to come; `channels` how many they may have."""
@@ -96,10 +98,11 @@ def open_sink(
 ) -> Sink:
     """Opens the output that `uri` names.
 
-    "window", "virtual", "/dev/videoN", a video or picture file, a folder (one that exists, or a
-    name that ends in "/"), "-" (YUV4MPEG2 on standard output), "null". `size` is (width, height)
-    and `fps` the rate of the pictures to come, which are BGRA where `transparent`, else BGR. With
-    `live` they come at their own pace and their time stamps count. Raises SinkError.
+    "window", "virtual", "/dev/videoN", "http" or "http://HOST:PORT", a video or picture file, a
+    folder (one that exists, or a name that ends in "/"), "-" (YUV4MPEG2 on standard output),
+    "null". `size` is (width, height) and `fps` the rate of the pictures to come, which are BGRA
+    where `transparent`, else BGR. With `live` they come at their own pace and their time stamps
+    count. Raises SinkError.
     """
     if uri == "null":
         return Null(size)
@@ -109,13 +112,19 @@ def open_sink(
         return Window(size, transparent=transparent)
     path = Path(uri)
     suffix = path.suffix.lower()
+    web = uri.startswith(("http:", "https:")) or uri == "http"
     device = uri == "virtual" or (uri.startswith("/dev/") and path.name.startswith("video"))
-    folder = uri.endswith(("/", os.sep)) or path.is_dir()
-    if transparent and not folder and suffix not in (*_ALPHA_PICTURES, *_ALPHA_VIDEOS):
+    folder = not web and (uri.endswith(("/", os.sep)) or path.is_dir())
+    holds_alpha = folder or (not web and suffix in (*_ALPHA_PICTURES, *_ALPHA_VIDEOS))
+    if transparent and not holds_alpha:
         raise SinkError(
             f"output '{uri}' cannot hold transparency; those that can are "
             f"{', '.join((*_ALPHA_VIDEOS, *_ALPHA_PICTURES))}, a folder of PNGs and the window"
         )
+    if web:
+        from livecut.preview import Preview
+
+        return Preview(uri, size)
     if device:
         from livecut.virtual import open_virtual
 
@@ -129,7 +138,7 @@ def open_sink(
     if suffix in PICTURES:
         return PictureFile(path, size, transparent=transparent)
     raise SinkError(
-        f"unknown output '{uri}'; known are window, virtual, /dev/videoN, a file ending in "
+        f"unknown output '{uri}'; known are window, virtual, /dev/videoN, http, a file ending in "
         f"{', '.join((*VIDEOS, *PICTURES))}, a folder (ending in /), - (standard output) and null"
     )
 
