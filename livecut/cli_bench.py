@@ -29,10 +29,10 @@ WIDTH = 118
 @click.option(
     "--path",
     type=click.Choice(
-        ["memory", "decode", "encode", "folder", "paced", "pipe", "window", "virtual"]
+        ["memory", "decode", "encode", "folder", "paced", "pipe", "web", "window", "virtual"]
     ),
     multiple=True,
-    help="How frames come and go; repeatable. From paced on: 30 a second through the live threads; the last three are read back where they arrive.",
+    help="How frames come and go; repeatable. From paced on: 30 a second through the live threads; the last four are read back where they arrive.",
 )
 @click.option("--model", multiple=True, help="A shipped model or a file; repeatable.")
 @click.option("--engine", multiple=True, help="auto, onnx or torch; repeatable.")
@@ -96,7 +96,8 @@ def bench(
 
     Each round of a case is a whole pipeline, warmed up until its times are steady; the rounds go over
     the cases by turns. Where no case is chosen: 480p to 4K with blur and a colour, and at 720p files
-    and pictures in and out, the live threads, a pipe read at its other end, and two frames in flight.
+    and pictures in and out, the live threads, a pipe and the web preview read at
+    their other ends, and two frames in flight.
     A soak is one long round: --path paced --rounds 1 --seconds 3600.
     """
     if compare:

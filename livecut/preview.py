@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import os
 import socket
 import threading
 from pathlib import Path
@@ -20,7 +21,6 @@ import numpy as np
 from tornado.http1connection import HTTP1Connection
 from tornado.httpserver import HTTPServer
 from tornado.iostream import StreamClosedError
-from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
 
 from livecut.capture import Slot
@@ -55,10 +55,10 @@ class Preview(Sink):
         """Listens at `uri`: "http", or "http://HOST:PORT"; port 0 is any free one. Raises SinkError."""
         super().__init__(uri, size)
         host, port = _address(uri)
-        self._sockets = _listen(uri, host, port)
-        port = self._sockets[0].getsockname()[1]
+        self._socket = _listen(uri, host, port)
+        address, port = self._socket.getsockname()[:2]
         self.name = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        self.local = all(_is_loopback(s.getsockname()[0]) for s in self._sockets)
+        self.local = _is_loopback(address)
         self.hints = (f"watch at {self.name}",)
         if not self.local:
             self.hints += (
@@ -111,7 +111,7 @@ class Preview(Sink):
         routes = [("/", _Page), ("/stream", _Stream)]
         application = Application(routes, preview=self, log_function=lambda handler: None)
         server = HTTPServer(application)
-        server.add_sockets(self._sockets)
+        server.add_socket(self._socket)
         self._ready.set()
         await self._ended.wait()
         server.stop()
@@ -142,7 +142,7 @@ class Preview(Sink):
                 part, renewed, last = self._part, self._renewed, self._ended.is_set()
                 if part is not None:
                     viewer.write(part)
-                    await asyncio.wait_for(viewer.flush(), PATIENCE)
+                await asyncio.wait_for(viewer.flush(), PATIENCE)
                 if last:
                     break
                 await renewed.wait()
@@ -212,19 +212,26 @@ def _address(uri: str) -> tuple[str, int]:
     )
 
 
-def _listen(uri: str, host: str, port: int) -> list[socket.socket]:
-    """Sockets that listen there. Raises SinkError."""
+def _listen(uri: str, host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises SinkError."""
     try:
-        return bind_sockets(port, host)
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as e:
-        code = e.errno if isinstance(e, OSError) and not isinstance(e, socket.gaierror) else None
+        raise SinkError(
+            f"output '{uri}': there is no host '{host}'; say {HOST} for this machine alone"
+        ) from e
+    try:
+        listening = socket.create_server(address[:2], family=family, backlog=128)
+    except OSError as e:
         reason = {
-            None: f"there is no host '{host}'; say {HOST} for this machine alone",
-            errno.EADDRINUSE: f"port {port} is in use; choose another, as in http://{host}:{port + 1}",
-            errno.EADDRNOTAVAIL: f"{host} is no address of this machine; say {HOST} for this machine alone",
+            errno.EADDRINUSE: f"port {port} is in use; choose another, as in http://HOST:{port + 1}",
+            errno.EADDRNOTAVAIL: f"{host} is no address of this machine; say {HOST}, or 0.0.0.0 for "
+            "all that it has",
             errno.EACCES: f"no permission to listen at port {port}; those from 1024 on need none",
-        }.get(code)
-        raise SinkError(f"output '{uri}': {reason or e}") from e
+        }.get(e.errno or 0, os.strerror(e.errno or 0))
+        raise SinkError(f"output '{uri}': {reason}") from e
+    listening.setblocking(False)
+    return listening
 
 
 def _is_loopback(host: str) -> bool:

@@ -23,11 +23,12 @@ PATHS = {
     "folder": "BGR frames in memory in, a folder of PNGs out",
     "paced": "frames given at 30 per second to the live threads, as a camera gives them",
     "pipe": "as paced, out as YUV4MPEG2 through a pipe, and read there",
+    "web": "as paced, out through the web preview, and read from its stream",
     "window": "as paced, shown in a window, and read from the screen",
     "virtual": "as paced, out through a v4l2loopback, and read there as from a camera",
 }
 """How frames come and go. The first leaves reading and writing out, the others do not."""
-LIVE = ("paced", "pipe", "window", "virtual")
+LIVE = ("paced", "pipe", "web", "window", "virtual")
 SIZES = ((854, 480), (1280, 720), (1920, 1080), (3840, 2160))
 PACE = 30.0
 """Frames per second of the paths `LIVE`."""
@@ -87,7 +88,7 @@ def sweep(**chosen: Sequence[Any]) -> list[Case]:
 def standard() -> list[Case]:
     """What is measured where nothing is asked for."""
     cases = [Case(size=s, background=b) for s in SIZES for b in ("blur", "#00b140")]
-    cases += [Case(path=path) for path in ("decode", "encode", "folder", "paced", "pipe")]
+    cases += [Case(path=path) for path in ("decode", "encode", "folder", "paced", "pipe", "web")]
     return [*cases, Case(in_flight=2), Case(path="decode", in_flight=2), Case(threads=1)]
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from http.client import HTTPConnection, HTTPResponse
 from io import FileIO
 from typing import Self
 
@@ -17,6 +19,7 @@ from livecut.bench import timecode
 from livecut.bench.cases import PACE
 from livecut.errors import ConfigError, SinkError, SourceError
 from livecut.frame import Image, Output, as_image
+from livecut.preview import Preview
 from livecut.sinks import Pipe, Sink, open_sink
 from livecut.sources import open_source
 from livecut.window import TITLE, Window
@@ -97,6 +100,41 @@ class PipeEnd(FarEnd):
         os.close(self._in)
 
 
+class WebEnd(FarEnd):
+    """The web preview's stream, over loopback, each JPEG decoded to luma."""
+
+    def __init__(self, size: tuple[int, int], found: Found) -> None:
+        super().__init__(size, found)
+        self.sink = preview = Preview("http://127.0.0.1:0", size)
+        self._connection = HTTPConnection(preview.name.removeprefix("http://"), timeout=60)
+        self._connection.connect()
+
+    def _follow(self) -> None:
+        self._connection.request("GET", "/stream")
+        with self._connection.getresponse() as stream:
+            while (length := self._length(stream)) and not self._ended.is_set():
+                data = np.frombuffer(stream.read(length), np.uint8)
+                luma = as_image(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))
+                self._found(luma[timecode.area(*self._size)])
+
+    @staticmethod
+    def _length(stream: HTTPResponse) -> int:
+        """Bytes of the next JPEG, whose head is read up to its end; 0 at the end of the stream."""
+        length = 0
+        while line := stream.readline():
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+            elif length and not line.strip():
+                return length
+        return 0
+
+    def _stop(self) -> None:
+        super()._stop()
+        if self._connection.sock is not None:
+            self._connection.sock.shutdown(socket.SHUT_RDWR)
+
+
 class _Placed(Window):
     """A window that knows where it is; only the main thread may ask."""
 
@@ -157,7 +195,12 @@ class VirtualEnd(FarEnd):
                 time.sleep(0.1)
 
 
-ENDS: dict[str, type[FarEnd]] = {"pipe": PipeEnd, "window": WindowEnd, "virtual": VirtualEnd}
+ENDS: dict[str, type[FarEnd]] = {
+    "pipe": PipeEnd,
+    "web": WebEnd,
+    "window": WindowEnd,
+    "virtual": VirtualEnd,
+}
 """By the path of a case."""
 
 
