@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -41,6 +42,8 @@ class Background(Protocol):
 
     name: str
     """As a person would write it: "blur:0.5", "#00b140", "beach.jpg"."""
+    seconds: float
+    """What the last `compose` spent on making what stands behind the person; 0 where that was there."""
 
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout over this background into `out`. Raises LivecutError."""
@@ -71,6 +74,8 @@ class Blur:
     of the person's colours surrounds them; where all is person, the mean of the room stands in.
     """
 
+    seconds = 0.0
+
     def __init__(self, size: tuple[int, int], strength: float = DEFAULT_STRENGTH) -> None:
         self._size = size
         self.strength = min(max(strength, 0.0), 1.0)
@@ -88,6 +93,7 @@ class Blur:
 
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout over its own blurred room."""
+        begun = time.perf_counter()
         made = [
             h
             for h in cutout.halves
@@ -105,6 +111,7 @@ class Blur:
         cpu.unweigh(self._blurred, self._result)
         size = (self._rows.shape[1], self._rows.shape[0])
         cv2.resize(self._result, size, dst=self._rows, interpolation=cv2.INTER_LINEAR)
+        self.seconds = time.perf_counter() - begun
         cpu.composite_rows(cutout.frame.image, cutout.alpha, self._rows, out)
 
 
@@ -112,6 +119,7 @@ class Still:
     """One picture or colour, of the frame's size."""
 
     shown = 0
+    seconds = 0.0
 
     def __init__(self, name: str, image: Image) -> None:
         self.name = name
@@ -128,6 +136,8 @@ class Still:
 
 class Video:
     """A video that plays at its own rate and begins again at its end."""
+
+    seconds = 0.0
 
     def __init__(self, path: Path, size: tuple[int, int]) -> None:
         from livecut.video import VideoFile
@@ -163,14 +173,16 @@ class Video:
 
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout over the picture due at the frame's position."""
+        begun = time.perf_counter()
         picture = self.picture(cutout.frame.position)
+        self.seconds = time.perf_counter() - begun
         cpu.composite(cutout.frame.image, cutout.alpha, picture, out)
 
 
 class Transparent:
     """Nothing: the person alone, BGRA with straight alpha."""
 
-    name = "transparent"
+    name, seconds = "transparent", 0.0
 
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout itself."""
@@ -180,7 +192,7 @@ class Transparent:
 class Raw:
     """The camera as it is: the only way to show the room, and it says so on the picture."""
 
-    name = "raw"
+    name, seconds = "raw", 0.0
 
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the frame itself, labelled."""

@@ -13,7 +13,6 @@ from livecut.errors import ConfigError
 from livecut.terminal import Size, figures, progress_bar, say
 
 if TYPE_CHECKING:
-    from livecut.bench.cases import Case
     from livecut.bench.record import Record
 
 QUICK = {"rounds": 2, "seconds": 2.0}
@@ -104,18 +103,19 @@ def bench(
         _compare(*compare, limit)
         return
     from livecut.bench import report
+    from livecut.bench.cases import Case, standard, sweep
     from livecut.bench.cases import quick as quick_cases
-    from livecut.bench.cases import standard, sweep
     from livecut.bench.cold import measure as measure_cold
     from livecut.bench.machine import machine
     from livecut.bench.measure import measure
+    from livecut.bench.plots import MISSING
     from livecut.bench.record import record
 
     if output and not output.absolute().parent.is_dir():
         raise ConfigError(f"no folder {output.parent} to make {output.name} in; make it first")
     plots = find_spec("matplotlib") is not None
     if output and not plots:
-        say(report.MISSING)
+        say(MISSING)
     defaults = QUICK if quick else FULL
     rounds, seconds = rounds or int(defaults["rounds"]), seconds or defaults["seconds"]
     chosen = {name: list(dict.fromkeys(values)) for name, values in choices.items() if values}
@@ -126,10 +126,13 @@ def bench(
         def tell(case: Case, number: int) -> None:
             bar.update(task, completed=next(done), description=f"round {number + 1}: {case.name}")
 
+        bar.update(task, description="cold start")
+        alone = {case.alone: 1 for case in (() if quick else cases)}
+        if not chosen:
+            alone[Case().alone] = rounds
+        cold = {case: measure_cold(case, starts) for case, starts in alone.items()}
         results = measure(cases, rounds=rounds, seconds=seconds, report=tell)
         bar.update(task, completed=len(cases) * rounds)
-        bar.update(task, description="cold start")
-        cold = None if chosen else measure_cold(cases[0].model, rounds)
     found = record(results, machine(), seconds=seconds, cold=cold)
     show(found)
     if output:
@@ -153,7 +156,11 @@ def show(found: Record) -> None:
     for row in report.rows(found):
         table.add_row(*row)
     console.print(table)
-    for text in (*report.notes()[:3], *(f"warning: {w}" for w in report.warnings(found))):
+    for text in (
+        *report.notes()[:3],
+        *report.losses(found),
+        *(f"warning: {w}" for w in report.warnings(found)),
+    ):
         console.print(text, markup=False, highlight=False)
 
 

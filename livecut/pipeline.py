@@ -165,8 +165,12 @@ class Pipeline:
         if self._wanted is not None:
             wanted, self._wanted = self._wanted, None
             self._background = wanted() or self._background
-        with self.stats.timed("composite"):
-            segmenter.compose(self._background, cutout, out)
+        begun = time.perf_counter()
+        segmenter.compose(self._background, cutout, out)
+        took, behind = time.perf_counter() - begun, self._background.seconds
+        if behind:
+            self.stats.add("background", behind)
+        self.stats.add("composite", took - behind)
 
     def _guard(self, segmenter: Cutter, segment: Callable[[Frame, Image], Cutout]) -> Guard:
         return Guard(
@@ -215,6 +219,8 @@ class Pipeline:
             self.stats.placeholders += 1
         else:
             self.stats.handed_over(output.timestamp)
+            if self.source.live:
+                self.stats.judge(output.index, output.timestamp, 1 / self.source.fps)
             self._progress()
             if self._max_frames and self.stats.frames >= self._max_frames:
                 self._stopping.set()
@@ -379,7 +385,7 @@ class _Worker:
                 self._waiting = False
                 if frame is None:
                     break
-                stats.add("read", time.perf_counter() - frame.timestamp)
+                stats.add("capture", time.perf_counter() - frame.timestamp)
                 if lost != self._capture.lost:
                     segmenter.reset()
                     lost = self._capture.lost
@@ -389,6 +395,7 @@ class _Worker:
                 if output.reason:
                     segmenter.reset()
                     stats.drop("failed: " + output.reason)
+                stats.made(frame.index)
                 self._outputs.put(output)
             self._outputs.close()
         except BaseException as error:

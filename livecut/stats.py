@@ -12,9 +12,21 @@ from numpy.typing import NDArray
 
 WINDOW = 8192
 """Samples kept for each stage; older ones are overwritten."""
-STAGES = ("read", "preprocess", "network", "refine", "composite", "sink", "age")
-"""In the order of the flow. `age`: from the grab of a frame to its being handed to every sink."""
-PIPELINE = (("preprocess", "network"), ("refine", "composite"))
+STAGES = (
+    "read",
+    "capture",
+    "preprocess",
+    "network",
+    "refine",
+    "background",
+    "composite",
+    "sink",
+    "age",
+)
+"""In the order of the flow. `read`: decoding, of a file; `capture`: from the grab of a live frame to its
+being taken up; `background`: making what stands behind the person, where it is made for each frame;
+`age`: from the grab of a frame to its being handed to every sink."""
+PIPELINE = (("preprocess", "network"), ("refine", "background", "composite"))
 """What livecut itself does to a frame, reading and writing apart; with several in flight the first
 two run beside the others."""
 
@@ -26,11 +38,14 @@ class Ring:
         self._values: NDArray[np.float64] = np.zeros(WINDOW)
         self.count = 0
         self.total = 0.0
+        self.last = 0.0
+        """What was added last; 0 once it was taken note of."""
 
     def add(self, seconds: float) -> None:
         self._values[self.count % WINDOW] = seconds
         self.count += 1
         self.total += seconds
+        self.last = seconds
 
     def samples(self) -> NDArray[np.float64]:
         """The durations that are kept, in seconds, oldest first."""
@@ -53,6 +68,8 @@ class Stats:
     stages: dict[str, Ring] = field(default_factory=lambda: {name: Ring() for name in STAGES})
     drops: dict[str, int] = field(default_factory=dict)
     """Frames that were not shown, by cause."""
+    late: dict[str, int] = field(default_factory=dict)
+    """Live frames that were handed over when the next was due already, by the stage that took longest."""
     frames: int = 0
     """Composited frames that were handed to the sinks."""
     placeholders: int = 0
@@ -64,6 +81,7 @@ class Stats:
     last: float = 0.0
     in_flight: int = 1
     """How many frames are worked on at once."""
+    _made: dict[int, dict[str, float]] = field(default_factory=dict)
 
     def restart(self) -> None:
         """Forget the durations so far."""
@@ -72,6 +90,25 @@ class Stats:
 
     def add(self, stage: str, seconds: float) -> None:
         self.stages[stage].add(seconds)
+
+    def made(self, index: int) -> None:
+        """A live frame's composite is ready: what was added to the stages since the last one is its."""
+        before = {n: r for n, r in self.stages.items() if n not in ("sink", "age")}
+        self._made[index] = {name: ring.last for name, ring in before.items()}
+        for ring in before.values():
+            ring.last = 0.0
+
+    def judge(self, index: int, timestamp: float, period: float) -> None:
+        """Count a live frame that was handed over just now as late where it is older than `period`."""
+        parts = self._made.pop(index, {})
+        for dropped in [i for i in self._made if i < index]:
+            del self._made[dropped]
+        age = self.last - timestamp
+        if age > period:
+            parts["sink"] = self.stages["sink"].last
+            parts["waiting for the output"] = age - sum(parts.values())
+            cause = max(parts, key=parts.__getitem__)
+            self.late[cause] = self.late.get(cause, 0) + 1
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

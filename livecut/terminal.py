@@ -143,6 +143,9 @@ def summarise(pipeline: Pipeline) -> None:
         f"{stats.frames} frames, {stats.fps:.1f} fps, drops: {drops}"
         + (f", placeholders: {stats.placeholders}" if stats.placeholders else "")
     )
+    if stats.late:
+        late = ", ".join(f"{count} ({stage})" for stage, count in stats.late.items())
+        say(f"late, by what took longest: {late}")
     if stats.source_fps:
         say(f"{pipeline.source.name} gave {stats.source_fps:.1f} fps")
     if stats.frames:

@@ -19,7 +19,7 @@ from livecut.backgrounds import Blur
 from livecut.bench import cold, report
 from livecut.bench import record as records
 from livecut.bench.cases import LIVE, PACE, Case, Looped, Memory, standard, sweep
-from livecut.bench.machine import gpu
+from livecut.bench.machine import driver, gpu
 from livecut.bench.measure import Result, Round, measure
 from livecut.cli import cli
 from livecut.errors import ConfigError, EngineError
@@ -32,7 +32,7 @@ MACHINE = {"processor": "a test's", "cores": 2, "memory_gb": 1.0, "system": "non
 
 def made_round(ages: list[float], **other: object) -> Round:
     given = {"fps": 1000 / ages[0], "start": 1.0, "cpu": 100.0, "rss": 200.0, "frames": len(ages),
-             "captured": len(ages) + 1, "drops": {"late": 1}, "duplicated": 0, "steady": True,
+             "captured": len(ages) + 1, "drops": {"late": 1}, "late": {"network": 2}, "duplicated": 0, "steady": True,
              "others": 0.0, "speed": 1000.0, "network": "a fake"}  # fmt: skip
     stages = {"preprocess": 0.1, "network": 0.5, "refine": 0.2, "composite": 0.2, "age": 1.0}
     samples = {name: np.array(ages) * share for name, share in stages.items()}
@@ -56,7 +56,7 @@ def test_cases_have_names_of_their_own() -> None:
         in_flight=[1, 2],
         streams=[1, 4],
     )
-    assert len({case.name for case in cases}) == len(cases) == 17 + 256
+    assert len({case.name for case in cases}) == len(cases) == len(standard()) + 256
     assert Case(size=SMALL).name == "320x180 blur memory"
     last = "64x48 red paced b.onnx torch on cuda 2 threads 2 in flight 4 streams"
     assert cases[-1].name == last
@@ -96,7 +96,10 @@ def test_a_real_round(path: str) -> None:
     [measured] = result.rounds
     ages = result.pooled("age")
     assert len(ages) == measured.frames > 0
-    assert set(result.stages) >= {"preprocess", "network", "refine", "composite", "sink", "age"}
+    first = {"paced": "capture", "pipe": "capture", "web": "capture"}.get(path, "read")
+    assert result.stages[0] == first
+    later = ["preprocess", "network", "refine", "background", "composite", "sink", "age"]
+    assert result.stages[1:8] == later
     parts = sum(result.pooled(s).min() for s in ("preprocess", "network", "refine"))
     assert parts < ages.max()
     assert measured.start > 0
@@ -105,7 +108,7 @@ def test_a_real_round(path: str) -> None:
     assert "ONNX Runtime" in measured.network
     if path in LIVE:
         assert measured.fps < 1.2 * PACE
-        assert measured.captured >= measured.frames
+        assert measured.captured >= measured.frames - 3, "those on their way at the beginning"
     if path in ("pipe", "web"):
         glass = result.pooled("glass")
         assert len(glass) > 3
@@ -119,10 +122,10 @@ def test_streams_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     [measured] = result.rounds
     assert len(result.pooled("age")) == measured.frames
     assert measured.fps < 3.6 * PACE
-    assert measured.captured >= measured.frames
+    assert measured.captured >= measured.frames - 9, "those on their way at the beginning"
     assert len(measured.minutes) >= 2
     first = measured.minutes[0]
-    assert first["frames"] > 3
+    assert first["frames"] > 0
     assert 0 < first["p50_ms"] <= first["p99_ms"]
     assert first["rss_mb"] > 10
 
@@ -188,10 +191,14 @@ def test_record_survives_the_disk(tmp_path: Path) -> None:
     assert row["fps"] == [200, 166.67]
     assert row["age_p50_ms"] == [5, 6]
     assert row["drops"] == {"late": 2}
+    assert row["late"] == {"network": 4}
+    assert row["floor_ratio"] == pytest.approx(2.75 / row["floor_ms"], rel=0.01)
     assert row["floor_ms"] == pytest.approx(17 * 320 * 180 / 10e9 * 1e3, abs=1e-4)
     text = (tmp_path / "new" / "report.md").read_text()
     assert "| 320x180 blur memory | 183.3 | 167-200 |" in text
     assert "![latency](latency.png)" in text
+    assert "| 320x180 blur memory | preprocess | 300 | 0.50 | 0.55 | 0.50-0.60 | 0.60 |" in text
+    assert "of 302 frames dropped 2 (late), late 4 (network)" in text
     shown = (tmp_path / "new" / "report.html").read_text()
     assert shown.count("data:image/png;base64,") == 3
     for name in ("latency", "stages", "sizes"):
@@ -204,30 +211,48 @@ def test_plots_of_scaling_and_of_a_soak(tmp_path: Path) -> None:
     minute = {"p50_ms": 5.0, "p99_ms": 9.0, "frames": 1800, "rss_mb": 200.0}
     results = [
         Result(
-            Case(path="paced", streams=n),
-            [
-                made_round(
-                    [5.0 * n] * 300, fps=30.0 * n, minutes=[minute, minute | {"p99_ms": 12.0}]
-                )
-            ],
+            case,
+            [made_round([5.0] * 300, fps=30.0, minutes=[minute, minute | {"p99_ms": 12.0}])],
         )
-        for n in (1, 2, 4)
+        for case in [Case(path="paced", streams=n) for n in (1, 2, 4)]
+        + [Case(path="paced", threads=n) for n in (1, 2)]
     ]
-    found = records.record(
-        results, MACHINE, seconds=120.0, cold={"first_s": [2.0], "rss_mb": [240]}
-    )
+    alone = {
+        result.case.alone: {"first_s": [2.0], "rss_mb": [240.0 + 50 * result.case.streams]}
+        for result in results
+    }
+    found = records.record(results, MACHINE, seconds=120.0, cold=alone)
+    assert [row["alone"]["rss_mb"] for row in found["results"]] == [
+        [290],
+        [340],
+        [440],
+        [290],
+        [290],
+    ]
     names = {path.name for path in report.save(found, tmp_path, plots=True)}
-    assert names >= {"scaling.png", "soak.png"}
+    assert names >= {"streams.png", "threads.png", "soak.png"}
     text = (tmp_path / "report.md").read_text()
-    assert "2.00 s to the first composited 720p frame, 240 MB" in text
+    assert "2.00 s to the first composited 720p frame, 290 MB" in text
+
+
+def test_record_of_the_schema_before(tmp_path: Path) -> None:
+    old = made_record(5.0) | {"schema": 2}
+    for row in old["results"]:
+        row["late"] = 3
+        del row["alone"], row["floor_ratio"]
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(old))
+    (tmp_path / "new").mkdir()
+    report.save(records.read(path), tmp_path / "new", plots=True)
+    assert records.compare(records.read(path), made_record(5.0), 10.0)
 
 
 def test_cold_start() -> None:
-    found = cold.measure("live", 1)
+    found = cold.measure(Case(size=SMALL, streams=2), 1)
     assert 0.1 < found["first_s"][0] < 120
     assert 50 < found["rss_mb"][0] < 1000
     with pytest.raises(EngineError, match="unknown model 'nothing'"):
-        cold.measure("nothing", 1)
+        cold.measure(Case(model="nothing"), 1)
 
 
 def test_gpu_tells_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,12 +267,15 @@ def test_gpu_tells_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
         nvmlShutdown=lambda: None,
         nvmlDeviceGetHandleByIndex=lambda index: "card",
         nvmlDeviceGetMemoryInfo=lambda card: SimpleNamespace(used=3e9),
+        nvmlDeviceGetName=lambda card: "a card",
+        nvmlSystemGetDriverVersion=lambda: "580.1",
         nvmlDeviceGetClockInfo=lambda card, which: 1500,
         nvmlDeviceGetPowerUsage=lambda card: 250_000,
         nvmlDeviceGetTemperature=lambda card, which: 50,
     )
     monkeypatch.setitem(sys.modules, "pynvml", card)
     assert gpu() == {"memory_mb": 3000, "sm_mhz": 1500, "power_w": 250, "celsius": 50}
+    assert driver() == {"gpu": "a card", "driver": "580.1"}
 
     def refuse(card: object) -> None:
         raise Error
@@ -255,7 +283,7 @@ def test_gpu_tells_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
     card.nvmlDeviceGetPowerUsage = refuse
     assert gpu() == {}
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert gpu() == {}
+    assert gpu() == driver() == {}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 99}'])
@@ -283,6 +311,7 @@ def test_compare() -> None:
 def test_a_slow_down_made_on_purpose_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(cold, "measure", lambda case, count: {})
     command = ["bench", "--size", "320x180", "--rounds", "2", "--seconds", "0.3", "-o"]
     assert CliRunner().invoke(cli, [*command, str(tmp_path / "a")]).exit_code == 0
     compose = Blur.compose

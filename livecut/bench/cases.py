@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,11 @@ class Case:
         return " ".join([f"{width}x{height}", self.background, self.path, *filter(None, parts)])
 
     @property
+    def alone(self) -> Case:
+        """What tells this case from others in a process of its own, see `livecut.bench.cold`."""
+        return replace(self, path="paced", in_flight=0)
+
+    @property
     def bytes_per_frame(self) -> int:
         """Bytes that the passes over the full-size picture read and write, the network's apart.
 
@@ -89,7 +95,9 @@ def standard() -> list[Case]:
     """What is measured where nothing is asked for."""
     cases = [Case(size=s, background=b) for s in SIZES for b in ("blur", "#00b140")]
     cases += [Case(path=path) for path in ("decode", "encode", "folder", "paced", "pipe", "web")]
-    return [*cases, Case(in_flight=2), Case(path="decode", in_flight=2), Case(threads=1)]
+    cases += [Case(path="paced", streams=count) for count in (2, 4)]
+    cases += [Case(threads=count) for count in (1, 2, 4) if count <= (os.cpu_count() or 1)]
+    return [*cases, Case(in_flight=2), Case(path="decode", in_flight=2)]
 
 
 def quick() -> list[Case]:

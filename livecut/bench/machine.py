@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,13 @@ PACKAGES = (
     "onnxruntime-gpu",
     "onnxruntime",
     "av",
+    "tornado",
     "torch",
 )
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores, memory, system, versions and commit; what cannot be told is left out."""
+    """Processor, cores, memory, GPU, system, versions and commit; what cannot be told is left out."""
     versions = {}
     for package in PACKAGES:
         try:
@@ -43,7 +45,7 @@ def machine() -> dict[str, Any]:
         "copy_gb_per_s": round(copy_bandwidth() / 1e9, 2),
     }
     commit = _commit()
-    return facts | ({"commit": commit} if commit else {})
+    return facts | driver() | ({"commit": commit} if commit else {})
 
 
 def speed() -> float:
@@ -57,8 +59,30 @@ def speed() -> float:
     return 1 / best
 
 
-def gpu() -> dict[str, float]:
+def driver() -> dict[str, Any]:
+    """The first NVIDIA GPU's name as `gpu` and its `driver`; empty where it does not tell."""
+    return _ask(
+        lambda nvml, card: {
+            "gpu": nvml.nvmlDeviceGetName(card),
+            "driver": nvml.nvmlSystemGetDriverVersion(),
+        }
+    )
+
+
+def gpu() -> dict[str, Any]:
     """Memory, clocks, power and temperature of the first NVIDIA GPU; empty where it does not tell."""
+    return _ask(
+        lambda nvml, card: {
+            "memory_mb": nvml.nvmlDeviceGetMemoryInfo(card).used / 1e6,
+            "sm_mhz": nvml.nvmlDeviceGetClockInfo(card, nvml.NVML_CLOCK_SM),
+            "power_w": nvml.nvmlDeviceGetPowerUsage(card) / 1e3,
+            "celsius": nvml.nvmlDeviceGetTemperature(card, nvml.NVML_TEMPERATURE_GPU),
+        }
+    )
+
+
+def _ask(question: Callable[[Any, Any], dict[str, Any]]) -> dict[str, Any]:
+    """What NVML answers of the first GPU; empty without NVML, without a driver and where it refuses."""
     try:
         import pynvml
 
@@ -66,13 +90,7 @@ def gpu() -> dict[str, float]:
     except Exception:  # not installed, or no driver
         return {}
     try:
-        card = pynvml.nvmlDeviceGetHandleByIndex(0)
-        return {
-            "memory_mb": pynvml.nvmlDeviceGetMemoryInfo(card).used / 1e6,
-            "sm_mhz": pynvml.nvmlDeviceGetClockInfo(card, pynvml.NVML_CLOCK_SM),
-            "power_w": pynvml.nvmlDeviceGetPowerUsage(card) / 1e3,
-            "celsius": pynvml.nvmlDeviceGetTemperature(card, pynvml.NVML_TEMPERATURE_GPU),
-        }
+        return question(pynvml, pynvml.nvmlDeviceGetHandleByIndex(0))
     except pynvml.NVMLError:
         return {}
     finally:

@@ -7,7 +7,8 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -57,6 +58,8 @@ class Round:
     """Frames that the source gave meanwhile."""
     drops: dict[str, int]
     """Frames that did not reach the sink, by cause."""
+    late: dict[str, int]
+    """Frames of a live path that reached the sink when the next was due, by the stage that took longest."""
     duplicated: int
     """Pictures that a sink repeated to keep its rate."""
     steady: bool
@@ -178,10 +181,6 @@ def _round(case: Case, seconds: float, folder: Path) -> Round:
     group.run()
     ends = [stream.stats.last for stream in group.streams]
     span = max(ends) - group.begun
-    drops = dict[str, int]()
-    for stream in group.streams:
-        for cause, count in stream.stats.drops.items():
-            drops[cause] = drops.get(cause, 0) + count
     count = sum(stream.count for stream in group.streams)
     return Round(
         fps=count / span,
@@ -191,7 +190,8 @@ def _round(case: Case, seconds: float, folder: Path) -> Round:
         rss=group.rss(),
         frames=count,
         captured=sum(stream.source.count - stream.given for stream in group.streams),
-        drops=drops,
+        drops=added(stream.stats.drops for stream in group.streams),
+        late=added(stream.stats.late for stream in group.streams),
         duplicated=sum(stream.sink.duplicated for stream in group.streams),
         steady=all(stream.steady for stream in group.streams),
         others=others,
@@ -201,6 +201,11 @@ def _round(case: Case, seconds: float, folder: Path) -> Round:
         gpu=gpu() if "CUDA" in group.streams[0].pipeline.description else {},
         minutes=group.minutes,
     )
+
+
+def added(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    """Counts by cause, all together."""
+    return dict(sum(map(Counter, counts), Counter[str]()))
 
 
 def _others() -> float:
@@ -334,8 +339,9 @@ class _Stream:
             assert isinstance(self.source, Memory)
             self.delays = Delays(self.source.sent)
             return self._opened.enter_context(ENDS[case.path](case.size, self.delays)).sink
-        uri = {"encode": str(folder / f"out{number}.mp4"), "folder": str(folder / "pictures")}
         transparent = case.background == "transparent"
+        file = f"out{number}{'.webm' if transparent else '.mp4'}"
+        uri = {"encode": str(folder / file), "folder": str(folder / "pictures")}
         sink = open_sink(
             uri.get(case.path, "null"), size=case.size, fps=PACE, transparent=transparent
         )
@@ -361,6 +367,7 @@ class _Stream:
         elif not self._measured_from:
             self.stats.restart()
             self.stats.drops.clear()
+            self.stats.late.clear()
             self.given, self._measured_from = self.source.count, now
         else:
             self.count += 1

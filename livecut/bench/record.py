@@ -1,20 +1,25 @@
 """One run of `livecut bench` as a JSON file, and the comparison of two.
 
-    {"schema": 2, "when": ISO 8601, "machine": {...}, "rounds": n, "seconds": s, "results": [
+    {"schema": 3, "when": ISO 8601, "machine": {...}, "rounds": n, "seconds": s, "results": [
        {"case": {...}, "name": str, "network": str, "fps": [one a round], "start_s": [...],
         "stages": {stage: {count, min, p50, p50_low, p50_high, p90, p95, p99, max, jitter}},    ms
         "age_p50_ms": [...], "ages_ms": [at 0, 1, ... 100 percent], "cpu_percent": [...],
-        "rss_mb": float, "frames": int, "captured": int, "drops": {cause: int}, "late": int,
+        "rss_mb": float, "frames": int, "captured": int, "drops": {cause: int}, "late": {stage: int},
         "duplicated": int, "unreadable": int, "gpu": {...}, "minutes": [...], "speed": [...],
-        "floor_ms": float, "bytes_per_frame": int, "warnings": [str]}],
+        "floor_ms": float, "floor_ratio": float, "bytes_per_frame": int, "warnings": [str],
+        "alone": {"first_s": [one a start], "rss_mb": [...]}}],
      "cold": {"first_s": [one a start], "rss_mb": [...]}}
 
-`age` is end to end, `glass` from there to where the sink's picture is read; `late` counts the frames of
-a live path that were older than one frame's time at the sink. `p50_low` and `p50_high` hold the true
+`machine` has the processor, cores, memory, system, versions, commit, and the GPU and its driver where
+there is one. `age` is end to end, `glass` from there to where the sink's picture is read; `late` counts
+the frames of a live path that were older than one frame's time at the sink, by the stage that took
+longest. `p50_low` and `p50_high` hold the true
 median with 95 % confidence, as if the samples were independent. `jitter` is the mean difference of one
 sample from the one before it. `floor_ms` is the time in which the bytes that must cross memory can do
-so at the copy bandwidth measured. `minutes` is there for rounds that last so long. `cold`: a fresh
-process, see `livecut.bench.cold`.
+so at the copy bandwidth measured, `floor_ratio` how many times that the stages around the network take
+(p50). `minutes` is there for rounds that last so long. `cold` is the usual case in a fresh process,
+`alone` each case, where that was measured: see `livecut.bench.cold`. Schema 2, which is read too, has
+neither `floor_ratio` nor `alone`, and its `late` is a number.
 """
 
 from __future__ import annotations
@@ -30,12 +35,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from livecut.bench.cases import LIVE, PACE
-from livecut.bench.measure import Result
+from livecut.bench.cases import Case
+from livecut.bench.measure import Result, added
 from livecut.errors import ConfigError
 from livecut.files import whole
 
-SCHEMA = 2
+SCHEMA, READ = 3, (2, 3)
+PICTURE = ("preprocess", "refine", "background", "composite")
+"""The stages that pass over the picture, around the network."""
 Record = dict[str, Any]
 
 
@@ -57,41 +64,42 @@ def record(
     machine: dict[str, Any],
     *,
     seconds: float,
-    cold: dict[str, list[float]] | None = None,
+    cold: dict[Case, dict[str, list[float]]] | None = None,
 ) -> Record:
-    """Everything that was measured, as plain values."""
+    """Everything that was measured, as plain values; `cold` by what is `alone` of a case."""
+    cold = cold or {}
     rows = []
     for result in results:
-        rounds, drops = result.rounds, dict[str, int]()
-        for r in rounds:
-            for cause, count in r.drops.items():
-                drops[cause] = drops.get(cause, 0) + count
+        case, rounds = result.case, result.rounds
+        stages = {stage: describe(result.pooled(stage)) for stage in result.stages}
+        floor = case.bytes_per_frame / machine["copy_gb_per_s"] / 1e6
+        picture = sum(stages[stage]["p50"] for stage in PICTURE if stage in stages)
         rows.append(
             {
-                "case": asdict(result.case) | {"size": list(result.case.size)},
-                "name": result.case.name,
+                "case": asdict(case) | {"size": list(case.size)},
+                "name": case.name,
                 "network": rounds[0].network,
                 "fps": [round(r.fps, 2) for r in rounds],
                 "start_s": [round(r.start, 3) for r in rounds],
-                "stages": {stage: describe(result.pooled(stage)) for stage in result.stages},
+                "stages": stages,
                 "age_p50_ms": [round(p, 4) for p in result.p50s],
                 "ages_ms": np.percentile(result.pooled("age"), range(101)).round(4).tolist(),
                 "cpu_percent": [round(r.cpu, 1) for r in rounds],
                 "rss_mb": round(max(r.rss for r in rounds), 1),
                 "frames": sum(r.frames for r in rounds),
                 "captured": sum(r.captured for r in rounds),
-                "drops": drops,
-                "late": int((result.pooled("age") > 1e3 / PACE).sum())
-                if result.case.path in LIVE
-                else 0,
+                "drops": added(r.drops for r in rounds),
+                "late": added(r.late for r in rounds),
                 "duplicated": sum(r.duplicated for r in rounds),
                 "unreadable": sum(r.unreadable for r in rounds),
                 "gpu": rounds[-1].gpu,
                 "minutes": rounds[-1].minutes,
                 "speed": [round(r.speed, 1) for r in rounds],
-                "floor_ms": round(result.case.bytes_per_frame / machine["copy_gb_per_s"] / 1e6, 4),
-                "bytes_per_frame": result.case.bytes_per_frame,
+                "floor_ms": round(floor, 4),
+                "floor_ratio": round(picture / floor, 2),
+                "bytes_per_frame": case.bytes_per_frame,
                 "warnings": result.warnings(),
+                "alone": cold.get(case.alone, {}),
             }
         )
     return {
@@ -101,7 +109,7 @@ def record(
         "rounds": len(results[0].rounds),
         "seconds": seconds,
         "results": rows,
-        "cold": cold or {},
+        "cold": cold.get(Case().alone, {}),
     }
 
 
@@ -117,7 +125,7 @@ def read(path: Path) -> Record:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ConfigError(f"{path} cannot be read as a record of livecut bench: {error}") from error
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+    if not isinstance(found, dict) or found.get("schema") not in READ:
         raise ConfigError(f"{path} is no record of livecut bench of schema {SCHEMA}; measure anew")
     return found
 

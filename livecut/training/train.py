@@ -63,7 +63,7 @@ class Keeper:
         self._log = Log(self._out / "log.csv", run.step)
         self._draws = find_spec("matplotlib") is not None
         if not self._draws:
-            from livecut.bench.report import MISSING
+            from livecut.bench.plots import MISSING
 
             notice(MISSING)
         self._step, self._since = run.step, time.perf_counter()

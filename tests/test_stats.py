@@ -1,0 +1,63 @@
+"""What a run says of itself: which frames came late, and why."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from livecut import Pipeline
+from livecut.compositor import cpu
+from livecut.frame import Image
+from livecut.stats import Stats
+from tests.fakes import FakeEngine, LiveSource, Recorder, room_picture
+
+
+def arrive(stats: Stats, index: int, age: float, **stages: float) -> None:
+    """One live frame that was `age` seconds old when its sink had it."""
+    for name, seconds in stages.items():
+        if name != "sink":
+            stats.add(name, seconds)
+    stats.made(index)
+    stats.add("sink", stages.get("sink", 0.0))
+    now = time.perf_counter()
+    stats.handed_over(now - age)
+    stats.judge(index, now - age, 0.03)
+
+
+def test_late_frames_are_counted_by_what_took_longest() -> None:
+    stats = Stats()
+    arrive(stats, 0, 0.020, network=0.015, sink=0.002)
+    arrive(stats, 1, 0.050, network=0.040, sink=0.002)
+    arrive(stats, 2, 0.050, network=0.010, sink=0.035)
+    arrive(stats, 3, 0.060, capture=0.030, network=0.010, sink=0.010)
+    arrive(stats, 7, 0.060, network=0.010, sink=0.002)
+    assert stats.late == {"network": 1, "sink": 1, "capture": 1, "waiting for the output": 1}
+
+
+def test_a_frame_that_was_dropped_is_not_taken_for_another() -> None:
+    stats = Stats()
+    stats.add("network", 0.5)
+    stats.made(0)
+    arrive(stats, 1, 0.05, refine=0.04, network=0.0)
+    assert stats.late == {"refine": 1}
+    assert stats._made == {}
+
+
+def test_a_slow_background_is_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the lateness, and of no other stage's time."""
+    monkeypatch.setattr("livecut.segmenter.open_engine", lambda *_, **__: FakeEngine())
+    monkeypatch.setattr("livecut.engines.nvidia.driver_loads", lambda: False)
+    weigh = cpu.weigh
+
+    def slow(image: Image, alpha: Image, out: cpu.Floats) -> None:
+        time.sleep(0.1)
+        weigh(image, alpha, out)
+
+    monkeypatch.setattr(cpu, "weigh", slow)
+    source = LiveSource(room_picture(320, 192), period=0.03)
+    stats = Pipeline(source, "blur", [Recorder()], max_frames=10).run()
+    assert max(stats.late, key=stats.late.__getitem__) == "background"
+    assert stats.stages["background"].samples().min() >= 0.1
+    assert np.median(stats.stages["composite"].samples()) < 0.05
