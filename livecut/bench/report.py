@@ -46,7 +46,7 @@ STYLE = (
     "h2{margin-top:1.6em}div{overflow-x:auto}"
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
     "td,th{padding:.25em .6em;border-bottom:1px solid #ddd;text-align:right;white-space:nowrap}"
-    "td:first-child,th:first-child{text-align:left}"
+    "td:first-child,th:first-child,h2+p+div :nth-child(2){text-align:left}"
     "dt{float:left;clear:left;width:7em;color:#666}dd{margin:0 0 .3em 7em}"
     "img{display:block;max-width:100%;margin-top:1.5em}"
 )
