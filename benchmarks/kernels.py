@@ -26,6 +26,7 @@ from livecut.engines import open_engine
 from livecut.frame import Cutout, Frame, Image
 from livecut.i420 import I420
 from livecut.models import input_size
+from livecut.preview import encoded
 from livecut.segmenter import (
     EPSILON,
     KEEP,
@@ -145,8 +146,13 @@ def i420(s: Scene) -> Prepared:
     return lambda: picture.convert(s.frame.image), 4.5
 
 
+def jpeg(s: Scene) -> Prepared:
+    """A picture for the web preview's viewers; on a thread of its own."""
+    return lambda: encoded(s.frame.image), 3
+
+
 STAGES = (copy, reduction, network, settle, regress, guided_filter, composite, composite_rows,
-          cutout, blur, i420)  # fmt: skip
+          cutout, blur, i420, jpeg)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

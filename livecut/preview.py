@@ -69,7 +69,7 @@ class Preview(Sink):
         buffers = [np.zeros((size[1], size[0], 3), np.uint8) for _ in range(3)]
         self._slot = Slot[Output](buffers)
         self._viewers: set[asyncio.Task[None]] = set()
-        self._part: bytes | None = _encoded(draw_notice(STARTING, size))
+        self._part: bytes | None = encoded(draw_notice(STARTING, size))
         self._written = self._closed = False
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="preview", daemon=True)
@@ -115,7 +115,7 @@ class Preview(Sink):
         self._ready.set()
         await self._ended.wait()
         server.stop()
-        self._publish(_encoded(draw_notice(ENDED, self._size)))
+        self._publish(encoded(draw_notice(ENDED, self._size)))
         if self._viewers:
             await asyncio.wait(self._viewers, timeout=FAREWELL)
         await server.close_all_connections()
@@ -124,7 +124,7 @@ class Preview(Sink):
         """Publish the newest picture; several calls may be one picture's."""
         newest = self._slot.get(timeout=0)
         if newest is not None and self._viewers and not self._ended.is_set():
-            self._publish(_encoded(newest.image))
+            self._publish(encoded(newest.image))
 
     def _publish(self, part: bytes | None) -> None:
         self._part = part
@@ -188,8 +188,8 @@ class _Stream(_Handler):
             connection.stream.close()
 
 
-def _encoded(image: Image) -> bytes:
-    """A part of the stream, the boundary behind it included: only that says it is complete."""
+def encoded(image: Image) -> bytes:
+    """A BGR picture as a part of the stream, the boundary behind it included: only that says it is whole."""
     _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
     return head.encode("ascii") + jpeg.tobytes() + b"\r\n" + BOUNDARY
@@ -224,7 +224,7 @@ def _listen(uri: str, host: str, port: int) -> socket.socket:
         listening = socket.create_server(address[:2], family=family, backlog=128)
     except OSError as e:
         reason = {
-            errno.EADDRINUSE: f"port {port} is in use; choose another, as in http://HOST:{port + 1}",
+            errno.EADDRINUSE: f"port {port} is in use; choose another with -o http://HOST:PORT",
             errno.EADDRNOTAVAIL: f"{host} is no address of this machine; say {HOST}, or 0.0.0.0 for "
             "all that it has",
             errno.EACCES: f"no permission to listen at port {port}; those from 1024 on need none",

@@ -138,13 +138,13 @@ def test_viewers_see_what_is_written(sink: Preview) -> None:
 def test_nothing_is_encoded_for_nobody_and_nothing_old_is_kept(
     sink: Preview, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoded, encode = list[Image](), preview._encoded
+    encoded, encode = list[Image](), preview.encoded
 
     def noted(image: Image) -> bytes:
         encoded.append(image.copy())
         return encode(image)
 
-    monkeypatch.setattr(preview, "_encoded", noted)
+    monkeypatch.setattr(preview, "encoded", noted)
     write(sink, flat(SIZE, RED))
     with watch(sink) as viewer:
         write(sink, flat(SIZE, BLUE))
@@ -268,7 +268,7 @@ def test_where_it_cannot_listen(uri: str, said: str) -> None:
 
 def test_port_in_use(sink: Preview) -> None:
     port = int(sink.name.rpartition(":")[2])
-    with pytest.raises(SinkError, match=rf"port {port} is in use.*HOST:{port + 1}"):
+    with pytest.raises(SinkError, match=f"port {port} is in use; choose another with"):
         open_sink(sink.name, size=SIZE, fps=30)
 
 
