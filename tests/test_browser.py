@@ -78,7 +78,7 @@ def test_report(page: Page, tmp_path: Path) -> None:
     report.save(made_record(5.0, 6.0), path.parent, plots=True)
     page.open(path.as_uri())
     page.until(lambda page: page.evaluate("document.readyState") == "complete")
-    assert page.evaluate("document.images.length") >= 3
+    assert page.evaluate("document.images.length") >= 2
     assert page.evaluate("[...document.images].every(i => i.naturalWidth > 0)")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert "livecut bench" in page.evaluate("document.body.innerText")

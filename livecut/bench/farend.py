@@ -217,7 +217,7 @@ class Delays:
     def __call__(self, luma: Image) -> None:
         now, number = time.perf_counter(), timecode.read(luma)
         if number is None or number not in self._sent:
-            self.unreadable += 1
+            self.unreadable += bool(self.seen)  # notices come before the first
         elif number != self._last:
             self._last = number
             self.seen.append((now, now - self._sent[number]))

@@ -24,19 +24,19 @@ Series = dict[str, list[tuple[float, dict[str, Any]]]]
 
 
 def plot(record: Record, folder: Path) -> list[Path]:
-    """Draw latency.png, stages.png and sizes.png, and streams.png, threads.png and soak.png where there
-    is what they show. Raises ConfigError without matplotlib.
+    """Draw latency.png and stages.png, and sizes.png, streams.png, threads.png and soak.png where there is
+    what they show. Raises ConfigError without matplotlib.
     """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ConfigError(MISSING) from error
     rows, found = record["results"], []
-    streams, threads = _by(rows, "streams"), _by(rows, "threads")
+    sizes, streams, threads = _by_size(rows), _by(rows, "streams"), _by(rows, "threads")
     for name, draw, wanted in (
         ("latency", _latency, True),
         ("stages", _stages, True),
-        ("sizes", lambda figure, rows: _growth(figure, _by_size(rows), "megapixels"), True),
+        ("sizes", lambda figure, _: _growth(figure, sizes, "megapixels"), bool(sizes)),
         ("streams", lambda figure, _: _growth(figure, streams, "streams"), bool(streams)),
         ("threads", lambda figure, _: _growth(figure, threads, "threads"), bool(threads)),
         ("soak", _soak, any(row["minutes"] for row in rows)),
@@ -54,14 +54,16 @@ def plot(record: Record, folder: Path) -> list[Path]:
 
 
 def _latency(figure: Figure, rows: Rows) -> None:
+    from matplotlib.ticker import LogLocator
+
     axes = figure.add_subplot()
     for number, row in enumerate(rows):
         style = ("-", "--", ":", "-.")[number // 10 % 4]  # matplotlib has ten colours
         axes.plot(row["ages_ms"][:100], range(100), style, label=row["name"])
     axes.set(xlabel="age of a frame at the sink, ms", ylabel="percent of the frames", xscale="log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("{x:g}")
-    axes.tick_params(axis="x", which="minor", labelsize=7)
+    axes.xaxis.set_minor_formatter("")
     axes.set_title("End-to-end latency")
     axes.grid(alpha=0.3, which="both")
     figure.legend(fontsize=8, loc="outside right upper")
@@ -89,24 +91,26 @@ def _stages(figure: Figure, rows: Rows) -> None:
 
 
 def _by_size(rows: Rows) -> Series:
-    """The lines of more than one size; where there is none, every case as a point."""
+    """The rows that differ in the frame's size alone."""
     found: Series = {}
     for row in rows:
         width, height = row["case"]["size"]
         found.setdefault(row["name"].partition(" ")[2], []).append((width * height / 1e6, row))
-    several = {name: line for name, line in found.items() if len(line) > 1}
-    return {name: sorted(line, key=itemgetter(0)) for name, line in (several or found).items()}
+    return _lines(found)
 
 
 def _by(rows: Rows, field: str) -> Series:
-    """The rows that differ in that field alone."""
-    found: dict[str, list[tuple[float, dict[str, Any]]]] = {}
+    """The rows that differ in that field alone, which is `streams` or `threads`."""
+    found: Series = {}
     for row in rows:
-        rest = {k: v for k, v in row["case"].items() if k != field}
-        if row["case"][field]:
-            found.setdefault(str(rest), []).append((row["case"][field], row))
-    lines = [sorted(line, key=itemgetter(0)) for line in found.values() if len(line) > 1]
-    return {line[0][1]["name"]: line for line in lines}
+        if count := row["case"][field]:
+            found.setdefault(row["name"].replace(f" {count} {field}", ""), []).append((count, row))
+    return _lines(found)
+
+
+def _lines(found: Series) -> Series:
+    """Those of more than one point, from left to right."""
+    return {name: sorted(line, key=itemgetter(0)) for name, line in found.items() if len(line) > 1}
 
 
 def _growth(figure: Figure, series: Series, by: str) -> None:

@@ -42,7 +42,7 @@ STAGE_HEAD = (
 
 
 STYLE = (
-    "body{font:15px/1.4 system-ui,sans-serif;max-width:72em;margin:2em auto;padding:0 1em}"
+    "body{font:15px/1.4 system-ui,sans-serif;max-width:80em;margin:2em auto;padding:0 1em}"
     "h2{margin-top:1.6em}div{overflow-x:auto}"
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
     "td,th{padding:.25em .6em;border-bottom:1px solid #ddd;text-align:right;white-space:nowrap}"
@@ -98,12 +98,15 @@ def losses(record: Record) -> list[str]:
     """Of each case whose frames did not all arrive in time: how many, and by what cause."""
     found = []
     for row in record["results"]:
-        late = row["late"] if isinstance(row["late"], dict) else {}
-        said = [f"dropped {n} ({cause})" for cause, n in row["drops"].items()]
-        said += [f"late {n} ({stage})" for stage, n in late.items()]
-        said += [f"{key} {row[key]}" for key in ("duplicated", "unreadable") if row[key]]
+        causes = {"dropped": row["drops"], "late": row["late"]}
+        said = [
+            f"{sum(counts.values())} {what} ({', '.join(f'{c} {n}' for c, n in counts.items())})"
+            for what, counts in causes.items()
+            if isinstance(counts, dict) and counts  # a number of old, without its causes
+        ]
+        said += [f"{row[key]} {key}" for key in ("duplicated", "unreadable") if row[key]]
         if said:
-            found.append(f"{row['name']}: of {row['captured']} frames " + ", ".join(said))
+            found.append(f"{row['name']}: of {row['captured']} frames {'; '.join(said)}")
     return found
 
 
@@ -118,7 +121,7 @@ def facts(record: Record) -> list[tuple[str, str]]:
         *([("GPU", f"{m['gpu']}, driver {m['driver']}")] if "gpu" in m else []),
         ("system", f"{m['system']}, Python {m['python']}"),
         ("versions", versions + (f", commit {m['commit']}" if "commit" in m else "")),
-        ("network", ", ".join(sorted({row["network"] for row in record["results"]}))),
+        ("network", "; ".join(sorted({row["network"] for row in record["results"]}))),
         ("rounds", f"{record['rounds']} of {record['seconds']:g} s by turns, after warm-up"),
         *_cold(record["cold"]),
     ]
@@ -138,8 +141,9 @@ def _cold(cold: dict[str, list[float]]) -> list[tuple[str, str]]:
 
 
 def warnings(record: Record) -> list[str]:
-    """What the record says against itself, a line each."""
-    return [f"{row['name']}: {text}" for row in record["results"] for text in row["warnings"]]
+    """What the record says against itself, a line for each case that has something."""
+    rows = record["results"]
+    return [f"{row['name']}: {'; '.join(row['warnings'])}" for row in rows if row["warnings"]]
 
 
 def notes() -> list[str]:
