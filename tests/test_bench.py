@@ -229,6 +229,7 @@ def test_plots_of_scaling_and_of_a_soak(tmp_path: Path) -> None:
     assert names >= {"sizes.png", "streams.png", "threads.png", "soak.png"}
     text = (tmp_path / "report.md").read_text()
     assert "2.00 s to the first composited 720p frame, 290 MB" in text
+    assert "- streams: 1 at 30 frames per second each with a p99 of age under 33 ms (" in text
 
 
 def test_record_of_the_schema_before(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ LIVE = ("paced", "pipe", "web", "window", "virtual")
 SIZES = ((854, 480), (1280, 720), (1920, 1080), (3840, 2160))
 PACE = 30.0
 """Frames per second of the paths `LIVE`."""
+KEPT = 0.95
+"""The share of its frames that a live path must compose to be said to keep its pace."""
 HELD = 120_000_000
 """Bytes of frames that are held in memory: more than the processor's caches, as a camera's are new."""
 

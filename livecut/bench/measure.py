@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from livecut.bench.cases import LIVE, PACE, Case, Looped, Memory, held_frames
+from livecut.bench.cases import KEPT, LIVE, PACE, Case, Looped, Memory, held_frames
 from livecut.bench.farend import ENDS, Delays
 from livecut.bench.machine import gpu, speed
 from livecut.frame import Image, Output
@@ -130,7 +130,7 @@ class Result:
             )
         fallen = {r.network for r in self.rounds if "(no CUDA" in r.network}
         said += [f"fallback: a GPU is there and was not used: {network}" for network in fallen]
-        if self.case.path in LIVE and self.fps < 0.95 * PACE * self.case.streams:
+        if self.case.path in LIVE and self.fps < KEPT * PACE * self.case.streams:
             said.append(f"too slow for {PACE:g} frames per second")
         return said
 

@@ -8,8 +8,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-from livecut.bench.cases import PATHS
+from livecut.bench.cases import KEPT, PACE, PATHS
 from livecut.bench.plots import plot
 from livecut.bench.record import PICTURE, Record, write
 
@@ -124,6 +125,7 @@ def facts(record: Record) -> list[tuple[str, str]]:
         ("network", "; ".join(sorted({row["network"] for row in record["results"]}))),
         ("rounds", f"{record['rounds']} of {record['seconds']:g} s by turns, after warm-up"),
         *_cold(record["cold"]),
+        *_carried(record["results"]),
     ]
 
 
@@ -138,6 +140,23 @@ def _cold(cold: dict[str, list[float]]) -> list[tuple[str, str]]:
             f"median of {len(cold['first_s'])}",
         )
     ]
+
+
+def _carried(results: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """How many streams the machine carries in time, where more than one number of them was measured."""
+    paced = [row for row in results if row["case"]["path"] == "paced"]
+    counts = {row["case"]["streams"] for row in paced}
+    if len(counts) < 2:
+        return []
+    held = [
+        (row["case"]["streams"], row["name"])
+        for row in paced
+        if median(row["fps"]) > KEPT * PACE * row["case"]["streams"]
+        and row["stages"]["age"]["p99"] < 1e3 / PACE
+    ]
+    count, name = max(held, default=(0, f"none of {min(counts)} to {max(counts)}"))
+    goal = f"at {PACE:g} frames per second each with a p99 of age under {1e3 / PACE:.0f} ms"
+    return [("streams", f"{count} {goal} ({name})")]
 
 
 def warnings(record: Record) -> list[str]:
