@@ -59,7 +59,8 @@ class Preview(Sink):
         address, port = self._socket.getsockname()[:2]
         self.name = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self.local = _is_loopback(address)
-        self.hints = (f"watch at {self.name}",)
+        anywhere = ipaddress.ip_address(address).is_unspecified
+        self.hints = (f"watch at {f'http://localhost:{port}' if anywhere else self.name}",)
         if not self.local:
             self.hints += (
                 f"warning: whoever reaches this machine's port {port} can watch, and nothing is "

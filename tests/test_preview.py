@@ -176,7 +176,7 @@ def test_a_slow_viewer_holds_nobody_up_and_gets_the_newest() -> None:
             time.sleep(0.005)
         behind = slow.until(shows(BLUE))
     assert seen[0] > 2 * behind
-    assert behind < count / 2
+    assert behind <= 10, "what the system holds for them is little"
 
 
 def test_the_last_picture_is_a_notice_and_then_there_is_none() -> None:
@@ -241,7 +241,9 @@ def test_wider_than_this_machine_is_warned_of() -> None:
         [hint] = sink.hints
         assert hint == f"watch at {sink.name}"
     with Preview("http://0.0.0.0:0", SIZE) as sink:
-        assert "warning: whoever reaches" in "\n".join(sink.hints)
+        where, warning = sink.hints
+        assert where == f"watch at http://localhost:{sink.name.rpartition(':')[2]}"
+        assert warning.startswith("warning: whoever reaches")
         assert get(sink, "/", "studio.lan")[0].status == 200
 
 
