@@ -115,6 +115,13 @@ def test_a_real_round(path: str) -> None:
         assert ages.min() < np.median(glass) < 2000
 
 
+def test_transparent_pictures_are_encoded_where_they_can_be() -> None:
+    case = Case(size=SMALL, path="encode", background="transparent")
+    [result] = measure([case], rounds=1, seconds=0.2)
+    assert result.rounds[0].frames > 0
+    assert "background" not in result.stages, "nothing stands behind the person"
+
+
 def test_streams_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("livecut.bench.measure.MINUTE", 0.2)
     case = Case(size=SMALL, path="paced", streams=3, background="red")
