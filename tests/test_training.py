@@ -304,7 +304,7 @@ def test_encoder_has_to_fit(tmp_path: Path) -> None:
 def test_efficientnet_lite_fits_the_quality_network(tmp_path: Path) -> None:
     network = build("quality")
     assert isinstance(network, EfficientUNet)
-    state: dict[str, torch.Tensor] = {}
+    state: dict[str, Any] = {}
     for block, number in zip(network.features, network.numbers, strict=True):
         for i, value in enumerate(block.state_dict().values()):
             stem = "_bn0" if i else "_conv_stem"
