@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 from rich.console import Console
 
-from livecut.backgrounds import open_background
+from livecut.backgrounds import PersonColour, open_background
 from livecut.bench.cases import held_frames
 from livecut.compositor import cpu
 from livecut.engines import open_engine
@@ -114,20 +114,31 @@ def guided_filter(s: Scene) -> Prepared:
 def composite(s: Scene) -> Prepared:
     """Over a picture."""
     room, out = np.full_like(s.frame.image, 90), np.empty_like(s.frame.image)
-    return lambda: cpu.composite(s.frame.image, s.alpha, room, out), 10
+    edges = PersonColour(s.size)(Cutout(s.frame, s.alpha))
+    return lambda: cpu.composite(s.frame.image, s.alpha, edges, room, out), 7
 
 
 def composite_rows(s: Scene) -> Prepared:
     """Over a background of few rows."""
     rows = np.full((s.size[1] // 8, s.size[0], 3), 90, np.uint8)
     out = np.empty_like(s.frame.image)
-    return lambda: cpu.composite_rows(s.frame.image, s.alpha, rows, out), 7
+    edges = PersonColour(s.size)(Cutout(s.frame, s.alpha))
+    return lambda: cpu.composite_rows(s.frame.image, s.alpha, edges, rows, out), 6
 
 
 def cutout(s: Scene) -> Prepared:
     """The person alone, with alpha."""
     out = np.empty((*s.alpha.shape, 4), np.uint8)
-    return lambda: cpu.cutout(s.frame.image, s.alpha, out), 8
+    edges = PersonColour(s.size)(Cutout(s.frame, s.alpha))
+    return lambda: cpu.cutout(s.frame.image, s.alpha, edges, out), 8
+
+
+def person_colour(s: Scene) -> Prepared:
+    """The person's colour at soft edges, which every composite asks for."""
+    find, levels = PersonColour(s.size), list[Image]()
+    reduce(s.frame.image, s.small.shape[1::-1], levels)
+    cut = Cutout(s.frame, s.alpha, levels)
+    return lambda: find(cut), 1
 
 
 def blur(s: Scene) -> Prepared:
@@ -146,7 +157,7 @@ def i420(s: Scene) -> Prepared:
 
 
 STAGES = (copy, reduction, network, settle, regress, guided_filter, composite, composite_rows,
-          cutout, blur, i420)  # fmt: skip
+          cutout, person_colour, blur, i420)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,17 @@ import cv2
 import numpy as np
 
 from livecut.compositor import cpu
+from livecut.compositor.edges import (
+    CELLS,
+    FALL,
+    FLOOR,
+    Edges,
+    cell_size,
+    cells_least,
+    spread_person,
+    survey,
+    weigh_person,
+)
 from livecut.errors import ConfigError, LivecutError
 from livecut.frame import Cutout, Image
 from livecut.segmenter import reduce
@@ -63,6 +74,31 @@ def box_width(height: int, strength: float) -> int:
     return max(3, round(math.sqrt(4 * spread(height, strength) ** 2 + 1)) | 1)
 
 
+class PersonColour:
+    """Finds the person's colour at the edges of cutouts of one size, in buffers of its own."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        width, height = size
+        self._cell = cell = cell_size(size)
+        w, h = -(-width // cell), -(-height // cell)
+        self._least = cells_least(size)
+        self._levels: list[Image] = []
+        self._image = np.empty((h, w, 3), np.uint8)
+        self._mean = np.empty((h, w), np.float32)
+        self._weighted = np.empty((h, w, 4), np.float32)
+        self._colours = np.zeros((h + 1, w + 1, 3), np.uint8)
+
+    def __call__(self, cutout: Cutout) -> Edges:
+        """What to composite the cutout with; overwritten by the next call."""
+        survey(cutout.alpha, self._cell, self._mean)
+        image = reduce(cutout.smallest(self._least), self._least, self._levels)
+        size = self._image.shape[1::-1]
+        cv2.resize(image, size, dst=self._image, interpolation=cv2.INTER_LINEAR)
+        weigh_person(self._image, self._mean, self._weighted)
+        spread_person(self._weighted, self._mean, CELLS, FALL, FLOOR, self._colours)
+        return self._mean, self._colours, self._cell
+
+
 class Blur:
     """The room itself, blurred, by its own pixels only.
 
@@ -78,6 +114,7 @@ class Blur:
         self._least = room_size(size, self.strength)
         self._levels: list[Image] = []
         self._mask_levels: list[Image] = []
+        self._person = PersonColour(size)
 
     def _allocate(self, height: int, width: int) -> None:
         self._room = np.empty((height, width, 4), np.float32)
@@ -88,12 +125,7 @@ class Blur:
 
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout over its own blurred room."""
-        made = [
-            h
-            for h in cutout.halves
-            if h.shape[1] >= self._least[0] and h.shape[0] >= self._least[1]
-        ]
-        image = reduce(made[-1] if made else cutout.frame.image, self._least, self._levels)
+        image = reduce(cutout.smallest(self._least), self._least, self._levels)
         alpha = reduce(cutout.alpha, self._least, self._mask_levels)
         if not hasattr(self, "_room"):
             self._allocate(*alpha.shape)
@@ -105,7 +137,8 @@ class Blur:
         cpu.unweigh(self._blurred, self._result)
         size = (self._rows.shape[1], self._rows.shape[0])
         cv2.resize(self._result, size, dst=self._rows, interpolation=cv2.INTER_LINEAR)
-        cpu.composite_rows(cutout.frame.image, cutout.alpha, self._rows, out)
+        edges = self._person(cutout)
+        cpu.composite_rows(cutout.frame.image, cutout.alpha, edges, self._rows, out)
 
 
 class Still:
@@ -116,6 +149,7 @@ class Still:
     def __init__(self, name: str, image: Image) -> None:
         self.name = name
         self._image = image
+        self._person = PersonColour((image.shape[1], image.shape[0]))
 
     def picture(self, position: float) -> Image:
         """BGR, the same at any time."""
@@ -123,7 +157,8 @@ class Still:
 
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout over the picture."""
-        cpu.composite(cutout.frame.image, cutout.alpha, self._image, out)
+        edges = self._person(cutout)
+        cpu.composite(cutout.frame.image, cutout.alpha, edges, self._image, out)
 
 
 class Video:
@@ -137,6 +172,7 @@ class Video:
         width, height = self._source.size
         self._frame = np.zeros((height, width, 3), np.uint8)
         self._fitted = np.zeros((size[1], size[0], 3), np.uint8)
+        self._person = PersonColour(size)
         self._start: float | None = None
         self.shown = -1
         """The number of the picture that `picture` gave last."""
@@ -163,8 +199,8 @@ class Video:
 
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout over the picture due at the frame's position."""
-        picture = self.picture(cutout.frame.position)
-        cpu.composite(cutout.frame.image, cutout.alpha, picture, out)
+        picture, edges = self.picture(cutout.frame.position), self._person(cutout)
+        cpu.composite(cutout.frame.image, cutout.alpha, edges, picture, out)
 
 
 class Transparent:
@@ -172,9 +208,12 @@ class Transparent:
 
     name = "transparent"
 
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._person = PersonColour(size)
+
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout itself."""
-        cpu.cutout(cutout.frame.image, cutout.alpha, out)
+        cpu.cutout(cutout.frame.image, cutout.alpha, self._person(cutout), out)
 
 
 class Raw:
@@ -229,7 +268,7 @@ def open_background(spec: str, size: tuple[int, int]) -> Background:
             )
         return Blur(size, value)
     if spec in ("transparent", "raw"):
-        return Transparent() if spec == "transparent" else Raw()
+        return Transparent(size) if spec == "transparent" else Raw()
     colour = COLOURS.get(spec.lower(), spec)
     if colour.startswith("#"):
         try:

@@ -1,8 +1,7 @@
 """The fused per-pixel kernels: one pass over the picture each, compiled by numba, without the GIL.
 
 Images are uint8, C-contiguous: BGR (H, W, 3), alpha (H, W) with 255 = person. Inner loops run over
-flat rows with the alpha repeated per channel in a row buffer, which is what lets LLVM vectorise them.
-Alpha 0..255 is widened to 0..256, so that 0 gives exactly the background and 255 exactly the frame.
+flat rows, which is what lets LLVM vectorise them.
 """
 
 from __future__ import annotations
@@ -10,46 +9,40 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import int32, uint8, uint16
+from numba import int32, uint8, uint16, uintp
 from numpy.typing import NDArray
 
 from livecut.compositor import kernel
+from livecut.compositor.edges import PERSON, Edges, person_runs, person_weight, put_person
 from livecut.frame import Image
 
 Floats = NDArray[np.float32]
 
 
 @kernel
-def _row_weights(alpha: Any, weights: Any) -> None:
-    for x in range(alpha.shape[0]):
-        a = uint16(alpha[x])
-        a = uint16(a + (a >> uint16(7)))
-        weights[3 * x] = a
-        weights[3 * x + 1] = a
-        weights[3 * x + 2] = a
+def composite(frame: Image, alpha: Image, edges: Edges, background: Image, out: Image) -> None:
+    """Write the frame where alpha is 255, the background where it is 0, a blend between.
 
-
-@kernel
-def composite(frame: Image, alpha: Image, background: Image, out: Image) -> None:
-    """Write the frame where alpha is 255, the background where it is 0, a linear blend between."""
+    There the frame's own colour gives way to that of the person nearby, see `livecut.compositor.edges`.
+    """
     height, width = alpha.shape
     f, b, o = (
         frame.reshape(height, width * 3),
         background.reshape(height, width * 3),
         out.reshape(height, width * 3),
     )
-    weights = np.empty(width * 3, np.uint16)
-    for y in range(height):
-        _row_weights(alpha[y], weights)
-        for i in range(width * 3):
-            a = weights[i]
-            o[y, i] = uint8(
-                (uint16(f[y, i]) * a + uint16(b[y, i]) * (uint16(256) - a)) >> uint16(8)
+    cell = edges[2]
+    lines, weights = np.empty((2, width * 3), np.uint8), np.empty((2, width * 3), np.uint16)
+    for row in range(edges[0].shape[0]):
+        runs = person_runs(edges, row, lines)
+        for y in range(row * cell, min(height, (row + 1) * cell)):
+            put_person(
+                f[y], b[y], alpha[y], runs, lines, person_weight(y, cell), False, weights, o[y]
             )
 
 
 @kernel
-def composite_rows(frame: Image, alpha: Image, rows: Image, out: Image) -> None:
+def composite_rows(frame: Image, alpha: Image, edges: Edges, rows: Image, out: Image) -> None:
     """As `composite`, over a background of full width and few rows (h, W, 3).
 
     The rows are interpolated linearly to the frame's height on the way, pixel centres aligned.
@@ -61,37 +54,59 @@ def composite_rows(frame: Image, alpha: Image, rows: Image, out: Image) -> None:
         rows.reshape(few, width * 3),
         out.reshape(height, width * 3),
     )
-    weights = np.empty(width * 3, np.uint16)
-    for y in range(height):
-        _row_weights(alpha[y], weights)
-        at = min(max((y + 0.5) * few / height - 0.5, 0.0), few - 1.0)
-        y0 = int(at)
-        y1 = min(y0 + 1, few - 1)
-        t = uint16((at - y0) * 256)
-        rest = uint16(uint16(256) - t)
-        for i in range(width * 3):
-            a = weights[i]
-            above, below = uint16(uint16(r[y0, i]) * rest), uint16(uint16(r[y1, i]) * t)
-            b = uint16(uint16(above + below) >> uint16(8))
-            o[y, i] = uint8((uint16(f[y, i]) * a + b * (uint16(256) - a)) >> uint16(8))
+    cell = edges[2]
+    lines, weights = np.empty((2, width * 3), np.uint8), np.empty((2, width * 3), np.uint16)
+    behind = np.empty(width * 3, np.uint8)
+    for row in range(edges[0].shape[0]):
+        runs = person_runs(edges, row, lines)
+        for y in range(row * cell, min(height, (row + 1) * cell)):
+            at = min(max((y + 0.5) * few / height - 0.5, 0.0), few - 1.0)
+            y0 = int(at)
+            y1 = min(y0 + 1, few - 1)
+            t = uint16((at - y0) * 256)
+            _between(r[y0], r[y1], t, runs, behind)
+            put_person(
+                f[y], behind, alpha[y], runs, lines, person_weight(y, cell), False, weights, o[y]
+            )
 
 
 @kernel
-def cutout(frame: Image, alpha: Image, out: Image) -> None:
-    """Write BGRA (H, W, 4): the frame with straight alpha, black where alpha is 0.
+def _between(above: Any, below: Any, lower: Any, runs: Any, out: Any) -> None:
+    """Write `above` and `below`, which counts `lower` of 256, where `runs` are not the person alone."""
+    rest = uint16(uint16(256) - lower)
+    first = uintp(0)
+    for run in range(runs.shape[0]):
+        last = uintp(runs[run, 1])
+        if runs[run, 0] != PERSON:
+            for i in range(uintp(3) * first, uintp(3) * last):
+                a, b = uint16(uint16(above[i]) * rest), uint16(uint16(below[i]) * lower)
+                out[i] = uint8(uint16(a + b) >> uint16(8))
+        first = last
+
+
+@kernel
+def cutout(frame: Image, alpha: Image, edges: Edges, out: Image) -> None:
+    """Write BGRA (H, W, 4): the person with straight alpha, black where alpha is 0.
 
     The colour under alpha 0 is cleared because alpha can be stripped from a file: the room would be
-    there to see.
+    there to see. Where alpha is soft, the colour is blended as by `composite`.
     """
     height, width = alpha.shape
-    for y in range(height):
-        for x in range(width):
-            a = alpha[y, x]
-            keep = uint8(255) if a > 0 else uint8(0)
-            out[y, x, 0] = frame[y, x, 0] & keep
-            out[y, x, 1] = frame[y, x, 1] & keep
-            out[y, x, 2] = frame[y, x, 2] & keep
-            out[y, x, 3] = a
+    f = frame.reshape(height, width * 3)
+    cell = edges[2]
+    lines, weights = np.empty((2, width * 3), np.uint8), np.empty((2, width * 3), np.uint16)
+    colour, black = np.empty(width * 3, np.uint8), np.zeros(width * 3, np.uint8)
+    for row in range(edges[0].shape[0]):
+        runs = person_runs(edges, row, lines)
+        for y in range(row * cell, min(height, (row + 1) * cell)):
+            put_person(
+                f[y], black, alpha[y], runs, lines, person_weight(y, cell), True, weights, colour
+            )
+            for x in range(width):
+                out[y, x, 0] = colour[3 * x]
+                out[y, x, 1] = colour[3 * x + 1]
+                out[y, x, 2] = colour[3 * x + 2]
+                out[y, x, 3] = alpha[y, x]
 
 
 @kernel

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from livecut.backgrounds import box_width, room_size
+from livecut.compositor.edges import CELLS, FALL, FLOOR, cell_size, cells_least
 from livecut.i420 import coefficients, even
 from livecut.segmenter import CUT, EPSILON, KEEP, LIFT, LIMITS, MARGIN, MOVES, REACH
 
@@ -94,8 +95,14 @@ class Compositor:
         self._means = mean_matrix(h).to(device), mean_matrix(w).T.to(device)
         to_network = halved(size, small)
         to_room = halved(size, room_size(size, scene.strength)) if scene.kind == "blur" else []
+        to_cells = halved(size, cells_least(size))
         self._to_network, self._to_room = len(to_network), len(to_room)
-        levels = [size, *max(to_network, to_room, key=len)]
+        self._to_cells, self._cell = len(to_cells), cell_size(size)
+        self._spread = (
+            spread_matrix(-(-height // self._cell)).to(device),
+            spread_matrix(-(-width // self._cell)).T.to(device),
+        )
+        levels = [size, *max(to_network, to_room, to_cells, key=len)]
         self._halvings = len(levels) - 1
         if scene.kind == "blur":
             room_width, room_height = levels[self._to_room]
@@ -115,8 +122,11 @@ class Compositor:
         alpha, valid = self._segment(levels[self._to_network])
         self._receipt.copy_(torch.where(valid, self._index, self._invalid))
         self._refine(alpha)
+        person = own_colour(
+            self._planes, self._alpha, levels[self._to_cells], self._cell, *self._spread
+        )
         if self._scene.kind == "transparent":
-            cutout(self._frame, self._alpha, self._out.view(*self._alpha.shape, 4))
+            cutout(person, self._alpha, self._out.view(*self._alpha.shape, 4))
             return
         if self._scene.kind == "blur":
             small_alpha = self._alpha[None].to(self._planes.dtype)
@@ -126,7 +136,7 @@ class Compositor:
             behind = resize(room.to(self._planes.dtype), self._size)
         else:
             behind = self.picture.permute(2, 0, 1).to(self._planes.dtype)
-        shown = composite(self._planes, self._alpha, behind)
+        shown = composite(person, self._alpha, behind)
         if self._scene.i420:
             to_i420(shown, self._yuv, self._out)
         else:
@@ -259,6 +269,39 @@ def blur_room(room: Tensor, alpha: Tensor, rows: Tensor, columns: Tensor) -> Ten
     return (weighted[:3] / weighted[3:]).clamp_(0, 255)
 
 
+def spread_matrix(n: int) -> Tensor:
+    """(n + 1, n) float32: what each of n cells counts at each corner, in one direction; as `cpu` does."""
+    steps = torch.arange(n) - torch.arange(n + 1)[:, None]
+    steps = torch.where(steps < 0, -1 - steps, steps)
+    return torch.where(steps < CELLS, FALL**steps, 0.0)
+
+
+def own_colour(
+    planes: Tensor, alpha: Tensor, reduced: Tensor, cell: int, rows: Tensor, columns: Tensor
+) -> Tensor:
+    """Planes that give way to the person's colour nearby where `alpha` uint8 (H, W) is neither 0 nor 255.
+
+    As `livecut.compositor.edges` finds and blends it. `reduced` is the frame at about the size of its
+    cells; the matrices are those of `spread_matrix`, the latter transposed.
+    """
+    height, width = alpha.shape
+    mean = F.avg_pool2d(alpha[None].float() / 255, cell, ceil_mode=True, count_include_pad=False)
+    weight = mean**8
+    image = resize(reduced, (mean.shape[2], mean.shape[1])).float()
+    weighted = torch.cat([image * weight, weight])
+    whole = weighted.sum((1, 2), keepdim=True)
+    near = rows @ weighted @ columns
+    colour = (near[:3] + whole[:3] / whole[3].clamp(min=1e-30) * FLOOR) / (near[3:] + FLOOR)
+    # Corners stand on the edges between cells, half a cell before where their pixels' blocks begin.
+    wide = resize(colour.to(planes.dtype), ((columns.shape[1]) * cell, rows.shape[0] * cell))
+    half = cell // 2
+    a = alpha.to(planes.dtype)
+    a = a.add_(alpha >= 128).mul_(1 / 256)
+    return torch.lerp(
+        wide[:, half : half + height, half : half + width], planes, a * a * (3 - 2 * a)
+    )
+
+
 def composite(planes: Tensor, alpha: Tensor, behind: Tensor) -> Tensor:
     """Planes where `alpha` uint8 (H, W) is 255, `behind` where it is 0; whole numbers."""
     weight = alpha.to(planes.dtype)
@@ -266,9 +309,9 @@ def composite(planes: Tensor, alpha: Tensor, behind: Tensor) -> Tensor:
     return torch.lerp(behind, planes, weight).round_()
 
 
-def cutout(frame: Tensor, alpha: Tensor, out: Tensor) -> None:
-    """Write BGRA uint8 (H, W, 4): straight alpha, black where it is 0."""
-    torch.mul(frame, (alpha > 0)[..., None], out=out[..., :3])
+def cutout(planes: Tensor, alpha: Tensor, out: Tensor) -> None:
+    """Write BGRA uint8 (H, W, 4) of BGR planes: straight alpha, black where it is 0."""
+    out[..., :3].copy_((planes.round() * (alpha > 0)).permute(1, 2, 0))
     out[..., 3] = alpha
 
 
