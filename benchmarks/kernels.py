@@ -122,8 +122,7 @@ def composite_rows(s: Scene) -> Prepared:
     """Over a background of few rows."""
     rows = np.full((s.size[1] // 8, s.size[0], 3), 90, np.uint8)
     out = np.empty_like(s.frame.image)
-    edges = PersonColour(s.size)(Cutout(s.frame, s.alpha))
-    return lambda: cpu.composite_rows(s.frame.image, s.alpha, edges, rows, out), 6
+    return lambda: cpu.composite_rows(s.frame.image, s.alpha, rows, out), 7
 
 
 def cutout(s: Scene) -> Prepared:
@@ -134,7 +133,7 @@ def cutout(s: Scene) -> Prepared:
 
 
 def person_colour(s: Scene) -> Prepared:
-    """The person's colour at soft edges, which every composite asks for."""
+    """The person's colour at soft edges, which all but the blur ask for."""
     find, levels = PersonColour(s.size), list[Image]()
     reduce(s.frame.image, s.small.shape[1::-1], levels)
     cut = Cutout(s.frame, s.alpha, levels)

@@ -104,7 +104,9 @@ class Blur:
 
     The frame is averaged down to an eighth, or to a sixteenth where the blur is so wide that no eye
     tells them apart, with the person weighted out (blur(room * (1 - a)) / blur(1 - a)), so that no halo
-    of the person's colours surrounds them; where all is person, the mean of the room stands in.
+    of the person's colours surrounds them; where all is person, the mean of the room stands in. The frame's
+    own colours are blended with it: the rim that they leave at soft edges is of the room's colour, as is
+    what lies behind, and the person's colour in its place would be seen as a shadow.
     """
 
     def __init__(self, size: tuple[int, int], strength: float = DEFAULT_STRENGTH) -> None:
@@ -114,7 +116,6 @@ class Blur:
         self._least = room_size(size, self.strength)
         self._levels: list[Image] = []
         self._mask_levels: list[Image] = []
-        self._person = PersonColour(size)
 
     def _allocate(self, height: int, width: int) -> None:
         self._room = np.empty((height, width, 4), np.float32)
@@ -137,8 +138,7 @@ class Blur:
         cpu.unweigh(self._blurred, self._result)
         size = (self._rows.shape[1], self._rows.shape[0])
         cv2.resize(self._result, size, dst=self._rows, interpolation=cv2.INTER_LINEAR)
-        edges = self._person(cutout)
-        cpu.composite_rows(cutout.frame.image, cutout.alpha, edges, self._rows, out)
+        cpu.composite_rows(cutout.frame.image, cutout.alpha, self._rows, out)
 
 
 class Still:

@@ -1,7 +1,8 @@
 """The fused per-pixel kernels: one pass over the picture each, compiled by numba, without the GIL.
 
 Images are uint8, C-contiguous: BGR (H, W, 3), alpha (H, W) with 255 = person. Inner loops run over
-flat rows, which is what lets LLVM vectorise them.
+flat rows with the alpha repeated per channel in a row buffer, which is what lets LLVM vectorise them.
+Alpha 0..255 is widened to 0..256, so that 0 gives exactly the background and 255 exactly the frame.
 """
 
 from __future__ import annotations
@@ -9,14 +10,24 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import int32, uint8, uint16, uintp
+from numba import int32, uint8, uint16
 from numpy.typing import NDArray
 
 from livecut.compositor import kernel
-from livecut.compositor.edges import PERSON, Edges, person_runs, person_weight, put_person
+from livecut.compositor.edges import Edges, person_runs, person_weight, put_person
 from livecut.frame import Image
 
 Floats = NDArray[np.float32]
+
+
+@kernel
+def _row_weights(alpha: Any, weights: Any) -> None:
+    for x in range(alpha.shape[0]):
+        a = uint16(alpha[x])
+        a = uint16(a + (a >> uint16(7)))
+        weights[3 * x] = a
+        weights[3 * x + 1] = a
+        weights[3 * x + 2] = a
 
 
 @kernel
@@ -42,10 +53,11 @@ def composite(frame: Image, alpha: Image, edges: Edges, background: Image, out: 
 
 
 @kernel
-def composite_rows(frame: Image, alpha: Image, edges: Edges, rows: Image, out: Image) -> None:
-    """As `composite`, over a background of full width and few rows (h, W, 3).
+def composite_rows(frame: Image, alpha: Image, rows: Image, out: Image) -> None:
+    """As `composite`, over a background of full width and few rows (h, W, 3), with the frame's own colours.
 
-    The rows are interpolated linearly to the frame's height on the way, pixel centres aligned.
+    The rows are interpolated linearly to the frame's height on the way, pixel centres aligned. They are
+    the room's own, blurred: what shows at a soft edge has their colours, and is no rim.
     """
     height, width = alpha.shape
     few = rows.shape[0]
@@ -54,34 +66,19 @@ def composite_rows(frame: Image, alpha: Image, edges: Edges, rows: Image, out: I
         rows.reshape(few, width * 3),
         out.reshape(height, width * 3),
     )
-    cell = edges[2]
-    lines, weights = np.empty((2, width * 3), np.uint8), np.empty((2, width * 3), np.uint16)
-    behind = np.empty(width * 3, np.uint8)
-    for row in range(edges[0].shape[0]):
-        runs = person_runs(edges, row, lines)
-        for y in range(row * cell, min(height, (row + 1) * cell)):
-            at = min(max((y + 0.5) * few / height - 0.5, 0.0), few - 1.0)
-            y0 = int(at)
-            y1 = min(y0 + 1, few - 1)
-            t = uint16((at - y0) * 256)
-            _between(r[y0], r[y1], t, runs, behind)
-            put_person(
-                f[y], behind, alpha[y], runs, lines, person_weight(y, cell), False, weights, o[y]
-            )
-
-
-@kernel
-def _between(above: Any, below: Any, lower: Any, runs: Any, out: Any) -> None:
-    """Write `above` and `below`, which counts `lower` of 256, where `runs` are not the person alone."""
-    rest = uint16(uint16(256) - lower)
-    first = uintp(0)
-    for run in range(runs.shape[0]):
-        last = uintp(runs[run, 1])
-        if runs[run, 0] != PERSON:
-            for i in range(uintp(3) * first, uintp(3) * last):
-                a, b = uint16(uint16(above[i]) * rest), uint16(uint16(below[i]) * lower)
-                out[i] = uint8(uint16(a + b) >> uint16(8))
-        first = last
+    weights = np.empty(width * 3, np.uint16)
+    for y in range(height):
+        _row_weights(alpha[y], weights)
+        at = min(max((y + 0.5) * few / height - 0.5, 0.0), few - 1.0)
+        y0 = int(at)
+        y1 = min(y0 + 1, few - 1)
+        t = uint16((at - y0) * 256)
+        rest = uint16(uint16(256) - t)
+        for i in range(width * 3):
+            a = weights[i]
+            above, below = uint16(uint16(r[y0, i]) * rest), uint16(uint16(r[y1, i]) * t)
+            b = uint16(uint16(above + below) >> uint16(8))
+            o[y, i] = uint8((uint16(f[y, i]) * a + b * (uint16(256) - a)) >> uint16(8))
 
 
 @kernel

@@ -95,7 +95,7 @@ class Compositor:
         self._means = mean_matrix(h).to(device), mean_matrix(w).T.to(device)
         to_network = halved(size, small)
         to_room = halved(size, room_size(size, scene.strength)) if scene.kind == "blur" else []
-        to_cells = halved(size, cells_least(size))
+        to_cells = [] if scene.kind == "blur" else halved(size, cells_least(size))
         self._to_network, self._to_room = len(to_network), len(to_room)
         self._to_cells, self._cell = len(to_cells), cell_size(size)
         self._spread = (
@@ -122,9 +122,11 @@ class Compositor:
         alpha, valid = self._segment(levels[self._to_network])
         self._receipt.copy_(torch.where(valid, self._index, self._invalid))
         self._refine(alpha)
-        person = own_colour(
-            self._planes, self._alpha, levels[self._to_cells], self._cell, *self._spread
-        )
+        person = self._planes
+        if self._scene.kind != "blur":
+            person = own_colour(
+                person, self._alpha, levels[self._to_cells], self._cell, *self._spread
+            )
         if self._scene.kind == "transparent":
             cutout(person, self._alpha, self._out.view(*self._alpha.shape, 4))
             return
