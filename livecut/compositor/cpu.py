@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import int32, uint8, uint16
+from numba import int32, uint8, uint16, uintp
 from numpy.typing import NDArray
 
 from livecut.compositor import kernel
-from livecut.compositor.edges import Edges, person_runs, person_weight, put_person
+from livecut.compositor.edges import NOBODY, Edges, person_runs, person_weight, put_person
 from livecut.frame import Image
 
 Floats = NDArray[np.float32]
@@ -89,7 +89,7 @@ def cutout(frame: Image, alpha: Image, edges: Edges, out: Image) -> None:
     there to see. Where alpha is soft, the colour is blended as by `composite`.
     """
     height, width = alpha.shape
-    f = frame.reshape(height, width * 3)
+    f, o = frame.reshape(height, width * 3), out.reshape(height, width * 4)
     cell = edges[2]
     lines, weights = np.empty((2, width * 3), np.uint8), np.empty((2, width * 3), np.uint16)
     colour, black = np.empty(width * 3, np.uint8), np.zeros(width * 3, np.uint8)
@@ -99,11 +99,19 @@ def cutout(frame: Image, alpha: Image, edges: Edges, out: Image) -> None:
             put_person(
                 f[y], black, alpha[y], runs, lines, person_weight(y, cell), True, weights, colour
             )
-            for x in range(width):
-                out[y, x, 0] = colour[3 * x]
-                out[y, x, 1] = colour[3 * x + 1]
-                out[y, x, 2] = colour[3 * x + 2]
-                out[y, x, 3] = alpha[y, x]
+            first = uintp(0)
+            for run in range(runs.shape[0]):
+                last = uintp(runs[run, 1])
+                if runs[run, 0] == NOBODY:
+                    for i in range(uintp(4) * first, uintp(4) * last):
+                        o[y, i] = 0
+                else:
+                    for x in range(first, last):
+                        out[y, x, 0] = colour[uintp(3) * x]
+                        out[y, x, 1] = colour[uintp(3) * x + uintp(1)]
+                        out[y, x, 2] = colour[uintp(3) * x + uintp(2)]
+                        out[y, x, 3] = alpha[y, x]
+                first = last
 
 
 @kernel
