@@ -9,7 +9,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from livecut.compositor import cpu
+from livecut.compositor import cpu, edges
 from livecut.compositor.edges import (
     CELLS,
     FALL,
@@ -17,9 +17,9 @@ from livecut.compositor.edges import (
     Edges,
     cell_size,
     cells_least,
-    spread_person,
+    spread_cells,
     survey,
-    weigh_person,
+    weigh_cells,
 )
 from livecut.errors import ConfigError, LivecutError
 from livecut.frame import Cutout, Image
@@ -74,8 +74,8 @@ def box_width(height: int, strength: float) -> int:
     return max(3, round(math.sqrt(4 * spread(height, strength) ** 2 + 1)) | 1)
 
 
-class PersonColour:
-    """Finds the person's colour at the edges of cutouts of one size, in buffers of its own."""
+class EdgeColours:
+    """Finds the person's and the room's colour at the edges of cutouts of one size, in its own buffers."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         width, height = size
@@ -84,9 +84,9 @@ class PersonColour:
         self._least = cells_least(size)
         self._levels: list[Image] = []
         self._image = np.empty((h, w, 3), np.uint8)
-        self._mean = np.empty((h, w), np.float32)
+        self._mean, self._rest = np.empty((2, h, w), np.float32)
         self._weighted = np.empty((h, w, 4), np.float32)
-        self._colours = np.zeros((h + 1, w + 1, 3), np.uint8)
+        self._colours = np.zeros((2, h + 1, w + 1, 3), np.uint8)
 
     def __call__(self, cutout: Cutout) -> Edges:
         """What to composite the cutout with; overwritten by the next call."""
@@ -94,8 +94,10 @@ class PersonColour:
         image = reduce(cutout.smallest(self._least), self._least, self._levels)
         size = self._image.shape[1::-1]
         cv2.resize(image, size, dst=self._image, interpolation=cv2.INTER_LINEAR)
-        weigh_person(self._image, self._mean, self._weighted)
-        spread_person(self._weighted, self._mean, CELLS, FALL, FLOOR, self._colours)
+        np.subtract(1, self._mean, out=self._rest)
+        for mean, colours in zip((self._mean, self._rest), self._colours, strict=True):
+            weigh_cells(self._image, mean, self._weighted)
+            spread_cells(self._weighted, mean, CELLS, FALL, FLOOR, colours)
         return self._mean, self._colours, self._cell
 
 
@@ -149,7 +151,7 @@ class Still:
     def __init__(self, name: str, image: Image) -> None:
         self.name = name
         self._image = image
-        self._person = PersonColour((image.shape[1], image.shape[0]))
+        self._edges = EdgeColours((image.shape[1], image.shape[0]))
 
     def picture(self, position: float) -> Image:
         """BGR, the same at any time."""
@@ -157,8 +159,8 @@ class Still:
 
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout over the picture."""
-        edges = self._person(cutout)
-        cpu.composite(cutout.frame.image, cutout.alpha, edges, self._image, out)
+        found = self._edges(cutout)
+        edges.composite(cutout.frame.image, cutout.alpha, found, self._image, out)
 
 
 class Video:
@@ -172,7 +174,7 @@ class Video:
         width, height = self._source.size
         self._frame = np.zeros((height, width, 3), np.uint8)
         self._fitted = np.zeros((size[1], size[0], 3), np.uint8)
-        self._person = PersonColour(size)
+        self._edges = EdgeColours(size)
         self._start: float | None = None
         self.shown = -1
         """The number of the picture that `picture` gave last."""
@@ -199,8 +201,8 @@ class Video:
 
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout over the picture due at the frame's position."""
-        picture, edges = self.picture(cutout.frame.position), self._person(cutout)
-        cpu.composite(cutout.frame.image, cutout.alpha, edges, picture, out)
+        picture, found = self.picture(cutout.frame.position), self._edges(cutout)
+        edges.composite(cutout.frame.image, cutout.alpha, found, picture, out)
 
 
 class Transparent:
@@ -209,11 +211,11 @@ class Transparent:
     name = "transparent"
 
     def __init__(self, size: tuple[int, int]) -> None:
-        self._person = PersonColour(size)
+        self._edges = EdgeColours(size)
 
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout itself."""
-        cpu.cutout(cutout.frame.image, cutout.alpha, self._person(cutout), out)
+        edges.cutout(cutout.frame.image, cutout.alpha, self._edges(cutout), out)
 
 
 class Raw:

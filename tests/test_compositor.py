@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from livecut.compositor import cpu
+from livecut.compositor import cpu, edges
 from livecut.compositor.edges import (
     CELLS,
     FALL,
     FLOOR,
     Edges,
     cell_size,
-    spread_person,
+    spread_cells,
     survey,
-    weigh_person,
+    weigh_cells,
 )
 from livecut.frame import Image
 
@@ -30,12 +30,12 @@ def picture(
 
 
 def plain(alpha: Image) -> Edges:
-    """Edges of a cutout whose person has everywhere the colour (40, 80, 120)."""
+    """Edges of a cutout whose person and room have everywhere the colour (40, 80, 120)."""
     height, width = alpha.shape
     cell = cell_size((width, height))
     mean = np.empty((-(-height // cell), -(-width // cell)), np.float32)
     survey(alpha, cell, mean)
-    colours = np.empty((mean.shape[0] + 1, mean.shape[1] + 1, 3), np.uint8)
+    colours = np.empty((2, mean.shape[0] + 1, mean.shape[1] + 1, 3), np.uint8)
     colours[:] = (40, 80, 120)
     return mean, colours, cell
 
@@ -55,7 +55,7 @@ def test_composite_is_the_blend(height: int, width: int) -> None:
         picture(height, width, 1)[..., 0],
     )
     out = np.empty_like(frame)
-    cpu.composite(frame, alpha, plain(alpha), back, out)
+    edges.composite(frame, alpha, plain(alpha), back, out)
     a = alpha[..., None] / 255
     expected = smooth(frame, alpha) * a + back * (1 - a)
     assert np.abs(out - expected).max() <= 3.5
@@ -67,7 +67,7 @@ def test_alpha_0_and_255_are_exact() -> None:
     alpha[:, 32:] = 255
     alpha[20, 30], alpha[28, 40] = 100, 100
     out = np.empty_like(frame)
-    cpu.composite(frame, alpha, plain(alpha), back, out)
+    edges.composite(frame, alpha, plain(alpha), back, out)
     assert (out[alpha == 0] == back[alpha == 0]).all()
     assert (out[alpha == 255] == frame[alpha == 255]).all()
 
@@ -88,11 +88,31 @@ def test_cutout_has_the_persons_colour_and_none_under_alpha_0() -> None:
     alpha[20:] = 200
     alpha[30:] = 255
     out = np.empty((48, 64, 4), np.uint8)
-    cpu.cutout(frame, alpha, plain(alpha), out)
+    edges.cutout(frame, alpha, plain(alpha), out)
     assert not out[:10].any()
     assert np.abs(out[10:30, :, :3] - smooth(frame, alpha)[10:30]).max() <= 3
     assert (out[30:, :, :3] == frame[30:]).all()
     assert (out[..., 3] == alpha).all()
+
+
+def test_a_pixel_is_drawn_to_whom_its_colour_tells() -> None:
+    """Alpha is 128 everywhere, the person dark and the room bright."""
+    frame = np.full((16, 24, 3), 20, np.uint8)
+    frame[:, 8:16] = 220
+    frame[:, 16:] = 180
+    alpha = np.full((16, 24), 128, np.uint8)
+    mean, colours, cell = plain(alpha)
+    colours[0], colours[1] = 20, 220
+    out = np.empty((16, 24, 4), np.uint8)
+    edges.cutout(frame, alpha, (mean, colours, cell), out)
+    assert (out[:, :8] == (20, 20, 20, 128)).all(), "the person's stays"
+    assert out[:, 8:16, 3].max() < 72, "of the room's colour half of the alpha goes"
+    assert (out[:, 16:, 3] > 72).all(), "between, less"
+    assert (out[:, 16:, 3] < 128).all()
+    assert out[..., 2].max() <= 128, "and no colour stays the room's"
+    colours[1] = 24
+    edges.cutout(frame, alpha, (mean, colours, cell), out)
+    assert (np.abs(out[..., 3].astype(int) - 128) <= 2).all(), "colours too near to tell"
 
 
 @pytest.mark.parametrize("size", [(64, 48), (61, 37), (1, 1), (20, 8)])
@@ -111,15 +131,15 @@ def test_survey_is_the_mean_and_exact_at_its_ends(size: tuple[int, int], cell: i
         assert (mean[y, x] == 1) == bool((block == 255).all())
 
 
-def test_spread_person_takes_the_nearest_of_the_person() -> None:
+def test_spread_cells_takes_the_nearest_of_the_person() -> None:
     """Red above, blue below, alpha falling to the right; the room, white, is nowhere in the colours."""
     mean = np.zeros((12, 14), np.float32)
     mean[:, :6], mean[:, 6], mean[:, 7] = 1, 0.5, 0.01
     image = np.full((12, 14, 3), 255, np.uint8)
     image[:6, :6], image[6:, :6] = (0, 0, 200), (200, 0, 0)
     weighted, out = np.empty((12, 14, 4), np.float32), np.zeros((13, 15, 3), np.uint8)
-    weigh_person(image, mean, weighted)
-    spread_person(weighted, mean, CELLS, FALL, FLOOR, out)
+    weigh_cells(image, mean, weighted)
+    spread_cells(weighted, mean, CELLS, FALL, FLOOR, out)
     assert np.abs(out[1, 6].astype(int) - (0, 0, 200)).max() <= 2
     assert np.abs(out[11, 6].astype(int) - (200, 0, 0)).max() <= 2
     assert np.abs(out[6, 6].astype(int) - (100, 0, 100)).max() <= 2

@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import int32, uint8, uint16, uintp
+from numba import int32, uint8, uint16
 from numpy.typing import NDArray
 
 from livecut.compositor import kernel
-from livecut.compositor.edges import NOBODY, Edges, person_runs, person_weight, put_person
 from livecut.frame import Image
 
 Floats = NDArray[np.float32]
@@ -31,32 +30,10 @@ def _row_weights(alpha: Any, weights: Any) -> None:
 
 
 @kernel
-def composite(frame: Image, alpha: Image, edges: Edges, background: Image, out: Image) -> None:
-    """Write the frame where alpha is 255, the background where it is 0, a blend between.
-
-    There the frame's own colour gives way to that of the person nearby, see `livecut.compositor.edges`.
-    """
-    height, width = alpha.shape
-    f, b, o = (
-        frame.reshape(height, width * 3),
-        background.reshape(height, width * 3),
-        out.reshape(height, width * 3),
-    )
-    cell = edges[2]
-    lines, weights = np.empty((2, width * 3), np.uint8), np.empty((2, width * 3), np.uint16)
-    for row in range(edges[0].shape[0]):
-        runs = person_runs(edges, row, lines)
-        for y in range(row * cell, min(height, (row + 1) * cell)):
-            put_person(
-                f[y], b[y], alpha[y], runs, lines, person_weight(y, cell), False, weights, o[y]
-            )
-
-
-@kernel
 def composite_rows(frame: Image, alpha: Image, rows: Image, out: Image) -> None:
-    """As `composite`, over a background of full width and few rows (h, W, 3), with the frame's own colours.
+    """Write the frame where alpha is 255, the background where it is 0, a linear blend between.
 
-    The rows are interpolated linearly to the frame's height on the way, pixel centres aligned. They are
+    The background has full width and few rows (h, W, 3). The rows are interpolated linearly to the frame's height on the way, pixel centres aligned. They are
     the room's own, blurred: what shows at a soft edge has their colours, and is no rim.
     """
     height, width = alpha.shape
@@ -79,39 +56,6 @@ def composite_rows(frame: Image, alpha: Image, rows: Image, out: Image) -> None:
             above, below = uint16(uint16(r[y0, i]) * rest), uint16(uint16(r[y1, i]) * t)
             b = uint16(uint16(above + below) >> uint16(8))
             o[y, i] = uint8((uint16(f[y, i]) * a + b * (uint16(256) - a)) >> uint16(8))
-
-
-@kernel
-def cutout(frame: Image, alpha: Image, edges: Edges, out: Image) -> None:
-    """Write BGRA (H, W, 4): the person with straight alpha, black where alpha is 0.
-
-    The colour under alpha 0 is cleared because alpha can be stripped from a file: the room would be
-    there to see. Where alpha is soft, the colour is blended as by `composite`.
-    """
-    height, width = alpha.shape
-    f, o = frame.reshape(height, width * 3), out.reshape(height, width * 4)
-    cell = edges[2]
-    lines, weights = np.empty((2, width * 3), np.uint8), np.empty((2, width * 3), np.uint16)
-    colour, black = np.empty(width * 3, np.uint8), np.zeros(width * 3, np.uint8)
-    for row in range(edges[0].shape[0]):
-        runs = person_runs(edges, row, lines)
-        for y in range(row * cell, min(height, (row + 1) * cell)):
-            put_person(
-                f[y], black, alpha[y], runs, lines, person_weight(y, cell), True, weights, colour
-            )
-            first = uintp(0)
-            for run in range(runs.shape[0]):
-                last = uintp(runs[run, 1])
-                if runs[run, 0] == NOBODY:
-                    for i in range(uintp(4) * first, uintp(4) * last):
-                        o[y, i] = 0
-                else:
-                    for x in range(first, last):
-                        out[y, x, 0] = colour[uintp(3) * x]
-                        out[y, x, 1] = colour[uintp(3) * x + uintp(1)]
-                        out[y, x, 2] = colour[uintp(3) * x + uintp(2)]
-                        out[y, x, 3] = alpha[y, x]
-                first = last
 
 
 @kernel

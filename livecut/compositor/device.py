@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from livecut.backgrounds import box_width, room_size
-from livecut.compositor.edges import CELLS, FALL, FLOOR, cell_size, cells_least
+from livecut.compositor.edges import CELLS, CLEAR, FALL, FLOOR, GAIN, NOISE, cell_size, cells_least
 from livecut.i420 import coefficients, even
 from livecut.segmenter import CUT, EPSILON, KEEP, LIFT, LIMITS, MARGIN, MOVES, REACH
 
@@ -122,13 +122,13 @@ class Compositor:
         alpha, valid = self._segment(levels[self._to_network])
         self._receipt.copy_(torch.where(valid, self._index, self._invalid))
         self._refine(alpha)
-        person = self._planes
+        person, shown = self._planes, self._alpha
         if self._scene.kind != "blur":
-            person = own_colour(
-                person, self._alpha, levels[self._to_cells], self._cell, *self._spread
+            person, shown = soft_edges(
+                person, shown, levels[self._to_cells], self._cell, *self._spread
             )
         if self._scene.kind == "transparent":
-            cutout(person, self._alpha, self._out.view(*self._alpha.shape, 4))
+            cutout(person, shown, self._out.view(*self._alpha.shape, 4))
             return
         if self._scene.kind == "blur":
             small_alpha = self._alpha[None].to(self._planes.dtype)
@@ -138,7 +138,7 @@ class Compositor:
             behind = resize(room.to(self._planes.dtype), self._size)
         else:
             behind = self.picture.permute(2, 0, 1).to(self._planes.dtype)
-        shown = composite(person, self._alpha, behind)
+        shown = composite(person, shown, behind)
         if self._scene.i420:
             to_i420(shown, self._yuv, self._out)
         else:
@@ -278,30 +278,39 @@ def spread_matrix(n: int) -> Tensor:
     return torch.where(steps < CELLS, FALL**steps, 0.0)
 
 
-def own_colour(
+def soft_edges(
     planes: Tensor, alpha: Tensor, reduced: Tensor, cell: int, rows: Tensor, columns: Tensor
-) -> Tensor:
-    """Planes that give way to the person's colour nearby where `alpha` uint8 (H, W) is neither 0 nor 255.
+) -> tuple[Tensor, Tensor]:
+    """The person's colours, planes of the frame's type, and the alpha to show, as by `compositor.edges`.
 
-    As `livecut.compositor.edges` finds and blends it. `reduced` is the frame at about the size of its
-    cells; the matrices are those of `spread_matrix`, the latter transposed.
+    Both are the frame's and `alpha` uint8 (H, W) where that is 0 or 255. `reduced` is the frame at about the
+    size of its cells; the matrices are those of `spread_matrix`, the latter transposed.
     """
     height, width = alpha.shape
-    mean = F.avg_pool2d(alpha[None].float() / 255, cell, ceil_mode=True, count_include_pad=False)
-    weight = mean**8
+    a = alpha.float() / 255
+    mean = F.avg_pool2d(a[None], cell, ceil_mode=True, count_include_pad=False)
     image = resize(reduced, (mean.shape[2], mean.shape[1])).float()
-    weighted = torch.cat([image * weight, weight])
-    whole = weighted.sum((1, 2), keepdim=True)
-    near = rows @ weighted @ columns
-    colour = (near[:3] + whole[:3] / whole[3].clamp(min=1e-30) * FLOOR) / (near[3:] + FLOOR)
-    # Corners stand on the edges between cells, half a cell before where their pixels' blocks begin.
-    wide = resize(colour.to(planes.dtype), ((columns.shape[1]) * cell, rows.shape[0] * cell))
-    half = cell // 2
-    a = alpha.to(planes.dtype)
-    a = a.add_(alpha >= 128).mul_(1 / 256)
-    return torch.lerp(
-        wide[:, half : half + height, half : half + width], planes, a * a * (3 - 2 * a)
-    )
+    wide = columns.shape[1] * cell, rows.shape[0] * cell
+    half = cell // 2  # corners stand half a cell before the middles of the blocks that they become
+
+    def around(weight: Tensor) -> Tensor:
+        weighted = torch.cat([image * weight, weight])
+        whole = weighted.sum((1, 2), keepdim=True)
+        near = rows @ weighted @ columns
+        colour = (near[:3] + whole[:3] / whole[3].clamp(min=1e-30) * FLOOR) / (near[3:] + FLOOR)
+        return resize(colour, wide)[:, half : half + height, half : half + width]
+
+    person, room = around(mean**8), around((1 - mean) ** 8)
+    apart = (person - room).square().sum(0)
+    along = ((planes - room) * (person - room)).sum(0)
+    share = (along / (apart + NOISE)).clamp(0, 1)
+    sure = apart / (apart + CLEAR)
+    s = a * a * (3 - 2 * a)
+    keep = (GAIN * share / a.clamp(min=1 / 255)).clamp(max=1)
+    less = sure * (1 - keep) * (1 - s)
+    shown = (255 * a * (1 - less) + 0.5).to(torch.uint8)
+    own = torch.maximum(s, share * sure)
+    return torch.lerp(person, planes.float(), own).to(planes.dtype), shown
 
 
 def composite(planes: Tensor, alpha: Tensor, behind: Tensor) -> Tensor:

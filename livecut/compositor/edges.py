@@ -1,10 +1,12 @@
 """The person's own colour at soft edges, so that no rim of the old room surrounds them.
 
 A pixel of the frame is a * F + (1 - a) * B: where alpha is soft, the room shines through. There the
-composite takes F for a blend of the frame and of the person's colour nearby, a mean of the frame over
-cells of 8x8 pixels or more, weighted by the cells' alpha. The weighted mean is the start of the blur
-fusion of Forte (Approximate Fast Foreground Colour Estimation, 2021); in place of the room's colour and
-a correction by the rest, which go wrong where alpha itself does, the frame's share falls with alpha.
+composites take two colours from nearby, F that of the person and B that of the room, means of the frame
+over cells of 8x8 pixels or more that are weighted by alpha and by 1 - alpha. The pixel's place on the line
+from B to F says how much of the person it is. A pixel of the room gets less alpha, a pixel of the person
+keeps its own colour, and the others are drawn to F, the more the lower alpha is. Where F and B are alike
+alpha alone decides. The two weighted means are those of blur fusion (Forte, Approximate Fast Foreground
+Colour Estimation, 2021); what is made of them is not, because a network's alpha is itself not exact.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import float32, int32, uint8, uint16, uint32, uintp
+from numba import float32, int32, uint8, uint16, uintp
 from numpy.typing import NDArray
 
 from livecut.compositor import kernel
@@ -21,16 +23,22 @@ from livecut.frame import Image
 Floats = NDArray[np.float32]
 
 CELLS = 3
-"""How many cells on each side of an edge between cells count for the person's colour there."""
+"""How many cells on each side of an edge between cells count for the colours there."""
 FALL = 0.1
-"""What a cell counts, by its distance, of what the next nearer one counts."""
+"""What a cell counts of what the next nearer one counts."""
 FLOOR = 1e-4
-"""What the person's mean colour counts everywhere; a cell that is all person counts 1."""
+"""What the mean colour of all of the person, or room, counts everywhere; a cell that is all that counts 1."""
+
+NOISE, CLEAR = 300.0, 2700.0
+"""Squared distances of the person's and the room's colour: what a camera's noise makes, and where how
+near a pixel comes to either half tells whose it is."""
+GAIN = 1.3
+"""How much more than by its colour a pixel counts as the person's, lest the person is thinned."""
 
 Edges = tuple[Floats, Image, int]
 """What the composites are to know of a cutout: the mean alpha (h, w) of its cells in 0..1, exactly 0
-or 1 where all pixels are; the person's colour, BGR (h + 1, w + 1, 3), at the corners of those that are
-neither; and a cell's width and height in pixels."""
+or 1 where all pixels are; the colours of the person and of the room, BGR (2, h + 1, w + 1, 3), at the
+corners of those that are neither; and a cell's width and height in pixels."""
 
 
 def cell_size(size: tuple[int, int]) -> int:
@@ -72,8 +80,8 @@ def survey(alpha: Image, cell: int, mean: Floats) -> None:
 
 
 @kernel
-def weigh_person(image: Image, mean: Floats, out: Floats) -> None:
-    """Write (B w, G w, R w, w) float32 (h, w, 4), where w = alpha^8: the person without the room."""
+def weigh_cells(image: Image, mean: Floats, out: Floats) -> None:
+    """Write (B w, G w, R w, w) float32 (h, w, 4), where w = mean^8: what `mean` is not 1 of hardly counts."""
     height, width = mean.shape
     for y in range(height):
         for x in range(width):
@@ -87,14 +95,14 @@ def weigh_person(image: Image, mean: Floats, out: Floats) -> None:
 
 
 @kernel
-def spread_person(
+def spread_cells(
     weighted: Floats, mean: Floats, reach: int, fall: float, floor: float, out: Image
 ) -> None:
-    """Write the person's colour at the corners of soft cells, from what `weigh_person` made.
+    """Write the colour at the corners of soft cells, neither 0 nor 1, from what `weigh_cells` made.
 
     `out` is BGR (h + 1, w + 1, 3); other corners stay as they are. The cells that count lie up to `reach`
     to each side of the corner, the nearest fully, those behind by `fall` of the one before, in each
-    direction. The person's mean colour counts `floor`; it is black where there is no person.
+    direction. The weighted mean colour of all counts `floor`; it is black where nothing counts.
     """
     height, width = mean.shape
     rows = weighted.reshape(height, width * 4)
@@ -149,8 +157,8 @@ NOBODY, PERSON, SOFT = 0, 1, 2
 def person_runs(edges: Edges, row: int, lines: Image) -> Any:
     """The runs of a row of cells: (n, 2) int32, a kind and the column of pixels where it ends.
 
-    The person's colour at the row's upper and lower side is written into `lines` (2, W * 3), where it is
-    SOFT.
+    Where it is SOFT, four rows of colours are written into `lines` (4, W * 3): the person's at the row's
+    upper and lower side, and the room's.
     """
     mean, colours, cell = edges
     columns, width = mean.shape[1], lines.shape[1] // 3
@@ -166,8 +174,9 @@ def person_runs(edges: Edges, row: int, lines: Image) -> Any:
             count += 1
         if kind == SOFT:
             first, last = column * cell, min(width, (column + 1) * cell)
-            for side in range(2):
-                left, right = colours[row + side, column], colours[row + side, column + 1]
+            for side in range(4):
+                corners = colours[side // 2, row + side % 2]
+                left, right = corners[column], corners[column + 1]
                 b, g, r = int32(left[0]) << 8, int32(left[1]) << 8, int32(left[2]) << 8
                 db = int32(int32(right[0]) - int32(left[0])) * step
                 dg = int32(int32(right[1]) - int32(left[1])) * step
@@ -190,23 +199,6 @@ def person_weight(y: int, cell: int) -> int:
 
 
 @kernel
-def _weights(alpha: Any, first: Any, last: Any, straight: bool, own: Any, whole: Any) -> None:
-    """What of 256 the person counts, and the frame's own colour alone: alpha, and its smooth step of that.
-
-    Both thrice, for the channels. Where `straight`, the person counts wholly wherever alpha is not 0.
-    """
-    for x in range(first, last):
-        a = uint32(alpha[x])
-        a = uint32(a + (a >> uint32(7)))
-        s = uint32(uint32(a * a) * uint32(uint32(768) - uint32(2) * a)) >> uint32(16)
-        if straight:
-            a = uint32(256) if a else uint32(0)
-        k, i = uint16(uint32(a * s) >> uint32(8)), uintp(3) * x
-        own[i] = own[i + uintp(1)] = own[i + uintp(2)] = k
-        whole[i] = whole[i + uintp(1)] = whole[i + uintp(2)] = uint16(a)
-
-
-@kernel
 def put_person(
     frame: Any,
     behind: Any,
@@ -215,34 +207,147 @@ def put_person(
     lines: Any,
     lower: int,
     straight: bool,
-    weights: Any,
+    room: Any,
+    shown: Any,
     out: Any,
 ) -> None:
     """Write a row of the person over what is `behind`; all are (W * 3,), but alpha is (W,).
 
-    `runs` and `lines` are those of `person_runs`, `lower` is `person_weight`, `weights` (2, W * 3) uint16
-    is room to work in. Where `straight`, alpha is not multiplied in: all but alpha 0 is the person's colour
-    alone.
+    `runs` and `lines` are those of `person_runs`, `lower` is `person_weight`, `room` (4, W * 3) uint16 is
+    for working in. The alpha that is used is written into `shown` (W,) where the runs are SOFT. Where
+    `straight`, it is not multiplied in: all but alpha 0 is the person's colour alone.
     """
     t = uint16(lower)
-    rest = uint16(uint16(256) - t)
-    above, below, own, whole = lines[0], lines[1], weights[0], weights[1]
     first = uintp(0)
     for run in range(runs.shape[0]):
         kind, last = runs[run, 0], uintp(runs[run, 1])  # unsigned, or no loop is vectorised
+        start, end = uintp(3) * first, uintp(3) * last
         if kind == NOBODY:
-            for i in range(uintp(3) * first, uintp(3) * last):
+            for i in range(start, end):
                 out[i] = behind[i]
         elif kind == PERSON:
-            for i in range(uintp(3) * first, uintp(3) * last):
+            for i in range(start, end):
                 out[i] = frame[i]
         else:
-            _weights(alpha, first, last, straight, own, whole)
-            for i in range(uintp(3) * first, uintp(3) * last):
-                mixed = uint16(uint16(uint16(above[i]) * rest) + uint16(uint16(below[i]) * t))
+            near, far, own, whole = room[0], room[1], room[2], room[3]
+            _mix(lines[0], lines[1], t, start, end, near)
+            _mix(lines[2], lines[3], t, start, end, far)
+            _weights(frame, near, far, alpha, straight, first, last, shown, own, whole)
+            for i in range(start, end):
                 k, a = own[i], whole[i]
-                near = uint16(uint16(mixed >> uint16(8)) * uint16(a - k))
-                person = uint16(uint16(uint16(frame[i]) * k) + near)
-                room = uint16(uint16(behind[i]) * uint16(uint16(256) - a))
-                out[i] = uint8(uint16(person + room) >> uint16(8))
+                person = uint16(uint16(uint16(frame[i]) * k) + uint16(near[i] * uint16(a - k)))
+                back = uint16(uint16(behind[i]) * uint16(uint16(256) - a))
+                out[i] = uint8(uint16(person + back) >> uint16(8))
         first = last
+
+
+@kernel
+def _mix(above: Any, below: Any, lower: Any, start: Any, end: Any, out: Any) -> None:
+    rest = uint16(uint16(256) - lower)
+    for i in range(start, end):
+        mixed = uint16(uint16(uint16(above[i]) * rest) + uint16(uint16(below[i]) * lower))
+        out[i] = uint16(mixed >> uint16(8))
+
+
+@kernel
+def _weights(
+    frame: Any,
+    near: Any,
+    far: Any,
+    alpha: Any,
+    straight: bool,
+    first: Any,
+    last: Any,
+    shown: Any,
+    own: Any,
+    whole: Any,
+) -> None:
+    """What of 256 the frame's own colour counts, and the person in `whole`: thrice, for the channels."""
+    one = float32(1)
+    for x in range(first, last):
+        b, g, r = uintp(3) * x, uintp(3) * x + uintp(1), uintp(3) * x + uintp(2)
+        rb, rg, rr = float32(far[b]), float32(far[g]), float32(far[r])
+        db, dg, dr = float32(near[b]) - rb, float32(near[g]) - rg, float32(near[r]) - rr
+        fb, fg, fr = float32(frame[b]) - rb, float32(frame[g]) - rg, float32(frame[r]) - rr
+        apart = db * db + dg * dg + dr * dr
+        along = fb * db + fg * dg + fr * dr
+        person = min(max(along / (apart + float32(NOISE)), float32(0)), one)
+        sure = apart / (apart + float32(CLEAR))
+        a = float32(alpha[x]) * float32(1 / 255)
+        s = a * a * (float32(3) - float32(2) * a)
+        keep = min(one, float32(GAIN) * person / max(a, float32(1 / 255)))
+        less = sure * (one - keep) * (one - s)
+        seen = int32(float32(255) * a * (one - less) + float32(0.5))
+        shown[x] = uint8(seen)
+        w = int32(seen + (seen >> 7))
+        w = int32(min(int32(256), int32(w * 256))) if straight else w
+        whole[b] = whole[g] = whole[r] = uint16(w)
+        k = uint16(int32(float32(w) * max(s, person * sure) + float32(0.5)))
+        own[b] = own[g] = own[r] = k
+
+
+@kernel
+def composite(frame: Image, alpha: Image, edges: Edges, background: Image, out: Image) -> None:
+    """Write the frame where alpha is 255, the background where it is 0, a blend between.
+
+    `edges` is what `livecut.backgrounds.EdgeColours` found.
+    """
+    height, width = alpha.shape
+    f, b, o = (
+        frame.reshape(height, width * 3),
+        background.reshape(height, width * 3),
+        out.reshape(height, width * 3),
+    )
+    cell = edges[2]
+    lines, room = np.empty((4, width * 3), np.uint8), np.empty((4, width * 3), np.uint16)
+    shown = np.empty(width, np.uint8)
+    for row in range(edges[0].shape[0]):
+        runs = person_runs(edges, row, lines)
+        for y in range(row * cell, min(height, (row + 1) * cell)):
+            put_person(
+                f[y], b[y], alpha[y], runs, lines, person_weight(y, cell), False, room, shown, o[y]
+            )
+
+
+@kernel
+def cutout(frame: Image, alpha: Image, edges: Edges, out: Image) -> None:
+    """Write BGRA (H, W, 4): the person with straight alpha, black where alpha is 0.
+
+    The colour under alpha 0 is cleared because alpha can be stripped from a file: the room would be
+    there to see. Where alpha is soft, it and the colour are those of `composite`.
+    """
+    height, width = alpha.shape
+    f, o = frame.reshape(height, width * 3), out.reshape(height, width * 4)
+    cell = edges[2]
+    lines, room = np.empty((4, width * 3), np.uint8), np.empty((4, width * 3), np.uint16)
+    shown = np.empty(width, np.uint8)
+    colour, black = np.empty(width * 3, np.uint8), np.zeros(width * 3, np.uint8)
+    for row in range(edges[0].shape[0]):
+        runs = person_runs(edges, row, lines)
+        for y in range(row * cell, min(height, (row + 1) * cell)):
+            put_person(
+                f[y],
+                black,
+                alpha[y],
+                runs,
+                lines,
+                person_weight(y, cell),
+                True,
+                room,
+                shown,
+                colour,
+            )
+            first = uintp(0)
+            for run in range(runs.shape[0]):
+                last = uintp(runs[run, 1])
+                seen = shown if runs[run, 0] == SOFT else alpha[y]
+                if runs[run, 0] == NOBODY:
+                    for i in range(uintp(4) * first, uintp(4) * last):
+                        o[y, i] = 0
+                else:
+                    for x in range(first, last):
+                        out[y, x, 0] = colour[uintp(3) * x]
+                        out[y, x, 1] = colour[uintp(3) * x + uintp(1)]
+                        out[y, x, 2] = colour[uintp(3) * x + uintp(2)]
+                        out[y, x, 3] = seen[x]
+                first = last
