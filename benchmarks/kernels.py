@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 from rich.console import Console
 
-from livecut.backgrounds import open_background
+from livecut.backgrounds import EdgeColours, open_background
 from livecut.bench.cases import held_frames
-from livecut.compositor import cpu
+from livecut.compositor import cpu, edges
 from livecut.engines import open_engine
 from livecut.frame import Cutout, Frame, Image
 from livecut.i420 import I420
@@ -115,7 +115,8 @@ def guided_filter(s: Scene) -> Prepared:
 def composite(s: Scene) -> Prepared:
     """Over a picture."""
     room, out = np.full_like(s.frame.image, 90), np.empty_like(s.frame.image)
-    return lambda: cpu.composite(s.frame.image, s.alpha, room, out), 10
+    found = EdgeColours(s.size)(Cutout(s.frame, s.alpha))
+    return lambda: edges.composite(s.frame.image, s.alpha, found, room, out), 7
 
 
 def composite_rows(s: Scene) -> Prepared:
@@ -128,7 +129,16 @@ def composite_rows(s: Scene) -> Prepared:
 def cutout(s: Scene) -> Prepared:
     """The person alone, with alpha."""
     out = np.empty((*s.alpha.shape, 4), np.uint8)
-    return lambda: cpu.cutout(s.frame.image, s.alpha, out), 8
+    found = EdgeColours(s.size)(Cutout(s.frame, s.alpha))
+    return lambda: edges.cutout(s.frame.image, s.alpha, found, out), 8
+
+
+def person_colour(s: Scene) -> Prepared:
+    """The person's colour at soft edges, which all but the blur ask for."""
+    find, levels = EdgeColours(s.size), list[Image]()
+    reduce(s.frame.image, s.small.shape[1::-1], levels)
+    cut = Cutout(s.frame, s.alpha, levels)
+    return lambda: find(cut), 1
 
 
 def blur(s: Scene) -> Prepared:
@@ -152,7 +162,7 @@ def jpeg(s: Scene) -> Prepared:
 
 
 STAGES = (copy, reduction, network, settle, regress, guided_filter, composite, composite_rows,
-          cutout, blur, i420, jpeg)  # fmt: skip
+          cutout, person_colour, blur, i420, jpeg)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,18 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from livecut.compositor import cpu
+from livecut.compositor import cpu, edges
+from livecut.compositor.edges import (
+    CELLS,
+    FALL,
+    FLOOR,
+    Edges,
+    cell_size,
+    cells_least,
+    spread_cells,
+    survey,
+    weigh_cells,
+)
 from livecut.errors import ConfigError, LivecutError
 from livecut.frame import Cutout, Image
 from livecut.segmenter import reduce
@@ -66,12 +77,41 @@ def box_width(height: int, strength: float) -> int:
     return max(3, round(math.sqrt(4 * spread(height, strength) ** 2 + 1)) | 1)
 
 
+class EdgeColours:
+    """Finds the person's and the room's colour at the edges of cutouts of one size, in its own buffers."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        width, height = size
+        self._cell = cell = cell_size(size)
+        w, h = -(-width // cell), -(-height // cell)
+        self._least = cells_least(size)
+        self._levels: list[Image] = []
+        self._image = np.empty((h, w, 3), np.uint8)
+        self._mean, self._rest = np.empty((2, h, w), np.float32)
+        self._weighted = np.empty((h, w, 4), np.float32)
+        self._colours = np.zeros((2, h + 1, w + 1, 3), np.uint8)
+
+    def __call__(self, cutout: Cutout) -> Edges:
+        """What to composite the cutout with; overwritten by the next call."""
+        survey(cutout.alpha, self._cell, self._mean)
+        image = reduce(cutout.smallest(self._least), self._least, self._levels)
+        size = self._image.shape[1::-1]
+        cv2.resize(image, size, dst=self._image, interpolation=cv2.INTER_LINEAR)
+        np.subtract(1, self._mean, out=self._rest)
+        for mean, colours in zip((self._mean, self._rest), self._colours, strict=True):
+            weigh_cells(self._image, mean, self._weighted)
+            spread_cells(self._weighted, mean, CELLS, FALL, FLOOR, colours)
+        return self._mean, self._colours, self._cell
+
+
 class Blur:
     """The room itself, blurred, by its own pixels only.
 
     The frame is averaged down to an eighth, or to a sixteenth where the blur is so wide that no eye
     tells them apart, with the person weighted out (blur(room * (1 - a)) / blur(1 - a)), so that no halo
-    of the person's colours surrounds them; where all is person, the mean of the room stands in.
+    of the person's colours surrounds them; where all is person, the mean of the room stands in. The frame's
+    own colours are blended with it: the rim that they leave at soft edges is of the room's colour, as is
+    what lies behind, and the person's colour in its place would be seen as a shadow.
     """
 
     seconds = 0.0
@@ -94,12 +134,7 @@ class Blur:
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout over its own blurred room."""
         begun = time.perf_counter()
-        made = [
-            h
-            for h in cutout.halves
-            if h.shape[1] >= self._least[0] and h.shape[0] >= self._least[1]
-        ]
-        image = reduce(made[-1] if made else cutout.frame.image, self._least, self._levels)
+        image = reduce(cutout.smallest(self._least), self._least, self._levels)
         alpha = reduce(cutout.alpha, self._least, self._mask_levels)
         if not hasattr(self, "_room"):
             self._allocate(*alpha.shape)
@@ -124,6 +159,7 @@ class Still:
     def __init__(self, name: str, image: Image) -> None:
         self.name = name
         self._image = image
+        self._edges = EdgeColours((image.shape[1], image.shape[0]))
 
     def picture(self, position: float) -> Image:
         """BGR, the same at any time."""
@@ -131,7 +167,8 @@ class Still:
 
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout over the picture."""
-        cpu.composite(cutout.frame.image, cutout.alpha, self._image, out)
+        found = self._edges(cutout)
+        edges.composite(cutout.frame.image, cutout.alpha, found, self._image, out)
 
 
 class Video:
@@ -147,6 +184,7 @@ class Video:
         width, height = self._source.size
         self._frame = np.zeros((height, width, 3), np.uint8)
         self._fitted = np.zeros((size[1], size[0], 3), np.uint8)
+        self._edges = EdgeColours(size)
         self._start: float | None = None
         self.shown = -1
         """The number of the picture that `picture` gave last."""
@@ -174,9 +212,9 @@ class Video:
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout over the picture due at the frame's position."""
         begun = time.perf_counter()
-        picture = self.picture(cutout.frame.position)
+        picture, found = self.picture(cutout.frame.position), self._edges(cutout)
         self.seconds = time.perf_counter() - begun
-        cpu.composite(cutout.frame.image, cutout.alpha, picture, out)
+        edges.composite(cutout.frame.image, cutout.alpha, found, picture, out)
 
 
 class Transparent:
@@ -184,9 +222,12 @@ class Transparent:
 
     name, seconds = "transparent", 0.0
 
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._edges = EdgeColours(size)
+
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout itself."""
-        cpu.cutout(cutout.frame.image, cutout.alpha, out)
+        edges.cutout(cutout.frame.image, cutout.alpha, self._edges(cutout), out)
 
 
 class Raw:
@@ -241,7 +282,7 @@ def open_background(spec: str, size: tuple[int, int]) -> Background:
             )
         return Blur(size, value)
     if spec in ("transparent", "raw"):
-        return Transparent() if spec == "transparent" else Raw()
+        return Transparent(size) if spec == "transparent" else Raw()
     colour = COLOURS.get(spec.lower(), spec)
     if colour.startswith("#"):
         try:

@@ -36,7 +36,7 @@ class StillJob:
             return np.where(alpha >= self.threshold * 255, np.uint8(255), np.uint8(0))
         size = (image.shape[1], image.shape[0])
         background = (
-            Transparent() if self.kind == "cutout" else open_background(self.background, size)
+            Transparent(size) if self.kind == "cutout" else open_background(self.background, size)
         )
         out = np.zeros((*alpha.shape, 4 if isinstance(background, Transparent) else 3), np.uint8)
         background.compose(Cutout(Frame(image, 0, 0.0, 0.0), alpha), out)

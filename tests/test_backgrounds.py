@@ -164,6 +164,52 @@ def test_blur_is_the_same_with_the_segmenters_halves() -> None:
         assert np.array_equal(alone, shared)
 
 
+def coated() -> tuple[Image, Image, Image]:
+    """A person in a dark coat before a bright, busy room, the edge soft; the coat alone; alpha."""
+    rng = np.random.default_rng(3)
+    room = np.asarray(rng.integers(150, 256, (360, 640, 3)), np.uint8)
+    coat = np.empty_like(room)
+    coat[:] = (60, 40, 20)
+    coat[:, :, 0] += np.linspace(0, 60, 360, dtype=np.uint8)[:, None]
+    alpha = np.zeros(room.shape[:2], np.uint8)
+    alpha[100:, 200:440] = 255
+    alpha = np.asarray(cv2.GaussianBlur(alpha, (0, 0), 6), np.uint8)
+    a = alpha[..., None] / 255
+    return np.asarray(coat * a + room * (1 - a) + 0.5, np.uint8), coat, alpha
+
+
+@pytest.mark.parametrize("spec", ["green", "black", "white", "picture", "transparent"])
+def test_no_rim_of_the_room_surrounds_the_person(spec: str, tmp_path: Path) -> None:
+    image, coat, alpha = coated()
+    size, a = (640, 360), alpha[..., None] / 255
+    behind = np.full_like(image, 77)
+    if spec == "picture":
+        cv2.imwrite(str(tmp_path / "p.png"), behind)
+    background = open_background(str(tmp_path / "p.png") if spec == "picture" else spec, size)
+    out = np.empty((360, 640, 4 if spec == "transparent" else 3), np.uint8)
+    background.compose(cutout(image, alpha), out)
+    soft = (alpha > 0) & (alpha < 255)
+    if spec != "transparent":
+        background.compose(cutout(image, np.zeros_like(alpha)), behind)
+    truth, before = (x * a + behind * (1 - a) for x in (coat, image))
+    got = out if spec != "transparent" else out[..., :3] * a + behind * (1 - a)
+    error, error_before = (np.abs(x - truth)[soft].mean() for x in (got, before))
+    assert error_before > 12
+    assert error < 0.8 * error_before
+    assert (out[alpha == 255][:, :3] == image[alpha == 255]).all()
+
+
+def test_the_persons_colour_has_nothing_of_the_rooms_structure() -> None:
+    """Where alpha is faint, and no person near, the room's pattern is all but gone."""
+    image, _, alpha = coated()
+    image[:80] = np.asarray((np.indices((80, 640)).sum(0) // 16 % 2 * 255)[..., None], np.uint8)
+    alpha[:80] = 40
+    out = np.empty_like(image)
+    open_background("black", (640, 360)).compose(cutout(image, alpha), out)
+    assert (image[:64] * (40 / 255)).std((0, 1)).min() > 18
+    assert out[:64].std((0, 1)).max() < 3
+
+
 def test_transparent_and_raw() -> None:
     image, alpha = empty()
     alpha[50:] = 255

@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from livecut.compositor import cpu
+from livecut.compositor import cpu, edges
+from livecut.compositor.edges import (
+    CELLS,
+    FALL,
+    FLOOR,
+    Edges,
+    cell_size,
+    spread_cells,
+    survey,
+    weigh_cells,
+)
+from livecut.frame import Image
 
 rng = np.random.default_rng(0)
 
@@ -18,50 +29,123 @@ def picture(
     return rng.integers(0, 256, (height, width, channels), np.uint8)
 
 
+def plain(alpha: Image) -> Edges:
+    """Edges of a cutout whose person and room have everywhere the colour (40, 80, 120)."""
+    height, width = alpha.shape
+    cell = cell_size((width, height))
+    mean = np.empty((-(-height // cell), -(-width // cell)), np.float32)
+    survey(alpha, cell, mean)
+    colours = np.empty((2, mean.shape[0] + 1, mean.shape[1] + 1, 3), np.uint8)
+    colours[:] = (40, 80, 120)
+    return mean, colours, cell
+
+
+def smooth(frame: Image, alpha: Image) -> NDArray[np.float64]:
+    """The frame, blended with (40, 80, 120) by the smooth step of alpha."""
+    a = alpha[..., None] / 255
+    s = a * a * (3 - 2 * a)
+    return np.asarray(frame * s + np.array([40, 80, 120]) * (1 - s))
+
+
 @pytest.mark.parametrize(("height", "width"), [(48, 64), (37, 61), (1, 1), (720, 1280)])
-def test_composite_is_the_linear_blend(height: int, width: int) -> None:
+def test_composite_is_the_blend(height: int, width: int) -> None:
     frame, back, alpha = (
         picture(height, width),
         picture(height, width),
         picture(height, width, 1)[..., 0],
     )
     out = np.empty_like(frame)
-    cpu.composite(frame, alpha, back, out)
+    edges.composite(frame, alpha, plain(alpha), back, out)
     a = alpha[..., None] / 255
-    expected = frame * a + back * (1 - a)
-    assert np.abs(out - expected).max() <= 1.5
+    expected = smooth(frame, alpha) * a + back * (1 - a)
+    assert np.abs(out - expected).max() <= 3.5
 
 
 def test_alpha_0_and_255_are_exact() -> None:
     frame, back = picture(48, 64), picture(48, 64)
     alpha = np.zeros((48, 64), np.uint8)
     alpha[:, 32:] = 255
+    alpha[20, 30], alpha[28, 40] = 100, 100
     out = np.empty_like(frame)
-    cpu.composite(frame, alpha, back, out)
-    assert (out[:, :32] == back[:, :32]).all()
-    assert (out[:, 32:] == frame[:, 32:]).all()
+    edges.composite(frame, alpha, plain(alpha), back, out)
+    assert (out[alpha == 0] == back[alpha == 0]).all()
+    assert (out[alpha == 255] == frame[alpha == 255]).all()
 
 
 @pytest.mark.parametrize(("height", "few"), [(720, 90), (101, 13), (8, 1), (5, 5)])
 def test_composite_rows_equals_resizing_first(height: int, few: int) -> None:
     frame, rows, alpha = picture(height, 64), picture(few, 64), picture(height, 64, 1)[..., 0]
-    out, expected = np.empty_like(frame), np.empty_like(frame)
+    out, a = np.empty_like(frame), alpha[..., None] / 255
     cpu.composite_rows(frame, alpha, rows, out)
-    back = cv2.resize(rows, (64, height), interpolation=cv2.INTER_LINEAR)
-    cpu.composite(frame, alpha, np.asarray(back, np.uint8), expected)
-    assert np.abs(out.astype(int) - expected).max() <= 2
+    back = np.asarray(cv2.resize(rows, (64, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    assert np.abs(out - (frame * a + back * (1 - a))).max() <= 3
 
 
-def test_cutout_clears_what_is_under_alpha_0() -> None:
+def test_cutout_has_the_persons_colour_and_none_under_alpha_0() -> None:
     frame = picture(48, 64)
     alpha = np.zeros((48, 64), np.uint8)
     alpha[10:20] = 1
     alpha[20:] = 200
+    alpha[30:] = 255
     out = np.empty((48, 64, 4), np.uint8)
-    cpu.cutout(frame, alpha, out)
+    edges.cutout(frame, alpha, plain(alpha), out)
     assert not out[:10].any()
-    assert (out[10:, :, :3] == frame[10:]).all()
+    assert np.abs(out[10:30, :, :3] - smooth(frame, alpha)[10:30]).max() <= 3
+    assert (out[30:, :, :3] == frame[30:]).all()
     assert (out[..., 3] == alpha).all()
+
+
+def test_a_pixel_is_drawn_to_whom_its_colour_tells() -> None:
+    """Alpha is 128 everywhere, the person dark and the room bright."""
+    frame = np.full((16, 24, 3), 20, np.uint8)
+    frame[:, 8:16] = 220
+    frame[:, 16:] = 180
+    alpha = np.full((16, 24), 128, np.uint8)
+    mean, colours, cell = plain(alpha)
+    colours[0], colours[1] = 20, 220
+    out = np.empty((16, 24, 4), np.uint8)
+    edges.cutout(frame, alpha, (mean, colours, cell), out)
+    assert (out[:, :8] == (20, 20, 20, 128)).all(), "the person's stays"
+    assert out[:, 8:16, 3].max() < 72, "of the room's colour half of the alpha goes"
+    assert (out[:, 16:, 3] > 72).all(), "between, less"
+    assert (out[:, 16:, 3] < 128).all()
+    assert out[..., 2].max() <= 128, "and no colour stays the room's"
+    colours[1] = 24
+    edges.cutout(frame, alpha, (mean, colours, cell), out)
+    assert (np.abs(out[..., 3].astype(int) - 128) <= 2).all(), "colours too near to tell"
+
+
+@pytest.mark.parametrize("size", [(64, 48), (61, 37), (1, 1), (20, 8)])
+@pytest.mark.parametrize("cell", [8, 16])
+def test_survey_is_the_mean_and_exact_at_its_ends(size: tuple[int, int], cell: int) -> None:
+    width, height = size
+    alpha = picture(height, width, 1)[..., 0]
+    alpha[:16, :16], alpha[-1:, -1:] = 0, 255
+    alpha[16:32, 16:32] = 255
+    mean = np.empty((-(-height // cell), -(-width // cell)), np.float32)
+    survey(alpha, cell, mean)
+    for y, x in np.ndindex(mean.shape):
+        block = alpha[y * cell : (y + 1) * cell, x * cell : (x + 1) * cell]
+        assert mean[y, x] == pytest.approx(block.mean() / 255, abs=1e-6)
+        assert (mean[y, x] == 0) == (not block.any())
+        assert (mean[y, x] == 1) == bool((block == 255).all())
+
+
+def test_spread_cells_takes_the_nearest_of_the_person() -> None:
+    """Red above, blue below, alpha falling to the right; the room, white, is nowhere in the colours."""
+    mean = np.zeros((12, 14), np.float32)
+    mean[:, :6], mean[:, 6], mean[:, 7] = 1, 0.5, 0.01
+    image = np.full((12, 14, 3), 255, np.uint8)
+    image[:6, :6], image[6:, :6] = (0, 0, 200), (200, 0, 0)
+    weighted, out = np.empty((12, 14, 4), np.float32), np.zeros((13, 15, 3), np.uint8)
+    weigh_cells(image, mean, weighted)
+    spread_cells(weighted, mean, CELLS, FALL, FLOOR, out)
+    assert np.abs(out[1, 6].astype(int) - (0, 0, 200)).max() <= 2
+    assert np.abs(out[11, 6].astype(int) - (200, 0, 0)).max() <= 2
+    assert np.abs(out[6, 6].astype(int) - (100, 0, 100)).max() <= 2
+    assert out[:, 6:9, 1].max() <= 16, "of the cell at 0.5, which is half room"
+    assert not out[:, :5].any(), "not computed where nothing is soft"
+    assert not out[:, 9:].any()
 
 
 @pytest.mark.parametrize("size", [(53, 37), (16, 4), (5, 1), (2, 3), (1, 1)])

@@ -15,9 +15,10 @@ pytest.importorskip("torch")
 import torch
 from torch import Tensor
 
-from livecut.backgrounds import open_background
-from livecut.compositor import cpu, device
-from livecut.frame import Frame, Image, as_image
+from livecut.backgrounds import EdgeColours, open_background
+from livecut.compositor import cpu, device, edges
+from livecut.compositor.edges import cell_size, cells_least
+from livecut.frame import Cutout, Frame, Image, as_image
 from livecut.i420 import BT601, BT709, I420, coefficients
 from livecut.models import find_model, input_size
 from livecut.network import Portable
@@ -170,30 +171,56 @@ def test_blur_room_is_the_cpus(box: int) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_composite_is_the_cpus_and_exact_at_its_ends(dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("size", [(321, 243), (640, 360), (1920, 1440)])
+def test_the_persons_colour_and_the_composite_are_the_cpus(
+    size: tuple[int, int], dtype: torch.dtype
+) -> None:
+    """To a level on average of the soft pixels and 12 at most; exact where alpha is 0 or 255."""
+    image, behind = demo(size, 2)
+    alpha = np.zeros(size[::-1], np.uint8)
+    cv2.ellipse(
+        alpha, (size[0] // 2, size[1]), (size[0] // 4, size[1] * 3 // 4), 0, 0, 360, 255, -1
+    )
+    alpha = as_image(cv2.GaussianBlur(alpha, (0, 0), size[1] / 60))
+    cell, soft = cell_size(size), (alpha > 0) & (alpha < 255)
+    found = EdgeColours(size)(Cutout(Frame(image, 0, 0.0, 0.0), alpha))
+    expected, black = np.empty_like(image), np.zeros_like(image)
+    reduced = [planes(image, dtype)]
+    for _ in device.halved(size, cells_least(size)):
+        reduced.append(device.halve(reduced[-1]))
+    spread = [device.spread_matrix(-(-side // cell)) for side in size]
+    person, shown = device.soft_edges(
+        reduced[0], torch.from_numpy(alpha), reduced[-1], cell, spread[1], spread[0].T
+    )
+    for back in (black, behind):
+        edges.composite(image, alpha, found, back, expected)
+        got = device.composite(person, shown, planes(back, dtype))
+        assert apart(got, expected) <= 12
+        difference = np.abs(got.permute(1, 2, 0).float().numpy() - expected)
+        assert difference[soft].mean() <= 1
+        assert not difference[~soft].any()
+    expected4 = np.empty((*alpha.shape, 4), np.uint8)
+    edges.cutout(image, alpha, found, expected4)
+    cut = torch.empty(*alpha.shape, 4, dtype=torch.uint8)
+    device.cutout(person, shown, cut)
+    both = (cut.numpy()[..., 3] > 0) & (expected4[..., 3] > 0)  # 0 or 1 is a matter of rounding
+    assert np.abs(cut.numpy().astype(int) - expected4)[both].max() <= 12
+    assert np.abs(cut.numpy()[..., 3].astype(int) - expected4[..., 3]).max() <= 12
+    assert not cut.numpy()[cut.numpy()[..., 3] == 0].any()
+    assert not cut.numpy()[alpha == 0].any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_composite_is_exact_at_its_ends(dtype: torch.dtype) -> None:
     image, behind = demo((321, 243), 2)
     alpha = np.random.default_rng(0).integers(0, 256, (243, 321), np.uint8)
     alpha[:80], alpha[80:160] = 0, 255
-    expected = np.empty_like(image)
-    cpu.composite(image, alpha, behind, expected)
-    got = device.composite(planes(image, dtype), torch.from_numpy(alpha), planes(behind, dtype))
-    assert apart(got, expected) <= 1
-    assert apart(got[:, :80], behind[:80]) == 0
-    assert apart(got[:, 80:160], image[80:160]) == 0
-    between = device.composite(
-        planes(image, dtype), torch.from_numpy(alpha), planes(behind, dtype) * 0.7318
-    )
-    assert apart(between[:, 80:160], image[80:160]) == 0, "whatever is behind"
-
-
-def test_cutout_is_the_cpus() -> None:
-    [image] = demo((321, 243))
-    alpha = np.random.default_rng(0).integers(0, 3, (243, 321), np.uint8)
-    expected = np.empty((243, 321, 4), np.uint8)
-    cpu.cutout(image, alpha, expected)
-    got = torch.empty(243, 321, 4, dtype=torch.uint8)
-    device.cutout(torch.from_numpy(image), torch.from_numpy(alpha), got)
-    assert (got.numpy() == expected).all()
+    for share in (1, 0.7318):
+        got = device.composite(
+            planes(image, dtype), torch.from_numpy(alpha), planes(behind, dtype) * share
+        )
+        assert apart(got[:, 80:160], image[80:160]) == 0, "whatever is behind"
+        assert share < 1 or apart(got[:, :80], behind[:80]) == 0
 
 
 @pytest.mark.parametrize("weights", [BT601, BT709])

@@ -124,7 +124,7 @@ def test_int8_is_written_beside_and_nearly_agrees(
     assert found.ious is not None
     assert found.ious[0] > 60
     assert found.ious[1] > found.ious[0] - 0.3
-    image = cv2.imread(str(data / "images" / "1.png"))
+    image = np.asarray(cv2.imread(str(data / "images" / "1.png")), np.uint8)
     exact = Segmenter(tmp_path / "disc.onnx", device="cpu")
     small = Segmenter(tmp_path / "disc.int8.onnx", device="cpu")
     assert small.description.endswith("int8")

@@ -30,29 +30,11 @@ def _row_weights(alpha: Any, weights: Any) -> None:
 
 
 @kernel
-def composite(frame: Image, alpha: Image, background: Image, out: Image) -> None:
-    """Write the frame where alpha is 255, the background where it is 0, a linear blend between."""
-    height, width = alpha.shape
-    f, b, o = (
-        frame.reshape(height, width * 3),
-        background.reshape(height, width * 3),
-        out.reshape(height, width * 3),
-    )
-    weights = np.empty(width * 3, np.uint16)
-    for y in range(height):
-        _row_weights(alpha[y], weights)
-        for i in range(width * 3):
-            a = weights[i]
-            o[y, i] = uint8(
-                (uint16(f[y, i]) * a + uint16(b[y, i]) * (uint16(256) - a)) >> uint16(8)
-            )
-
-
-@kernel
 def composite_rows(frame: Image, alpha: Image, rows: Image, out: Image) -> None:
-    """As `composite`, over a background of full width and few rows (h, W, 3).
+    """Write the frame where alpha is 255, the background where it is 0, a linear blend between.
 
-    The rows are interpolated linearly to the frame's height on the way, pixel centres aligned.
+    The background has full width and few rows (h, W, 3). The rows are interpolated linearly to the frame's height on the way, pixel centres aligned. They are
+    the room's own, blurred: what shows at a soft edge has their colours, and is no rim.
     """
     height, width = alpha.shape
     few = rows.shape[0]
@@ -74,24 +56,6 @@ def composite_rows(frame: Image, alpha: Image, rows: Image, out: Image) -> None:
             above, below = uint16(uint16(r[y0, i]) * rest), uint16(uint16(r[y1, i]) * t)
             b = uint16(uint16(above + below) >> uint16(8))
             o[y, i] = uint8((uint16(f[y, i]) * a + b * (uint16(256) - a)) >> uint16(8))
-
-
-@kernel
-def cutout(frame: Image, alpha: Image, out: Image) -> None:
-    """Write BGRA (H, W, 4): the frame with straight alpha, black where alpha is 0.
-
-    The colour under alpha 0 is cleared because alpha can be stripped from a file: the room would be
-    there to see.
-    """
-    height, width = alpha.shape
-    for y in range(height):
-        for x in range(width):
-            a = alpha[y, x]
-            keep = uint8(255) if a > 0 else uint8(0)
-            out[y, x, 0] = frame[y, x, 0] & keep
-            out[y, x, 1] = frame[y, x, 1] & keep
-            out[y, x, 2] = frame[y, x, 2] & keep
-            out[y, x, 3] = a
 
 
 @kernel

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from livecut.backgrounds import box_width, room_size
+from livecut.compositor.edges import CELLS, CLEAR, FALL, FLOOR, GAIN, NOISE, cell_size, cells_least
 from livecut.i420 import coefficients, even
 from livecut.segmenter import CUT, EPSILON, KEEP, LIFT, LIMITS, MARGIN, MOVES, REACH
 
@@ -94,8 +95,14 @@ class Compositor:
         self._means = mean_matrix(h).to(device), mean_matrix(w).T.to(device)
         to_network = halved(size, small)
         to_room = halved(size, room_size(size, scene.strength)) if scene.kind == "blur" else []
+        to_cells = [] if scene.kind == "blur" else halved(size, cells_least(size))
         self._to_network, self._to_room = len(to_network), len(to_room)
-        levels = [size, *max(to_network, to_room, key=len)]
+        self._to_cells, self._cell = len(to_cells), cell_size(size)
+        self._spread = (
+            spread_matrix(-(-height // self._cell)).to(device),
+            spread_matrix(-(-width // self._cell)).T.to(device),
+        )
+        levels = [size, *max(to_network, to_room, to_cells, key=len)]
         self._halvings = len(levels) - 1
         if scene.kind == "blur":
             room_width, room_height = levels[self._to_room]
@@ -115,8 +122,13 @@ class Compositor:
         alpha, valid = self._segment(levels[self._to_network])
         self._receipt.copy_(torch.where(valid, self._index, self._invalid))
         self._refine(alpha)
+        person, shown = self._planes, self._alpha
+        if self._scene.kind != "blur":
+            person, shown = soft_edges(
+                person, shown, levels[self._to_cells], self._cell, *self._spread
+            )
         if self._scene.kind == "transparent":
-            cutout(self._frame, self._alpha, self._out.view(*self._alpha.shape, 4))
+            cutout(person, shown, self._out.view(*self._alpha.shape, 4))
             return
         if self._scene.kind == "blur":
             small_alpha = self._alpha[None].to(self._planes.dtype)
@@ -126,7 +138,7 @@ class Compositor:
             behind = resize(room.to(self._planes.dtype), self._size)
         else:
             behind = self.picture.permute(2, 0, 1).to(self._planes.dtype)
-        shown = composite(self._planes, self._alpha, behind)
+        shown = composite(person, shown, behind)
         if self._scene.i420:
             to_i420(shown, self._yuv, self._out)
         else:
@@ -259,6 +271,48 @@ def blur_room(room: Tensor, alpha: Tensor, rows: Tensor, columns: Tensor) -> Ten
     return (weighted[:3] / weighted[3:]).clamp_(0, 255)
 
 
+def spread_matrix(n: int) -> Tensor:
+    """(n + 1, n) float32: what each of n cells counts at each corner, in one direction; as `cpu` does."""
+    steps = torch.arange(n) - torch.arange(n + 1)[:, None]
+    steps = torch.where(steps < 0, -1 - steps, steps)
+    return torch.where(steps < CELLS, FALL**steps, 0.0)
+
+
+def soft_edges(
+    planes: Tensor, alpha: Tensor, reduced: Tensor, cell: int, rows: Tensor, columns: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The person's colours, planes of the frame's type, and the alpha to show, as by `compositor.edges`.
+
+    Both are the frame's and `alpha` uint8 (H, W) where that is 0 or 255. `reduced` is the frame at about the
+    size of its cells; the matrices are those of `spread_matrix`, the latter transposed.
+    """
+    height, width = alpha.shape
+    a = alpha.float() / 255
+    mean = F.avg_pool2d(a[None], cell, ceil_mode=True, count_include_pad=False)
+    image = resize(reduced, (mean.shape[2], mean.shape[1])).float()
+    wide = columns.shape[1] * cell, rows.shape[0] * cell
+    half = cell // 2  # corners stand half a cell before the middles of the blocks that they become
+
+    def around(weight: Tensor) -> Tensor:
+        weighted = torch.cat([image * weight, weight])
+        whole = weighted.sum((1, 2), keepdim=True)
+        near = rows @ weighted @ columns
+        colour = (near[:3] + whole[:3] / whole[3].clamp(min=1e-30) * FLOOR) / (near[3:] + FLOOR)
+        return resize(colour, wide)[:, half : half + height, half : half + width]
+
+    person, room = around(mean**8), around((1 - mean) ** 8)
+    apart = (person - room).square().sum(0)
+    along = ((planes - room) * (person - room)).sum(0)
+    share = (along / (apart + NOISE)).clamp(0, 1)
+    sure = apart / (apart + CLEAR)
+    s = a * a * (3 - 2 * a)
+    keep = (GAIN * share / a.clamp(min=1 / 255)).clamp(max=1)
+    less = sure * (1 - keep) * (1 - s)
+    shown = (255 * a * (1 - less) + 0.5).to(torch.uint8)
+    own = torch.maximum(s, share * sure)
+    return torch.lerp(person, planes.float(), own).to(planes.dtype), shown
+
+
 def composite(planes: Tensor, alpha: Tensor, behind: Tensor) -> Tensor:
     """Planes where `alpha` uint8 (H, W) is 255, `behind` where it is 0; whole numbers."""
     weight = alpha.to(planes.dtype)
@@ -266,9 +320,9 @@ def composite(planes: Tensor, alpha: Tensor, behind: Tensor) -> Tensor:
     return torch.lerp(behind, planes, weight).round_()
 
 
-def cutout(frame: Tensor, alpha: Tensor, out: Tensor) -> None:
-    """Write BGRA uint8 (H, W, 4): straight alpha, black where it is 0."""
-    torch.mul(frame, (alpha > 0)[..., None], out=out[..., :3])
+def cutout(planes: Tensor, alpha: Tensor, out: Tensor) -> None:
+    """Write BGRA uint8 (H, W, 4) of BGR planes: straight alpha, black where it is 0."""
+    out[..., :3].copy_((planes.round() * (alpha > 0)).permute(1, 2, 0))
     out[..., 3] = alpha
 
 
