@@ -160,6 +160,9 @@ def write_onnx(portable: Portable, facts: Facts, path: Path) -> None:
     )
     assert program is not None
     model = program.model_proto
+    graph = model.graph
+    for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del part.metadata_props[:]  # the exporter's stack traces, with the paths of the files
     values = {
         "livecut.network": facts.network,
         "livecut.area": facts.area,
