@@ -25,6 +25,7 @@ from livecut.errors import ConfigError, SinkError
 from livecut.frame import Cutout, Frame, Image, Output
 from livecut.guard import Guard, Placeholder
 from livecut.models import DEFAULT_MODEL
+from livecut.shared import SharedEngine
 from livecut.sinks import Sink, open_sink
 from livecut.sources import Source, open_source
 from livecut.stats import Stats
@@ -63,7 +64,7 @@ class Pipeline:
         max_frames: int | None = None,
         model: str | Path = DEFAULT_MODEL,
         device: str = "auto",
-        engine: str = "auto",
+        engine: str | SharedEngine = "auto",
         threads: int = 0,
         in_flight: int = 0,
         progress: Callable[[], None] = lambda: None,
@@ -93,13 +94,14 @@ class Pipeline:
             if not source.live and in_flight == 1:
                 threads = threads or min(4, os.cpu_count() or 1)
             self._background = open_background(background, source.size)
+            opener = (
+                partial(open_cutter, model, device=device, engine=engine, threads=threads)
+                if isinstance(engine, str)
+                else engine.open_cutter
+            )
             self._load = partial(
-                open_cutter,
-                model,
-                self._background,
-                device=device,
-                engine=engine,
-                threads=threads,
+                opener,
+                background=self._background,
                 temporal=source.frames != 1,
                 in_flight=in_flight,
                 stats=self.stats,

@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from livecut.engines import TOGETHER
 from livecut.engines.nvidia import driver_loads
 from livecut.errors import EngineError, ModelError
 
@@ -134,9 +135,12 @@ class OnnxEngine:
                 "that describes it (--adapter)"
             ) from None
         self.description += ", int8" * ("livecut.int8" in facts)
+        any_number = isinstance(self._session.get_inputs()[0].shape[0], str)
+        cpu = self._session.get_providers()[0] == "CPUExecutionProvider"
+        self.together = TOGETHER if any_number and not cpu else 1
 
     def batch(self, count: int, width: int, height: int) -> Bound:
-        """Buffers of their own for so many pictures of this size."""
+        """Buffers for so many pictures of this size, which may run beside others."""
         return Bound(self._session, (count, height, width), self._output_stride)
 
     def resize(self, width: int, height: int) -> None:

@@ -176,7 +176,8 @@ def write_onnx(portable: Portable, facts: Facts, path: Path) -> None:
 
 def disagreement(portable: Portable, facts: Facts, path: Path) -> float:
     """The largest difference of alpha between the ONNX file and the network, over several shapes and
-    numbers of pictures."""
+    numbers of pictures.
+    """
     network = portable.network
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
