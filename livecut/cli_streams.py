@@ -6,13 +6,16 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from livecut.errors import ConfigError, LivecutError, SinkError, SourceError
-from livecut.terminal import least, progress_bar, say_over, summarise_streams
+from livecut.terminal import least, progress_bar, say, say_over, summarise_streams
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from livecut.pipeline import Pipeline
 
 FOR_ALL = ("window", "virtual", "null")
@@ -56,7 +59,7 @@ def run_streams(
     background: str,
     *,
     ask: dict[str, Any],
-    network: dict[str, str],
+    network: dict[str, Any],
     until: Callable[[Callable[[], None]], None],
     max_frames: int | None,
     **more: Any,
@@ -77,13 +80,18 @@ def run_streams(
     engine = SharedEngine(**network)
     streams = dict[Pipeline, str]()
     failed = list[LivecutError]()
-    with ExitStack() as opened, progress_bar() as bar:
+    bar = progress_bar()
 
-        def fail(pipeline: Pipeline, error: LivecutError) -> None:
-            if error not in failed:  # the network's is the same for all
-                say_over(bar, f"error: {streams[pipeline]}: {error}")
-            failed.append(error)
+    def fail(pipeline: Pipeline, error: LivecutError) -> None:
+        if error not in failed:  # the network's is the same for all
+            say_over(bar, f"error: {streams[pipeline]}: {error}")
+        failed.append(error)
 
+    def stop() -> None:
+        for pipeline in streams:
+            pipeline.stop()
+
+    with ExitStack() as opened:
         for number, uri in enumerate(sources, 1):
             name = f"source {number} ({uri})"
             try:
@@ -96,21 +104,17 @@ def run_streams(
                     engine=engine,
                     title=f"livecut: {name}",
                     max_frames=max_frames,
-                    progress=lambda task=task: bar.advance(task),
-                    notice=lambda text, name=name: say_over(bar, f"{name}: {text}"),
+                    progress=partial(bar.advance, task),
+                    notice=partial(_notice, bar, name),
                     **more,
                 )
             except (SourceError, SinkError) as error:
                 raise type(error)(f"{name}: {error}") from error
             opened.callback(pipeline.close)
             streams[pipeline] = name
-            say_over(bar, f"{name}: {source.name}, {source.description}")
-
-        def stop() -> None:
-            for pipeline in streams:
-                pipeline.stop()
-
+            say(f"{name}: {source.name}, {source.description}")
         until(stop)
+        opened.enter_context(bar)
         try:
             run_together(list(streams), failed=fail)
         finally:
@@ -119,3 +123,7 @@ def run_streams(
     if failed:
         raise SystemExit(1)
     return all(pipeline.source.live for pipeline in streams)
+
+
+def _notice(bar: Progress, name: str, text: str) -> None:
+    say_over(bar, f"{name}: {text}")

@@ -68,13 +68,16 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"configuration {path} cannot be read: {error}") from error
-    known = {p.name for p in ctx.command.params if p.name not in ("config", "help")}
+    params = {p.name: p for p in ctx.command.params if p.name not in ("config", "help", "first")}
     given = {key.replace("-", "_"): value for key, value in values.items()}
-    unknown = sorted(given.keys() - known)
+    unknown = sorted(given.keys() - params.keys())
     if unknown:
         raise ConfigError(
-            f"configuration {path}: unknown key '{unknown[0]}'; expected some of: {', '.join(sorted(filter(None, known)))}"
+            f"configuration {path}: unknown key '{unknown[0]}'; expected some of: {', '.join(sorted(filter(None, params)))}"
         )
+    for key, value in given.items():
+        if isinstance(value, str) and getattr(params[key], "multiple", False):
+            given[key] = [value]
     ctx.default_map = given
 
 
@@ -164,15 +167,15 @@ def summarise_streams(streams: Mapping[Pipeline, str]) -> None:
     """What each of several runs with these names did, on standard error."""
     from rich.console import Console
 
-    stages = ("read", "network", "composite", "sink")
-    table = figures("ms", *(f"{s} p50" for s in stages), "age p50", "p95", "p99")
+    table = figures("stream", "network p50 ms", "age p50 ms", "p95 ms", "p99 ms")
+    table.columns[0].no_wrap = True
     for pipeline, name in streams.items():
         stats = pipeline.stats
         say(f"{name}: {_counts(stats)}")
         if stats.late:
             say(f"{name}: {_late(stats)}")
         if stats.frames:
-            values = [stats.stages[s].percentiles(50)[0] for s in stages]
+            values = stats.stages["network"].percentiles(50)
             values += stats.stages["age"].percentiles(50, 95, 99)
             table.add_row(name, *(f"{v:.2f}" for v in values))
     descriptions = {pipeline.description for pipeline in streams if pipeline.description}
