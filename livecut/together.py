@@ -81,19 +81,26 @@ def run_together(pipelines: Sequence[Pipeline], *, failed: Failed | None = None)
             if isinstance(sink, Window):
                 sink.on_main = main
         thread.start()
-    told = 0.0
-    while running := [p for p, t in zip(pipelines, threads, strict=True) if t.is_alive()]:
-        try:
+
+    def wait() -> list[Pipeline]:
+        """Serve until all have ended; those that are left behind."""
+        told = 0.0
+        while running := [p for p, t in zip(pipelines, threads, strict=True) if t.is_alive()]:
             main.serve(0.05)
-        except KeyboardInterrupt as error:
-            end(error)
-        if all(pipeline.stopping for pipeline in running):
-            told = told or time.perf_counter()
-            if time.perf_counter() - told > LEFT_BEHIND:
-                break
-    while main.serve(0):
-        pass
-    for pipeline in running:
+            if all(pipeline.stopping for pipeline in running):
+                told = told or time.perf_counter()
+                if time.perf_counter() - told > LEFT_BEHIND:
+                    break
+        while main.serve(0):
+            pass
+        return running
+
+    try:
+        left = wait()
+    except KeyboardInterrupt as error:
+        end(error)
+        left = wait()
+    for pipeline in left:
         for sink in pipeline.sinks:
             with suppress(SinkError):
                 sink.close()
