@@ -168,8 +168,7 @@ def summarise_streams(streams: Mapping[Pipeline, str]) -> None:
     from rich.console import Console
 
     table = figures("stream", "network p50 ms", "age p50 ms", "p95 ms", "p99 ms")
-    table.columns[0].no_wrap = True
-    for pipeline, name in streams.items():
+    for number, (pipeline, name) in enumerate(streams.items(), 1):
         stats = pipeline.stats
         say(f"{name}: {_counts(stats)}")
         if stats.late:
@@ -177,7 +176,7 @@ def summarise_streams(streams: Mapping[Pipeline, str]) -> None:
         if stats.frames:
             values = stats.stages["network"].percentiles(50)
             values += stats.stages["age"].percentiles(50, 95, 99)
-            table.add_row(name, *(f"{v:.2f}" for v in values))
+            table.add_row(f"source {number}", *(f"{v:.2f}" for v in values))
     descriptions = {pipeline.description for pipeline in streams if pipeline.description}
     say(f"network: {', '.join(descriptions)}" if descriptions else "the network was not loaded")
     if table.rows:

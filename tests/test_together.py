@@ -87,6 +87,8 @@ def test_files_give_what_each_gives_alone(in_flight: int) -> None:
     for one, other, film in zip(alone, at_once, films, strict=True):
         assert [o.index for o in other.outputs] == list(range(len(film)))
         for a, b in zip(one.outputs, other.outputs, strict=True):
+            assert a.alpha is not None
+            assert b.alpha is not None
             assert (a.image == b.image).all()
             assert (a.alpha == b.alpha).all()
 
