@@ -8,6 +8,7 @@ the first of them that runs the network for all: there is no thread between.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from itertools import count
@@ -38,9 +39,9 @@ class SharedEngine:
     >>> engine = SharedEngine()   # doctest: +SKIP
     >>> run_together([Pipeline(s, "blur", ["null"], engine=engine) for s in ("0", "1")])   # doctest: +SKIP
 
-    The arguments are those of `Segmenter`; on a CPU `threads` counts the pictures that are in the network
-    at once, one thread each. It is loaded when the first pipeline needs it; what is wrong with it each
-    of them raises: ModelError, EngineError or ConfigError.
+    The arguments are those of `Segmenter`; on a CPU `threads` counts the pictures that are in the
+    network at once, one thread each (0: as many as there are cores). It is loaded when the first
+    pipeline needs it; what is wrong with it each of them raises: ModelError, EngineError or ConfigError.
     """
 
     def __init__(
@@ -91,16 +92,14 @@ class Batcher:
     """Takes the pictures of many ports through one engine, as many at once as the engine is good for.
 
     A GPU takes up to `engine.together` as one batch, of 1, 2, 4, … pictures of one size. On a CPU,
-    where a batch saves nothing, `threads` pictures (0: half of the cores, at most 4) go through side
-    by side.
+    where a batch saves nothing, `threads` pictures (0: as many as there are cores) go through side by
+    side, each on its stream's own thread.
     """
 
     def __init__(self, engine: Engine, threads: int = 0) -> None:
-        from livecut.engines.onnx import default_threads
-
         self.engine = engine
         self._most = engine.together
-        self._lanes = self._free = 1 if self._most > 1 else threads or default_threads()
+        self._lanes = self._free = 1 if self._most > 1 else threads or os.cpu_count() or 1
         self.tickets = count(1)
         self._due = deque[Port]()
         self._changing = threading.Lock()
