@@ -13,17 +13,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from livecut.bench.cases import KEPT, LIVE, PACE, Case, Looped, Memory, held_frames
+from livecut.bench.cases import KEPT, LIVE, PACE, Case, Looped, Memory, held_frames, network_of
 from livecut.bench.farend import ENDS, Delays
 from livecut.bench.machine import gpu, speed
 from livecut.frame import Image, Output
 from livecut.pipeline import Pipeline
-from livecut.shared import SharedEngine
 from livecut.sinks import Sink, open_sink
 from livecut.together import run_together
 
@@ -178,13 +178,9 @@ def _round(case: Case, seconds: float, folder: Path) -> Round:
     clip = _clip(frames, folder) if case.path == "decode" else None
     (folder / "pictures").mkdir(exist_ok=True)
     group = _Group(seconds, sum(frame.nbytes for frame in frames))
-    engine: str | SharedEngine = case.engine
-    if case.streams > 1:
-        engine = SharedEngine(
-            case.model, device=case.device, engine=case.engine, threads=case.threads
-        )
+    network = network_of(case)
     for number in range(case.streams):
-        group.streams.append(_Stream(group, case, engine, frames, clip, folder, number))
+        group.streams.append(_Stream(group, case, network, frames, clip, folder, number))
     group.run()
     ends = [stream.stats.last for stream in group.streams]
     span = max(ends) - group.begun
@@ -295,7 +291,7 @@ class _Stream:
         self,
         group: _Group,
         case: Case,
-        engine: str | SharedEngine,
+        network: dict[str, Any],
         frames: Sequence[Image],
         clip: Path | None,
         folder: Path,
@@ -321,12 +317,9 @@ class _Stream:
                 self.source,
                 case.background,
                 [self.sink],
-                model=case.model,
-                engine=engine,
-                device=case.device,
-                threads=case.threads,
                 in_flight=case.in_flight,
                 progress=self._frame,
+                **network,
             )
             self.ends = opened.pop_all()
         self.stats = self.pipeline.stats
