@@ -4,6 +4,8 @@ The public names, loaded when first used, so that `import livecut` costs next to
 
     Pipeline      source, background and sinks, wired and run
     Segmenter     image in, alpha out
+    SharedEngine  one network for several pipelines
+    run_together  several pipelines at once
     open_source   a camera, file, stream or pipe
     open_sink     a window, virtual camera, file or pipe
     and the errors of `livecut.errors`
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
     )
     from livecut.pipeline import Pipeline
     from livecut.segmenter import Segmenter
+    from livecut.shared import SharedEngine
     from livecut.sinks import open_sink
     from livecut.sources import open_source
+    from livecut.together import run_together
 
 __all__ = [
     "ConfigError",
@@ -35,18 +39,22 @@ __all__ = [
     "ModelError",
     "Pipeline",
     "Segmenter",
+    "SharedEngine",
     "SinkError",
     "SourceError",
     "open_sink",
     "open_source",
+    "run_together",
 ]
 __version__ = "0.1.0"
 
 _HOMES = {
     "Pipeline": "pipeline",
     "Segmenter": "segmenter",
+    "SharedEngine": "shared",
     "open_sink": "sinks",
     "open_source": "sources",
+    "run_together": "together",
 }
 
 

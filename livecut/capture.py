@@ -100,6 +100,7 @@ class Capture:
         """When the last frame was grabbed."""
         self.interval = 0.0
         """Seconds from frame to frame, averaged over about 30 frames: the measured rate."""
+        self.name = source.name
         self._source = source
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)

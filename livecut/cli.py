@@ -5,14 +5,27 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
 import livecut
 from livecut import cli_bench, cli_networks
-from livecut.errors import LivecutError
-from livecut.terminal import Size, config_option, model_options, progress_bar, say, summarise
+from livecut.cli_streams import run_streams
+from livecut.errors import ConfigError, LivecutError
+from livecut.terminal import (
+    Size,
+    config_option,
+    least,
+    model_options,
+    progress_bar,
+    say,
+    say_over,
+    summarise,
+)
 
 INTERRUPTED = 130
 """Exit status of a file job that Ctrl-C ended, as shells have it."""
@@ -28,7 +41,12 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("source", default="0")
+@click.argument("first", metavar="[SOURCE]", required=False)
+@click.option(
+    "--source",
+    multiple=True,
+    help="In place of SOURCE; given again, several run at once on one network.",
+)
 @click.option(
     "-b",
     "--background",
@@ -40,7 +58,7 @@ def cli() -> None:
     "-o",
     "--output",
     multiple=True,
-    help="May be given again. window (the default), virtual or /dev/videoN (virtual camera), http or http://HOST:PORT (a page for browsers; http is http://127.0.0.1:8080), a video or picture file, a folder/ of PNGs, - (YUV4MPEG2 to standard output), null.",
+    help="May be given again; of several sources each gets one of its own, in order, or one for all with {n} or {name} in its name. window (the default), virtual or /dev/videoN (virtual camera), http or http://HOST:PORT (a page for browsers; http is http://127.0.0.1:8080), a video or picture file, a folder/ of PNGs, - (YUV4MPEG2 to standard output), null.",
 )
 @click.option("--size", type=Size(), help="Ask the camera for this size; scale a file to it.")
 @click.option("--fps", type=click.FloatRange(1, 1000), help="Ask the camera for this rate.")
@@ -54,8 +72,11 @@ def cli() -> None:
 )
 @click.option("--max-frames", type=click.IntRange(min=1), help="End after so many frames.")
 @config_option
+@click.pass_context
 def run(
-    source: str,
+    ctx: click.Context,
+    first: str | None,
+    source: tuple[str, ...],
     background: str,
     output: tuple[str, ...],
     size: tuple[int, int] | None,
@@ -81,9 +102,42 @@ def run(
     from livecut.sources import open_source
 
     find_model(model, ".safetensors" if engine == "torch" else Path(model).suffix or ".onnx")
-    with open_source(source, size=size, fps=fps, fourcc=fourcc) as opened, progress_bar() as bar:
+    if first is not None:
+        if source and ctx.get_parameter_source("source") == ParameterSource.COMMANDLINE:
+            raise ConfigError(
+                f"both SOURCE ({first}) and --source were given; give --source for each"
+            )
+        source = (first,)
+    interrupted = False
+
+    def stop_by_signal(stop: Callable[[], None]) -> None:
+        def handle(*_: object) -> None:
+            nonlocal interrupted
+            interrupted = True
+            stop()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, handle)
+
+    ask: dict[str, Any] = {"size": size, "fps": fps, "fourcc": fourcc}
+    if len(source) > 1:
+        live = run_streams(
+            source,
+            output,
+            background,
+            ask=ask,
+            network={"model": model, "device": device, "engine": engine},
+            until=stop_by_signal,
+            mirror=mirror,
+            in_flight=in_flight or 0,
+            max_frames=max_frames,
+        )
+        if interrupted and not live:
+            raise SystemExit(INTERRUPTED)
+        return
+    with open_source(*source or ("0",), **ask) as opened, progress_bar() as bar:
         say(f"source: {opened.name}, {opened.description}")
-        task = bar.add_task("frames", total=_least(opened.frames, max_frames))
+        task = bar.add_task("frames", total=least(opened.frames, max_frames))
         pipeline = Pipeline(
             opened,
             background,
@@ -95,19 +149,9 @@ def run(
             engine=engine,
             in_flight=in_flight or 0,
             progress=lambda: bar.advance(task),
-            notice=lambda text: bar.console.print(
-                f"livecut: {text}", markup=False, highlight=False
-            ),
+            notice=lambda text: say_over(bar, text),
         )
-        interrupted = False
-
-        def stop(*_: object) -> None:
-            nonlocal interrupted
-            interrupted = True
-            pipeline.stop()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, stop)
+        stop_by_signal(pipeline.stop)
         try:
             pipeline.run()
         finally:
@@ -184,10 +228,6 @@ def doctor() -> None:
         broken = broken or finding.broken
     if broken:
         raise SystemExit(1)
-
-
-def _least(*numbers: int | None) -> int | None:
-    return min((n for n in numbers if n is not None), default=None)
 
 
 for command in (cli_bench.bench, cli_networks.train, cli_networks.evaluate, cli_networks.export):

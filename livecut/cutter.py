@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from livecut.backgrounds import Background
 from livecut.engines import nvidia
@@ -13,6 +13,9 @@ from livecut.frame import Cutout, Frame, Image
 from livecut.models import find_model
 from livecut.segmenter import Segmenter
 from livecut.stats import Stats
+
+if TYPE_CHECKING:
+    from livecut.compositor.cuda import Weights
 
 
 class Cutter(Protocol):
@@ -39,8 +42,8 @@ class Cutter(Protocol):
 
 def open_cutter(
     model: str | Path,
-    background: Background,
     *,
+    background: Background,
     device: str,
     engine: str,
     threads: int,
@@ -61,13 +64,23 @@ def open_cutter(
             stats=stats,
         )
     from livecut.compositor.cuda import DeviceCutter
+
+    return DeviceCutter(
+        on_gpu(weights, device),
+        background,
+        temporal=temporal,
+        in_flight=in_flight,
+        stats=stats,
+    )
+
+
+def on_gpu(weights: Path, device: str) -> Weights:
+    """The network in a file that `gpu_weights` found, on the GPU. Raises ModelError and EngineError."""
+    from livecut.compositor.cuda import Weights
     from livecut.compositor.queues import Cuda
     from livecut.network import torch_device
 
-    machine = Cuda(torch_device("cuda" if device == "auto" else device))
-    return DeviceCutter(
-        weights, machine, background, temporal=temporal, in_flight=in_flight, stats=stats
-    )
+    return Weights(weights, Cuda(torch_device("cuda" if device == "auto" else device)))
 
 
 def gpu_weights(model: str | Path, device: str, engine: str) -> Path | None:

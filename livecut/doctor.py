@@ -103,7 +103,7 @@ def trial(what: str, device: str) -> Finding:
     try:
         cutter = open_cutter(
             DEFAULT_MODEL,
-            blur,
+            background=blur,
             device=device,
             engine="auto",
             threads=0,

@@ -25,16 +25,17 @@ from livecut.errors import ConfigError, SinkError
 from livecut.frame import Cutout, Frame, Image, Output
 from livecut.guard import Guard, Placeholder
 from livecut.models import DEFAULT_MODEL
+from livecut.shared import SharedEngine
 from livecut.sinks import Sink, open_sink
 from livecut.sources import Source, open_source
 from livecut.stats import Stats
-from livecut.window import Window
+from livecut.window import TITLE, Window
+from livecut.worker import STARTING, Worker
 
 STALL = 1.0
 """Seconds without a new picture after which a live output changes to a placeholder."""
 REPEAT = 0.1
 """Seconds between the repetitions of a placeholder, so that a reader of the output does not hang."""
-STARTING = "starting: loading the network"
 CYCLE = ("blur", "#00b140", "#000000")
 """What the key for the next background goes through, after the one given."""
 
@@ -46,7 +47,8 @@ class Pipeline:
 
     `source` and `sinks` are what `open_source` and `open_sink` take, or already open ones; whatever
     the pipeline opens itself, it closes. `mirror` flips left and right. `max_frames` ends the run
-    after so many composited frames. `model`, `device`, `engine` and `threads` go to the Segmenter.
+    after so many composited frames. `model`, `device`, `engine` and `threads` go to the Segmenter; a
+    SharedEngine as `engine` is in place of all four. `title` is that of its window.
     `in_flight` is how many frames of a file are worked on at once: 1 for the least delay, 2 for the
     highest rate, 0 for 2 where the file's length is known, else 1; of a live source only the newest
     is. `progress` is called after each composited frame, `notice` with a line when the picture fails
@@ -63,9 +65,10 @@ class Pipeline:
         max_frames: int | None = None,
         model: str | Path = DEFAULT_MODEL,
         device: str = "auto",
-        engine: str = "auto",
+        engine: str | SharedEngine = "auto",
         threads: int = 0,
         in_flight: int = 0,
+        title: str = TITLE,
         progress: Callable[[], None] = lambda: None,
         notice: Callable[[str], None] = lambda text: None,
     ) -> None:
@@ -93,18 +96,19 @@ class Pipeline:
             if not source.live and in_flight == 1:
                 threads = threads or min(4, os.cpu_count() or 1)
             self._background = open_background(background, source.size)
+            opener = (
+                partial(open_cutter, model, device=device, engine=engine, threads=threads)
+                if isinstance(engine, str)
+                else engine.open_cutter
+            )
             self._load = partial(
-                open_cutter,
-                model,
-                self._background,
-                device=device,
-                engine=engine,
-                threads=threads,
+                opener,
+                background=self._background,
                 temporal=source.frames != 1,
                 in_flight=in_flight,
                 stats=self.stats,
             )
-            self._sinks: list[Sink] = []
+            self.sinks: list[Sink] = []
             for sink in sinks:
                 if isinstance(sink, str):
                     sink = open_sink(
@@ -113,11 +117,12 @@ class Pipeline:
                         fps=source.fps,
                         transparent=self._transparent,
                         live=source.live,
+                        title=title,
                     )
                     opened.enter_context(sink)
                 if isinstance(sink, Window):
                     sink.status = self._status
-                self._sinks.append(sink)
+                self.sinks.append(sink)
             self._opened = opened.pop_all()
         width, height = source.size
         self._flipped = [np.empty((height, width, 3), np.uint8) for _ in range(in_flight)]
@@ -125,10 +130,11 @@ class Pipeline:
     def run(self) -> Stats:
         """Run until the source ends, `max_frames` are done or `stop` is called. Raises LivecutError.
 
-        To be called once, on the main thread where a window is among the sinks.
+        To be called once, on the main thread where a window is among the sinks. Of several at once
+        see `livecut.run_together`.
         """
         with self._opened:
-            for sink in self._sinks:
+            for sink in self.sinks:
                 for hint in sink.hints:
                     self._notice(hint)
             if self.source.live:
@@ -142,6 +148,15 @@ class Pipeline:
         self._stopping.set()
         if self._interruptible:
             raise KeyboardInterrupt
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to end."""
+        return self._stopping.is_set()
+
+    def close(self) -> None:
+        """Close what was opened, of a pipeline that is not run after all."""
+        self._opened.close()
 
     def next_background(self) -> None:
         """Change to the next of the given background, blur, green and black."""
@@ -181,6 +196,13 @@ class Pipeline:
             live=self.source.live,
         )
 
+    def _prepare(self, buffers: tuple[Image, Image]) -> tuple[Cutter, Guard]:
+        """A live run's cutter, warmed up, and its guard."""
+        segmenter = self._load()
+        self.description = segmenter.description
+        self._warm_up(segmenter, *buffers)
+        return segmenter, self._guard(segmenter, segmenter.cut)
+
     def _warm_up(self, segmenter: Cutter, alpha: Image, out: Image) -> None:
         """Do everything once, so that no frame waits for compilers and allocations; shown nowhere."""
         blank = Frame(np.zeros((*alpha.shape, 3), np.uint8), -1, 0.0, 0.0)
@@ -206,7 +228,7 @@ class Pipeline:
 
     def _hand_over(self, output: Output) -> None:
         with self.stats.timed("sink"):
-            for sink in self._sinks:
+            for sink in self.sinks:
                 try:
                     sink.write(output)
                 except SinkError:
@@ -226,7 +248,7 @@ class Pipeline:
                 self._stopping.set()
 
     def _act(self) -> None:
-        for sink in self._sinks:
+        for sink in self.sinks:
             for key in sink.pressed():
                 if key == "quit":
                     self._stopping.set()
@@ -245,7 +267,7 @@ class Pipeline:
         source = self.source
         segmenter = self._load()
         self.description = segmenter.description
-        paced = any(sink.paced for sink in self._sinks)
+        paced = any(sink.paced for sink in self.sinks)
         [(alpha, out)] = self._buffers(1)
         self._warm_up(segmenter, alpha, out)
         images = [np.zeros((*alpha.shape, 3), np.uint8) for _ in self._flipped]
@@ -273,8 +295,11 @@ class Pipeline:
         return self._prepared(Frame(image, index, timestamp, index / self.source.fps))
 
     def _read(self, image: Image) -> float | None:
-        """As the source's `read`; None also where `stop` cuts a read short that waits for a pipe."""
-        self._interruptible = True
+        """As the source's `read`; None also where `stop` cuts a read short that waits for a pipe.
+
+        Only the main thread's can be cut short.
+        """
+        self._interruptible = threading.current_thread() is threading.main_thread()
         try:
             return self.source.read(image)
         except KeyboardInterrupt:
@@ -302,7 +327,14 @@ class Pipeline:
         pairs = self._buffers(3)
         outputs = Slot[Output]([out for _, out in pairs], partial(drop, "the output was busy"))
         placeholder = Placeholder(self.source.size, transparent=self._transparent)
-        worker = _Worker(self, capture, outputs, pairs)
+        worker = Worker(
+            capture,
+            outputs,
+            pairs,
+            prepare=partial(self._prepare, pairs[0]),
+            seen=self._prepared,
+            stats=self.stats,
+        )
         capture.start()
         worker.start()
         self._show_if_paced(placeholder(STARTING))
@@ -333,70 +365,6 @@ class Pipeline:
             self.stats.source_fps = 1 / capture.interval if capture.interval else 0.0
 
     def _show_if_paced(self, output: Output) -> None:
-        for sink in self._sinks:
+        for sink in self.sinks:
             if sink.paced:
                 sink.write(output)
-
-
-class _Worker:
-    """The thread between the two slots: loads the network, then makes outputs out of frames."""
-
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        capture: Capture,
-        outputs: Slot[Output],
-        pairs: list[tuple[Image, Image]],
-    ) -> None:
-        self._pipeline, self._capture, self._outputs = pipeline, capture, outputs
-        self._pairs = pairs
-        self._alphas = {id(out): alpha for alpha, out in pairs}
-        self._waiting = False
-        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._capture.slot.close()
-        self._thread.join(timeout=3.0)
-
-    def stuck(self) -> str:
-        """Who it is that gives nothing at present, for the placeholder."""
-        if not self._pipeline.description:
-            return STARTING
-        if self._capture.lost:
-            return self._capture.lost
-        if self._waiting:
-            return f"no picture comes from {self._pipeline.source.name}"
-        return "the network does not answer"
-
-    def _run(self) -> None:
-        pipeline, stats = self._pipeline, self._pipeline.stats
-        try:
-            segmenter = pipeline._load()
-            pipeline.description = segmenter.description
-            pipeline._warm_up(segmenter, *self._pairs[0])
-            guard = pipeline._guard(segmenter, segmenter.cut)
-            lost = ""
-            while True:
-                self._waiting = True
-                frame = self._capture.slot.get()
-                self._waiting = False
-                if frame is None:
-                    break
-                stats.add("capture", time.perf_counter() - frame.timestamp)
-                if lost != self._capture.lost:
-                    segmenter.reset()
-                    lost = self._capture.lost
-                out = self._outputs.writable()
-                frame = pipeline._prepared(frame)
-                output = guard.process(frame, self._alphas[id(out)], out)
-                if output.reason:
-                    segmenter.reset()
-                    stats.drop("failed: " + output.reason)
-                stats.made(frame.index)
-                self._outputs.put(output)
-            self._outputs.close()
-        except BaseException as error:
-            self._outputs.close(error)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livecut.compositor import cpu
-from livecut.engines import open_engine
+from livecut.engines import Engine, open_engine
 from livecut.errors import EngineError
 from livecut.frame import Cutout, Frame, Image
 from livecut.models import DEFAULT_MODEL, input_size
@@ -124,13 +124,15 @@ class Segmenter:
         model: str | Path = DEFAULT_MODEL,
         *,
         device: str = "auto",
-        engine: str = "auto",
+        engine: str | Engine = "auto",
         threads: int = 0,
         temporal: bool = False,
         in_flight: int = 1,
         stats: Stats | None = None,
     ) -> None:
-        self._engine = open_engine(model, engine=engine, device=device, threads=threads)
+        if isinstance(engine, str):
+            engine = open_engine(model, engine=engine, device=device, threads=threads)
+        self._engine = engine
         self.description = self._engine.description
         self._temporal = temporal
         self._stats = stats or Stats()

@@ -95,6 +95,7 @@ def open_sink(
     fps: float,
     transparent: bool = False,
     live: bool = False,
+    title: str = "livecut",
 ) -> Sink:
     """Opens the output that `uri` names.
 
@@ -102,14 +103,14 @@ def open_sink(
     folder (one that exists, or a name that ends in "/"), "-" (YUV4MPEG2 on standard output),
     "null". `size` is (width, height) and `fps` the rate of the pictures to come, which are BGRA
     where `transparent`, else BGR. With `live` they come at their own pace and their time stamps
-    count. Raises SinkError.
+    count. `title` is a window's, and no other window may have it. Raises SinkError.
     """
     if uri == "null":
         return Null(size)
     if uri == "window":
         from livecut.window import Window
 
-        return Window(size, transparent=transparent)
+        return Window(size, transparent=transparent, title=title)
     path = Path(uri)
     suffix = path.suffix.lower()
     web = uri.startswith(("http:", "https:")) or uri == "http"

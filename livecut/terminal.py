@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from livecut.pipeline import Pipeline
+    from livecut.stats import Stats
 
 
 class Size(click.ParamType[tuple[int, int]]):
@@ -66,13 +68,16 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"configuration {path} cannot be read: {error}") from error
-    known = {p.name for p in ctx.command.params if p.name not in ("config", "help")}
+    params = {p.name: p for p in ctx.command.params if p.name not in ("config", "help", "first")}
     given = {key.replace("-", "_"): value for key, value in values.items()}
-    unknown = sorted(given.keys() - known)
+    unknown = sorted(given.keys() - params.keys())
     if unknown:
         raise ConfigError(
-            f"configuration {path}: unknown key '{unknown[0]}'; expected some of: {', '.join(sorted(filter(None, known)))}"
+            f"configuration {path}: unknown key '{unknown[0]}'; expected some of: {', '.join(sorted(filter(None, params)))}"
         )
+    for key, value in given.items():
+        if isinstance(value, str) and getattr(params[key], "multiple", False):
+            given[key] = [value]
     ctx.default_map = given
 
 
@@ -91,6 +96,16 @@ def config_option(command: Any) -> Any:
 def say(text: str) -> None:
     """One line for the person, on standard error: standard output may carry video."""
     click.echo(f"livecut: {text}", err=True)
+
+
+def say_over(bar: Progress, text: str) -> None:
+    """One line for the person, above a bar that goes on."""
+    bar.console.print(f"livecut: {text}", markup=False, highlight=False, soft_wrap=True)
+
+
+def least(*numbers: int | None) -> int | None:
+    """The smallest of those that are known."""
+    return min((n for n in numbers if n is not None), default=None)
 
 
 def progress_bar(*, shown: bool = True) -> Progress:
@@ -138,16 +153,42 @@ def summarise(pipeline: Pipeline) -> None:
     say(
         f"network: {pipeline.description}" if pipeline.description else "the network was not loaded"
     )
-    drops = ", ".join(f"{count} ({cause})" for cause, count in stats.drops.items()) or "none"
-    say(
-        f"{stats.frames} frames, {stats.fps:.1f} fps, drops: {drops}"
-        + (f", placeholders: {stats.placeholders}" if stats.placeholders else "")
-    )
+    say(_counts(stats))
     if stats.late:
-        late = ", ".join(f"{count} ({stage})" for stage, count in stats.late.items())
-        say(f"late, by what took longest: {late}")
+        say(_late(stats))
     if stats.source_fps:
         say(f"{pipeline.source.name} gave {stats.source_fps:.1f} fps")
     if stats.frames:
         say(f"without reading and writing: {stats.pipeline_fps:.1f} fps")
         Console(stderr=True).print(table)
+
+
+def summarise_streams(streams: Mapping[Pipeline, str]) -> None:
+    """What each of several runs with these names did, on standard error."""
+    from rich.console import Console
+
+    table = figures("stream", "network p50 ms", "age p50 ms", "p95 ms", "p99 ms")
+    for number, (pipeline, name) in enumerate(streams.items(), 1):
+        stats = pipeline.stats
+        say(f"{name}: {_counts(stats)}")
+        if stats.late:
+            say(f"{name}: {_late(stats)}")
+        if stats.frames:
+            values = stats.stages["network"].percentiles(50)
+            values += stats.stages["age"].percentiles(50, 95, 99)
+            table.add_row(f"source {number}", *(f"{v:.2f}" for v in values))
+    descriptions = {pipeline.description for pipeline in streams if pipeline.description}
+    say(f"network: {', '.join(descriptions)}" if descriptions else "the network was not loaded")
+    if table.rows:
+        Console(stderr=True).print(table)
+
+
+def _counts(stats: Stats) -> str:
+    drops = ", ".join(f"{count} ({cause})" for cause, count in stats.drops.items()) or "none"
+    placeholders = f", placeholders: {stats.placeholders}" if stats.placeholders else ""
+    return f"{stats.frames} frames, {stats.fps:.1f} fps, drops: {drops}{placeholders}"
+
+
+def _late(stats: Stats) -> str:
+    late = ", ".join(f"{count} ({stage})" for stage, count in stats.late.items())
+    return f"late, by what took longest: {late}"

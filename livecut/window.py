@@ -7,8 +7,10 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -49,17 +51,24 @@ class Window(Sink):
     """A window on the screen, for the main thread only. Transparent pictures lie on a checkerboard.
 
     The overlays are drawn into a copy: neither the picture given nor the one that `s` saves has
-    them. Nothing is shown or saved but pictures that were written here.
+    them. Nothing is shown or saved but pictures that were written here. A key is for all windows that
+    are open: OpenCV does not tell in which it was pressed.
     """
 
     paced = True
+    _all: ClassVar[list[Window]] = []
 
-    def __init__(self, size: tuple[int, int], *, transparent: bool = False) -> None:
+    def __init__(
+        self, size: tuple[int, int], *, transparent: bool = False, title: str = TITLE
+    ) -> None:
         """Opens it, `size` (width, height) but 1280 wide at most. Raises SinkError: no display."""
         channels = 4 if transparent else 3
         super().__init__("window", size, (channels,))
         require_display()
         width, height = size
+        self.title = title
+        self.on_main: Callable[[Callable[[], Any]], Any] = lambda job: job()
+        """Does a job on the main thread; set by whoever writes from another."""
         self.status: Callable[[], list[str]] | None = None
         """Gives the lines that `f` shows; set by whoever has the figures."""
         self._latest = np.empty((height, width, channels), np.uint8)
@@ -73,18 +82,22 @@ class Window(Sink):
         self._pressed: list[str] = []
         self._open = True
         try:
-            cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+            cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
             shown = min(width, _WIDEST)
-            cv2.resizeWindow(TITLE, shown, max(1, round(height * shown / width)))
+            cv2.resizeWindow(title, shown, max(1, round(height * shown / width)))
         except cv2.error as e:
             self._open = False
             raise SinkError(
                 "this OpenCV cannot open windows; name an output with -o, or install opencv-python "
                 "in place of opencv-python-headless"
             ) from e
+        self._all.append(self)
 
     def write(self, output: Output) -> None:
         self._check(output.image)
+        self.on_main(partial(self._write, output))
+
+    def _write(self, output: Output) -> None:
         np.copyto(self._latest, output.image)
         self._placeholder = output.alpha is None
         if output.alpha is not None:
@@ -95,15 +108,20 @@ class Window(Sink):
 
     def pressed(self) -> list[str]:
         """What was pressed since the last call: quit, background, blur+, blur-, mirror, freeze."""
-        self._take_keys()
+        self.on_main(self._take_keys)
         pressed, self._pressed = self._pressed, []
         return pressed
 
     def close(self) -> None:
         if self._open:
+            self.on_main(self._close)
+
+    def _close(self) -> None:
+        if self._open:
             self._open = False
+            self._all.remove(self)
             try:
-                cv2.destroyWindow(TITLE)
+                cv2.destroyWindow(self.title)
                 cv2.pollKey()  # lets it disappear
             except cv2.error:
                 pass  # its user has closed it
@@ -112,16 +130,17 @@ class Window(Sink):
         while self._open and (code := _poll_key()) != -1:
             # A key without a character (Shift, an arrow) has bits above the lowest eight.
             key = _KEYPAD.get(code & 0xFFFF) or (chr(code & 0xFF) if not code & 0xFF00 else "")
-            key = key.lower()
-            if key in _ACTIONS:
-                self._pressed.append(_ACTIONS[key])
-            elif key in ("m", "f", "?", "s"):
-                self._act(key)
-        if self._open and self._any and not _visible():
-            self.close()
+            for window in self._all:
+                window._act(key.lower())
+        if self._open and self._any and not _visible(self.title):
+            self._close()
             self._pressed.append("quit")
 
     def _act(self, key: str) -> None:
+        if key in _ACTIONS:
+            self._pressed.append(_ACTIONS[key])
+        if key not in ("m", "f", "?", "s"):
+            return
         if key == "m":
             self._mask = not self._mask
         elif key == "f":
@@ -160,7 +179,7 @@ class Window(Sink):
             _draw_table(self._view, HELP, right=self._statistics)
         if perf_counter() < self._note_until:
             _draw_table(self._view, [(self._note, "")], bottom=True)
-        cv2.imshow(TITLE, self._view)
+        cv2.imshow(self.title, self._view)
 
     def _blend_over_board(self, board: Image) -> None:
         """Lays the BGRA picture over the board: picture * a + board * (1 - a)."""
@@ -180,9 +199,9 @@ def _poll_key() -> int:
         return -1
 
 
-def _visible() -> bool:
+def _visible(title: str) -> bool:
     try:
-        return cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) >= 1
+        return cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1
     except cv2.error:  # Qt, of a window that its user has closed
         return False
 

@@ -29,15 +29,47 @@ def shows_room(image: Image) -> bool:
     return bool((np.abs(image[..., :3].astype(int) - ROOM).max(axis=-1) < 40).any())
 
 
+class FakeBatch:
+    """Pictures for a FakeEngine's `work`."""
+
+    def __init__(self, engine: FakeEngine, count: int, width: int, height: int) -> None:
+        self._engine = engine
+        self.input = np.zeros((count, height, width, 3), np.uint8)
+        self.output = np.zeros((count, height // 2, width // 2), np.float32)
+
+    def run(self) -> None:
+        self._engine.batches.append(len(self.input))
+        self._engine.work(self)
+
+
+def find_person(batch: FakeBatch) -> None:
+    """Alpha 1 where a picture has the person's colour."""
+    person = np.abs(batch.input.astype(int) - PERSON).max(axis=-1) < 60
+    batch.output[:] = person[:, ::2, ::2]
+
+
 class FakeEngine:
-    """Gives alpha 1 where the picture has the person's colour; `before` may break it."""
+    """Gives alpha 1 where the picture has the person's colour; `before` may break it.
+
+    What streams share goes through `work` instead, and the sizes of its batches into `batches`.
+    """
 
     description = "a fake"
     area, stride = 64 * 48, 16
 
-    def __init__(self, before: Callable[[FakeEngine], None] = lambda engine: None) -> None:
-        self.before = before
+    def __init__(
+        self,
+        before: Callable[[FakeEngine], None] = lambda engine: None,
+        *,
+        work: Callable[[FakeBatch], None] = find_person,
+        together: int = 1,
+    ) -> None:
+        self.before, self.work, self.together = before, work, together
         self.calls = 0
+        self.batches: list[int] = []
+
+    def batch(self, count: int, width: int, height: int) -> FakeBatch:
+        return FakeBatch(self, count, width, height)
 
     def resize(self, width: int, height: int) -> None:
         self.input = np.zeros((height, width, 3), np.uint8)

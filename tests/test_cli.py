@@ -137,6 +137,15 @@ def test_ctrl_c_leaves_a_playable_file(tmp_path: Path) -> None:
         (["run", "demo"], ["no display", "-o"]),
         (["run", "demo", "-b", "transparent", "-o", "out.mp4"], [".webm"]),
         (["run", "demo", "--colour", "red"], ["--colour"]),
+        (["run", "--source", "demo", "--source", "no.mp4"], ["source 1 (demo): no display"]),
+        (
+            ["run", "--source", "demo", "--source", "no.mp4", "-o", "{n}.mp4"],
+            ["source 2 (no.mp4): there is no file"],
+        ),
+        (
+            ["run", "--source", "demo", "--source", "demo", "-o", "a.mp4"],
+            ["2 sources, but 1 output"],
+        ),
         (["run", "demo", "--config", "nosuch.toml"], ["nosuch.toml"]),
         (["image", "nosuch.png", "-o", "out.png"], ["nosuch.png"]),
         (["train", "--data", "nosuch"], ["0 training"]),

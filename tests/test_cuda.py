@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from livecut import EngineError, Pipeline
 from livecut.backgrounds import open_background
 from livecut.compositor import cuda
-from livecut.compositor.cuda import DeviceCutter, Slot
+from livecut.compositor.cuda import DeviceCutter, Slot, Weights
 from livecut.compositor.queues import Cuda, Inline, Machine
 from livecut.frame import Frame, Image
 from livecut.guard import Guard
@@ -105,9 +105,8 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Blueness:
 def cutter(
     machine: Machine | None = None, background: str = "#000000", **more: Any
 ) -> DeviceCutter:
-    return DeviceCutter(
-        Path("fake"), machine or Lazy(), open_background(background, SIZE), temporal=True, **more
-    )
+    weights = Weights(Path("fake"), machine or Lazy())
+    return DeviceCutter(weights, open_background(background, SIZE), temporal=True, **more)
 
 
 def person_at(x: int) -> Image:
@@ -212,8 +211,12 @@ def run_live(
     """A live run on a lazy device until `then` stops it, 2,000 outputs at most."""
     monkeypatch.setattr(
         "livecut.pipeline.open_cutter",
-        lambda model, background, *, temporal, in_flight, stats, **_: DeviceCutter(
-            Path("fake"), Lazy(), background, temporal=temporal, in_flight=in_flight, stats=stats
+        lambda model, *, background, temporal, in_flight, stats, **_: DeviceCutter(
+            Weights(Path("fake"), Lazy()),
+            background,
+            temporal=temporal,
+            in_flight=in_flight,
+            stats=stats,
         ),
     )
     recorder = Recorder()
@@ -318,7 +321,7 @@ def test_a_files_bytes_do_not_depend_on_how_many_are_in_flight(
     pictures = [frame(index).image for index in range(8)]
     found = []
     for in_flight in (1, 2, 3):
-        monkeypatch.setattr("livecut.pipeline.open_cutter", lambda model, background, *, in_flight, **_: cutter(in_flight=in_flight))  # fmt: skip
+        monkeypatch.setattr("livecut.pipeline.open_cutter", lambda model, *, in_flight, **_: cutter(in_flight=in_flight))  # fmt: skip
         recorder = Recorder()
         Pipeline(ListSource(pictures), "#000000", [recorder], in_flight=in_flight).run()
         assert [o.index for o in recorder.outputs] == list(range(8))
@@ -432,8 +435,7 @@ def gpu() -> torch.device:
 
 def real(machine: Machine, background: str, size: tuple[int, int], in_flight: int) -> DeviceCutter:
     return DeviceCutter(
-        find_model("live", ".safetensors"),
-        machine,
+        Weights(find_model("live", ".safetensors"), machine),
         open_background(background, size),
         temporal=True,
         in_flight=in_flight,

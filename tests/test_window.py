@@ -115,6 +115,31 @@ def test_keys_for_the_pipeline(window: Window) -> None:
     ]  # fmt: skip
 
 
+def test_a_key_is_for_all_windows_and_the_close_button_for_one(window: Window) -> None:
+    with Window((320, 180), title="another") as other:
+        image = np.full((180, 320, 3), (20, 60, 160), np.uint8)
+        for _ in range(20):
+            other.write(Output(image, None, 0, 0.0))
+            show(window, 0.02)
+        subprocess.run(["xdotool", "key", "b"], check=True)
+        assert show(window) == ["background"]
+        assert other.pressed() == ["background"]
+        found = subprocess.run(
+            ["xdotool", "search", "--name", "^another$"],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        ask_to_close(int(found.stdout.split()[0]))
+        keys = list[str]()
+        end = time.perf_counter() + 10
+        while not keys and time.perf_counter() < end:
+            assert show(window, 0.05) == []
+            keys = other.pressed()
+        assert keys == ["quit"]
+        other.write(Output(image, None, 0, 0.0))
+
+
 def test_overlays_are_drawn_and_go_away(window: Window) -> None:
     show(window)
     plain = screenshot()

@@ -15,6 +15,7 @@ import numpy as np
 from livecut.bench import timecode
 from livecut.frame import Image
 from livecut.models import DEFAULT_MODEL
+from livecut.shared import SharedEngine
 from livecut.sources import Source, open_source
 
 PATHS = {
@@ -86,6 +87,12 @@ class Case:
         """
         last = {"blur": 8, "transparent": 8}.get(self.background.partition(":")[0], 10)
         return (9 + last) * self.size[0] * self.size[1]
+
+
+def network_of(case: Case) -> dict[str, Any]:
+    """What each of a case's pipelines is to run on; several streams share one network."""
+    network = {name: getattr(case, name) for name in ("model", "engine", "device", "threads")}
+    return {"engine": SharedEngine(**network)} if case.streams > 1 else network
 
 
 def sweep(**chosen: Sequence[Any]) -> list[Case]:

@@ -49,20 +49,14 @@ def measure(case: Case, count: int) -> dict[str, list[float]]:
 
 def main(case: Case) -> None:
     """Be the process that is measured."""
-    from livecut.bench.cases import Memory
+    from livecut.bench.cases import Memory, network_of
     from livecut.pipeline import Pipeline
 
     width, height = case.size
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    network = network_of(case)
     pipelines = [
-        Pipeline(
-            Memory([noise], live=True),
-            case.background,
-            model=case.model,
-            engine=case.engine,
-            device=case.device,
-            threads=case.threads,
-        )
+        Pipeline(Memory([noise], live=True), case.background, **network)
         for _ in range(case.streams)
     ]
     with ThreadPoolExecutor(case.streams) as pool:

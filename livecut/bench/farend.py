@@ -22,7 +22,7 @@ from livecut.frame import Image, Output, as_image
 from livecut.preview import Preview
 from livecut.sinks import Pipe, Sink, open_sink
 from livecut.sources import open_source
-from livecut.window import TITLE, Window
+from livecut.window import Window
 
 Found = Callable[[Image], None]
 
@@ -140,9 +140,9 @@ class _Placed(Window):
 
     place = (0, 0, 0, 0)
 
-    def write(self, output: Output) -> None:
-        super().write(output)
-        self.place = tuple(cv2.getWindowImageRect(TITLE))  # type: ignore[assignment]
+    def _write(self, output: Output) -> None:
+        super()._write(output)
+        self.place = tuple(cv2.getWindowImageRect(self.title))  # type: ignore[assignment]
 
 
 class WindowEnd(FarEnd):

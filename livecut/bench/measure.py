@@ -13,17 +13,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from livecut.bench.cases import KEPT, LIVE, PACE, Case, Looped, Memory, held_frames
+from livecut.bench.cases import KEPT, LIVE, PACE, Case, Looped, Memory, held_frames, network_of
 from livecut.bench.farend import ENDS, Delays
 from livecut.bench.machine import gpu, speed
 from livecut.frame import Image, Output
 from livecut.pipeline import Pipeline
 from livecut.sinks import Sink, open_sink
+from livecut.together import run_together
 
 STEADY = 0.05
 """Warm-up ends when the median age of 15 frames is within this share of that of the 15 before."""
@@ -176,8 +178,9 @@ def _round(case: Case, seconds: float, folder: Path) -> Round:
     clip = _clip(frames, folder) if case.path == "decode" else None
     (folder / "pictures").mkdir(exist_ok=True)
     group = _Group(seconds, sum(frame.nbytes for frame in frames))
+    network = network_of(case)
     for number in range(case.streams):
-        group.streams.append(_Stream(group, case, frames, clip, folder, number))
+        group.streams.append(_Stream(group, case, network, frames, clip, folder, number))
     group.run()
     ends = [stream.stats.last for stream in group.streams]
     span = max(ends) - group.begun
@@ -225,28 +228,16 @@ class _Group:
         self.minutes: list[dict[str, float]] = []
         self._process = psutil.Process()
         self._lock = threading.Lock()
-        self._errors: list[BaseException] = []
 
     def run(self) -> None:
-        """Run the streams, one on this thread, several on threads of their own. Raises LivecutError."""
-        if len(self.streams) == 1:
-            self.streams[0].run()
-        else:
-            threads = [threading.Thread(target=self._guarded, args=(s,)) for s in self.streams]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        if self._errors:
-            raise self._errors[0]
-
-    def _guarded(self, stream: _Stream) -> None:
-        try:
-            stream.run()
-        except BaseException as error:
-            self._errors.append(error)
-            for other in self.streams:
-                other.pipeline.stop()
+        """Run the streams until their time is over. Raises LivecutError."""
+        with ExitStack() as opened:
+            for stream in self.streams:
+                opened.enter_context(stream.ends)
+            if len(self.streams) == 1:
+                self.streams[0].pipeline.run()
+            else:
+                run_together([stream.pipeline for stream in self.streams])
 
     def warm(self, now: float) -> None:
         """A stream has become warm; the last of them begins what counts."""
@@ -300,19 +291,21 @@ class _Stream:
         self,
         group: _Group,
         case: Case,
+        network: dict[str, Any],
         frames: Sequence[Image],
         clip: Path | None,
         folder: Path,
         number: int,
     ) -> None:
         self._group = group
-        self._opened = ExitStack()
+        self.ends = ExitStack()
+        """Closes the source and the sink."""
         self.delays: Delays | None = None
         self.first = self._measured_from = 0.0
         self.count = self.given = 0
         self.steady = self.warm = False
         self.opened = time.perf_counter()
-        with self._opened as opened:
+        with self.ends as opened:
             self.source = (
                 Looped(clip)
                 if clip
@@ -324,33 +317,25 @@ class _Stream:
                 self.source,
                 case.background,
                 [self.sink],
-                model=case.model,
-                engine=case.engine,
-                device=case.device,
-                threads=case.threads,
                 in_flight=case.in_flight,
                 progress=self._frame,
+                **network,
             )
-            self._opened = opened.pop_all()
+            self.ends = opened.pop_all()
         self.stats = self.pipeline.stats
 
     def _sink(self, case: Case, folder: Path, number: int) -> Sink:
         if case.path in ENDS:
             assert isinstance(self.source, Memory)
             self.delays = Delays(self.source.sent)
-            return self._opened.enter_context(ENDS[case.path](case.size, self.delays)).sink
+            return self.ends.enter_context(ENDS[case.path](case.size, self.delays)).sink
         transparent = case.background == "transparent"
         file = f"out{number}{'.webm' if transparent else '.mp4'}"
         uri = {"encode": str(folder / file), "folder": str(folder / "pictures")}
         sink = open_sink(
             uri.get(case.path, "null"), size=case.size, fps=PACE, transparent=transparent
         )
-        return self._opened.enter_context(sink)
-
-    def run(self) -> None:
-        """Run the pipeline until its group's time is over. Raises LivecutError."""
-        with self._opened:
-            self.pipeline.run()
+        return self.ends.enter_context(sink)
 
     def _frame(self) -> None:
         group, now = self._group, time.perf_counter()

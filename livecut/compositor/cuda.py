@@ -60,32 +60,49 @@ class Slot:
         return self._pictures[channels - 3]
 
 
+class Weights:
+    """The network in a safetensors file on a device, for any number of cutters at once.
+
+    Each of them has queues, buffers and a graph of its own; they do not batch. A graph's launch costs
+    the host the same for one frame or many; the kernels of one frame leave most of a large GPU idle,
+    which the graphs of other streams fill, whatever their sizes and backgrounds; and so no stream waits
+    for another, nor shares its failures. Raises ModelError, and EngineError where the device fails.
+    """
+
+    def __init__(self, path: Path, machine: Machine) -> None:
+        network, facts = load_weights(path)
+        network.requires_grad_(False)
+        self.machine, self.area, self.stride = machine, facts.area, network.stride
+        with failures():
+            self.network, precision = choose_precision(network, machine)
+        self.description = f"PyTorch {torch.__version__} on {machine.name}, {str(precision).removeprefix('torch.')}"
+        self.building = threading.Lock()
+        """Held while a graph is captured, for which the whole device is waited for: CUDA refuses that
+        wait while another capture is under way."""
+
+
 class DeviceCutter:
     """Cuts frames out and composites them on a device. See `livecut.cutter.Cutter`.
 
-    `path` is a safetensors file, `background` stands behind the first frames. The frames in flight
-    must be of one size. Raises ModelError, and EngineError where the device fails.
+    `background` stands behind the first frames. The frames in flight must be of one size. Raises
+    EngineError where the device fails.
     """
 
     def __init__(
         self,
-        path: Path,
-        machine: Machine,
+        weights: Weights,
         background: Background,
         *,
         temporal: bool = False,
         in_flight: int = 1,
         stats: Stats | None = None,
     ) -> None:
-        self._machine, self._temporal, self._in_flight = machine, temporal, in_flight
+        self._weights, self._machine = weights, weights.machine
+        self._temporal, self._in_flight = temporal, in_flight
         self._stats = stats or Stats()
-        network, facts = load_weights(path)
-        network.requires_grad_(False)
-        self._area, self._stride = facts.area, network.stride
         with failures():
-            self._network, precision = choose_precision(network, machine)
-            self._copy_in, self._compute, self._copy_out = (machine.queue() for _ in range(3))
-        self.description = f"PyTorch {torch.__version__} on {machine.name}, {str(precision).removeprefix('torch.')}"
+            self._copy_in, self._compute, self._copy_out = (self._machine.queue() for _ in range(3))
+        self.description = weights.description
         self._size = (0, 0)
         self._scene = Scene("transparent")
         self._background = background
@@ -112,7 +129,8 @@ class DeviceCutter:
         size = frame.image.shape[1], frame.image.shape[0]
         with failures():
             if size != self._size or (scene is not None and scene != self._scene):
-                self._build(size, scene or self._scene)
+                with self._weights.building:
+                    self._build(size, scene or self._scene)
             slot = self._slots[self._count % self._in_flight]
             self._count += 1
             if slot.frame is not None:  # given up: its copies may be under way still
@@ -150,9 +168,9 @@ class DeviceCutter:
             self._sent = self._machine.event()
             self._picture = self._machine.host(3 * size[0] * size[1])
         self._compositor = Compositor(
-            self._network,
+            self._weights.network,
             size,
-            input_size(*size, self._area, self._stride),
+            input_size(*size, self._weights.area, self._weights.stride),
             scene,
             device=self._machine.device,
             dtype=self._machine.dtype,

@@ -13,6 +13,20 @@ from livecut.frame import Image
 from livecut.models import TORCHVISION, find_model, in_bytes
 
 ENGINES = ("auto", "onnx", "torch")
+TOGETHER = 16
+"""Pictures in a batch on a GPU, at most."""
+
+
+class Batch(Protocol):
+    """Buffers for some pictures of one size that a network takes at once."""
+
+    input: Image
+    """BGR (n, h, w, 3), to be filled before `run`."""
+    output: NDArray[np.float32]
+    """Alpha (n, h/s, w/s) in 0..1, valid after `run`."""
+
+    def run(self) -> None:
+        """Compute `output` from `input`. Raises EngineError."""
 
 
 class Engine(Protocol):
@@ -24,6 +38,8 @@ class Engine(Protocol):
     """Pixels of the input that the network was trained for."""
     stride: int
     """The input's width and height must be multiples of this."""
+    together: int
+    """Pictures up to which a batch is faster than one after the other; 1 on a CPU."""
     input: Image
     """BGR (h, w, 3), to be filled before `run`."""
     output: NDArray[np.float32]
@@ -34,6 +50,9 @@ class Engine(Protocol):
 
     def run(self) -> None:
         """Compute `output` from `input`. Raises EngineError."""
+
+    def batch(self, count: int, width: int, height: int) -> Batch:
+        """Buffers for so many pictures of this size, which may run beside others. Raises EngineError."""
 
 
 def open_engine(

@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from livecut.engines import TOGETHER
 from livecut.engines.nvidia import driver_loads
 from livecut.errors import EngineError, ModelError
 
@@ -93,39 +94,22 @@ def open_session(path: Path, device: str, threads: int) -> tuple[ort.InferenceSe
     return session, ran + (f" (no CUDA: {fault})" if fault else "")
 
 
-class OnnxEngine:
-    """A network under ONNX Runtime, its buffers bound once per size. See `livecut.engines.Engine`."""
+class Bound:
+    """Pictures for a session, in buffers that are bound once. See `livecut.engines.Batch`."""
 
-    def __init__(self, path: Path, *, device: str = "auto", threads: int = 0) -> None:
-        self._session, self.description = open_session(path, device, threads)
-        facts = self._session.get_modelmeta().custom_metadata_map
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        try:
-            self.area, self.stride = int(facts["livecut.area"]), int(facts["livecut.stride"])
-            self._output_stride = int(facts["livecut.output_stride"])
-        except (KeyError, ValueError):
-            raise ModelError(
-                f"{path} was not written by 'livecut export': it lacks livecut's metadata; expected "
-                "uint8 BGR (1, H, W, 3) in and float alpha (1, h, w) out, or for livecut eval a TOML "
-                "that describes it (--adapter)"
-            ) from None
-        self.description += ", int8" * ("livecut.int8" in facts)
-        self._names = inputs[0].name, outputs[0].name
-        self._binding = self._session.io_binding()
-
-    def resize(self, width: int, height: int) -> None:
-        """Allocate and bind the buffers for an input of this size."""
-        s = self._output_stride
-        self.input: NDArray[np.uint8] = np.zeros((height, width, 3), np.uint8)
-        self.output: NDArray[np.float32] = np.zeros((height // s, width // s), np.float32)
-        self._held = (
-            ort.OrtValue.ortvalue_from_numpy(self.input[None]),
-            ort.OrtValue.ortvalue_from_numpy(self.output[None]),
+    def __init__(
+        self, session: ort.InferenceSession, shape: tuple[int, int, int], stride: int
+    ) -> None:
+        """`shape` is (number, height, width) of the pictures; alpha is smaller by `stride`."""
+        count, height, width = shape
+        self.input: NDArray[np.uint8] = np.zeros((*shape, 3), np.uint8)
+        self.output: NDArray[np.float32] = np.zeros(
+            (count, height // stride, width // stride), np.float32
         )
-        self._binding.clear_binding_inputs()
-        self._binding.clear_binding_outputs()
-        self._binding.bind_ortvalue_input(self._names[0], self._held[0])
-        self._binding.bind_ortvalue_output(self._names[1], self._held[1])
+        self._session, self._binding = session, session.io_binding()
+        self._held = [ort.OrtValue.ortvalue_from_numpy(b) for b in (self.input, self.output)]
+        self._binding.bind_ortvalue_input(session.get_inputs()[0].name, self._held[0])
+        self._binding.bind_ortvalue_output(session.get_outputs()[0].name, self._held[1])
 
     def run(self) -> None:
         """Compute `output` from `input`. Raises EngineError."""
@@ -133,3 +117,37 @@ class OnnxEngine:
             self._session.run_with_iobinding(self._binding)
         except Exception as error:
             raise EngineError(f"the network failed: {str(error).splitlines()[0]}") from error
+
+
+class OnnxEngine:
+    """A network under ONNX Runtime, its buffers bound once per size. See `livecut.engines.Engine`."""
+
+    def __init__(self, path: Path, *, device: str = "auto", threads: int = 0) -> None:
+        self._session, self.description = open_session(path, device, threads)
+        facts = self._session.get_modelmeta().custom_metadata_map
+        try:
+            self.area, self.stride = int(facts["livecut.area"]), int(facts["livecut.stride"])
+            self._output_stride = int(facts["livecut.output_stride"])
+        except (KeyError, ValueError):
+            raise ModelError(
+                f"{path} was not written by 'livecut export': it lacks livecut's metadata; expected "
+                "uint8 BGR (N, H, W, 3) in and float alpha (N, h, w) out, or for livecut eval a TOML "
+                "that describes it (--adapter)"
+            ) from None
+        self.description += ", int8" * ("livecut.int8" in facts)
+        any_number = isinstance(self._session.get_inputs()[0].shape[0], str)
+        cpu = self._session.get_providers()[0] == "CPUExecutionProvider"
+        self.together = TOGETHER if any_number and not cpu else 1
+
+    def batch(self, count: int, width: int, height: int) -> Bound:
+        """Buffers for so many pictures of this size, which may run beside others."""
+        return Bound(self._session, (count, height, width), self._output_stride)
+
+    def resize(self, width: int, height: int) -> None:
+        """Allocate and bind the buffers for an input of this size."""
+        self._single = self.batch(1, width, height)
+        self.input, self.output = self._single.input[0], self._single.output[0]
+
+    def run(self) -> None:
+        """Compute `output` from `input`. Raises EngineError."""
+        self._single.run()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from livecut.engines import TOGETHER
 from livecut.errors import EngineError
 
 try:
@@ -18,6 +19,34 @@ except ImportError as error:
 
 from livecut.network import Portable, references, torch_device
 from livecut.network.weights import load_weights
+
+
+class Held:
+    """Pictures for a network, in buffers of the host. See `livecut.engines.Batch`."""
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        device: torch.device,
+        shape: tuple[int, int, int],
+        stride: int,
+    ) -> None:
+        """`shape` is (number, height, width) of the pictures; alpha is smaller by `stride`."""
+        count, height, width = shape
+        self.input: NDArray[np.uint8] = np.zeros((*shape, 3), np.uint8)
+        self.output: NDArray[np.float32] = np.zeros(
+            (count, height // stride, width // stride), np.float32
+        )
+        self._network, self._device = network, device
+        self._in, self._out = torch.from_numpy(self.input), torch.from_numpy(self.output)
+
+    def run(self) -> None:
+        """Compute `output` from `input`. Raises EngineError."""
+        try:
+            with torch.inference_mode():
+                self._out.copy_(self._network(self._in.to(self._device)))
+        except RuntimeError as error:
+            raise EngineError(f"the network failed: {str(error).splitlines()[0]}") from error
 
 
 class TorchEngine:
@@ -38,25 +67,21 @@ class TorchEngine:
         self._network = (
             Portable(network).to(self._device).to(memory_format=torch.channels_last).eval()
         )
+        self.together = 1 if self._device.type == "cpu" else TOGETHER
         where = (
             "the CPU" if self._device.type == "cpu" else torch.cuda.get_device_name(self._device)
         )
         self.description = f"PyTorch {torch.__version__} on {where}"
 
+    def batch(self, count: int, width: int, height: int) -> Held:
+        """Buffers for so many pictures of this size, which may run beside others."""
+        return Held(self._network, self._device, (count, height, width), self._output_stride)
+
     def resize(self, width: int, height: int) -> None:
         """Allocate the buffers for an input of this size."""
-        s = self._output_stride
-        self.input: NDArray[np.uint8] = np.zeros((height, width, 3), np.uint8)
-        self.output: NDArray[np.float32] = np.zeros((height // s, width // s), np.float32)
-        self._in, self._out = (
-            torch.from_numpy(self.input)[None],
-            torch.from_numpy(self.output)[None],
-        )
+        self._single = self.batch(1, width, height)
+        self.input, self.output = self._single.input[0], self._single.output[0]
 
     def run(self) -> None:
         """Compute `output` from `input`. Raises EngineError."""
-        try:
-            with torch.inference_mode():
-                self._out.copy_(self._network(self._in.to(self._device)))
-        except RuntimeError as error:
-            raise EngineError(f"the network failed: {str(error).splitlines()[0]}") from error
+        self._single.run()

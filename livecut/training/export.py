@@ -145,21 +145,24 @@ class Folded(Portable):
 
 
 def write_onnx(portable: Portable, facts: Facts, path: Path) -> None:
-    """Write the network with any height and width that its stride divides, and what it is."""
+    """Write the network for any number of pictures whose sides its stride divides, and what it is."""
     network = portable.network
     s = network.stride
     height, width = torch.export.Dim("h", min=2, max=512), torch.export.Dim("w", min=2, max=512)
     program = torch.onnx.export(
         portable,
-        (torch.zeros(1, 9 * s, 16 * s, 3, dtype=torch.uint8),),
+        (torch.zeros(2, 9 * s, 16 * s, 3, dtype=torch.uint8),),
         dynamo=True,
         input_names=["image"],
         output_names=["alpha"],
-        dynamic_shapes=({1: s * height, 2: s * width},),
+        dynamic_shapes=({0: torch.export.Dim("n"), 1: s * height, 2: s * width},),
         verbose=False,
     )
     assert program is not None
     model = program.model_proto
+    graph = model.graph
+    for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del part.metadata_props[:]  # the exporter's stack traces, with the paths of the files
     values = {
         "livecut.network": facts.network,
         "livecut.area": facts.area,
@@ -172,7 +175,9 @@ def write_onnx(portable: Portable, facts: Facts, path: Path) -> None:
 
 
 def disagreement(portable: Portable, facts: Facts, path: Path) -> float:
-    """The largest difference of alpha between the ONNX file and the network, over several shapes."""
+    """The largest difference of alpha between the ONNX file and the network, over several shapes and
+    numbers of pictures.
+    """
     network = portable.network
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
@@ -182,6 +187,7 @@ def disagreement(portable: Portable, facts: Facts, path: Path) -> float:
         for image in (
             rng.integers(0, 256, (1, h, w, 3), np.uint8),
             np.full((1, h, w, 3), rng.integers(256), np.uint8),
+            rng.integers(0, 256, (3, h, w, 3), np.uint8),
         ):
             with torch.inference_mode():
                 expected = portable(torch.from_numpy(image)).numpy()
