@@ -52,6 +52,8 @@ class Case:
     device: str = "auto"
     threads: int = 0
     """Of the network, on a CPU; 0: as `livecut run` has it."""
+    precision: str = "auto"
+    """Of the network under PyTorch on a GPU."""
     in_flight: int = 0
     """Frames worked on at once; 0: 1."""
     streams: int = 1
@@ -65,6 +67,7 @@ class Case:
             self.model if self.model != usual.model else "",
             self.engine if self.engine != usual.engine else "",
             f"on {self.device}" if self.device != usual.device else "",
+            self.precision if self.precision != usual.precision else "",
             f"{self.threads} threads" if self.threads else "",
             f"{self.in_flight} in flight" if self.in_flight else "",
             f"{self.streams} streams" if self.streams > 1 else "",
