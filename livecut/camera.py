@@ -7,17 +7,23 @@ import os
 import struct
 import sys
 import time
+from typing import Any
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from livecut import v4l2
 from livecut.errors import SourceError
+from livecut.form import BGR, NV12, YUYV, Form
 from livecut.frame import Image, as_image
 from livecut.sources import Source
 
 SIZE, FPS, FOURCC = (1280, 720), 30.0, "MJPG"  # asked for where the user asks for nothing
 STALL = 2  # seconds without a picture after which a camera has stopped
 PATIENCE = 3  # stalls that are waited for before the first picture; some cameras wake up slowly
+NATIVE = {"YUYV": YUYV, "NV12": NV12}
+"""The pixel formats that can be handed over as they are."""
 OTHERWISE = "use a file (livecut run FILE) or the clip that comes along (livecut run demo)"
 
 _REQBUFS = 0xC0145608  # VIDIOC_REQBUFS of <linux/videodev2.h>
@@ -46,7 +52,7 @@ class Camera(Source):
             raise SourceError(f"--fourcc {fourcc} is not four letters such as MJPG or YUYV")
         if fps is not None and not 1 <= fps <= 1000:
             raise SourceError(f"--fps {fps:g} is not a rate; give 1 to 1000")
-        self._must = size
+        self._must, self._wanted = size, BGR
         self._asked = (size or SIZE, fourcc or FOURCC, fps or FPS)
         self._capture: cv2.VideoCapture | None = None
         self._index = int(uri) if uri.isdecimal() else None
@@ -98,11 +104,26 @@ class Camera(Source):
         rate = capture.get(cv2.CAP_PROP_FPS)
         self.fps = rate if rate > 0 else fps
         form = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=True)
-        granted = "{}x{} {} {:.4g} fps".format(
-            *self._granted, form.decode("ascii", "replace").strip("\0 "), self.fps
-        )
+        letters = form.decode("ascii", "replace").strip("\0 ")
+        granted = "{}x{} {} {:.4g} fps".format(*self._granted, letters, self.fps)
         self.description = f"{granted} (asked {width}x{height} {fourcc} {fps:.4g} fps)"
         self._capture, self._patience = capture, PATIENCE
+        native = NATIVE.get(letters) if self._device else None
+        self.native = native if native and native.size(self._granted) == self._granted else None
+        self.form = BGR
+        if self._wanted != BGR:
+            self.give(self._wanted)
+
+    def give(self, form: Form) -> str:
+        if form != self.native:
+            return super().give(form)
+        self._wanted = form
+        if self._capture is not None:
+            self._capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+            if self._capture.get(cv2.CAP_PROP_CONVERT_RGB) != 0:
+                return f"OpenCV hands over no {form.name} of {self.name}; it is converted to BGR"
+            self.form = form
+        return ""
 
     def read(self, out: Image) -> float | None:
         if self._capture is None:
@@ -119,8 +140,24 @@ class Camera(Source):
         if not good:
             raise SourceError(f"{self.name} sent a picture that cannot be decoded")
         if picture is not out:
-            _fit(as_image(picture), out)
+            if self.form != BGR:
+                self._take(picture, out)
+            else:
+                _fit(as_image(picture), out)
         return timestamp
+
+    def _take(self, picture: NDArray[Any], out: Image) -> None:
+        """Copy a picture that comes as it is. Raises SourceError where it is none of the form agreed on."""
+        if picture.dtype == np.uint8 and picture.size == out.size:
+            np.copyto(out, picture.reshape(out.shape))
+            return
+        said, self._wanted = self.form.name, BGR
+        self.close()
+        self.form, self.native = BGR, None
+        raise SourceError(
+            f"{self.name} said {said} and sent {picture.nbytes} bytes, not {out.size}; "
+            "from now on it is taken as BGR"
+        )
 
     def reopen(self) -> None:
         self.close()

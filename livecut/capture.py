@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from livecut.errors import SourceError
+from livecut.form import Form
 from livecut.frame import Frame, Image
 from livecut.sources import Source
 
@@ -35,7 +36,7 @@ class Slot(Generic[T]):
     """
 
     def __init__(
-        self, buffers: Sequence[Image], on_drop: Callable[[], None] = lambda: None
+        self, buffers: Sequence[Image] = (), on_drop: Callable[[], None] = lambda: None
     ) -> None:
         """`on_drop` is called for each item that was replaced before anyone took it."""
         self._buffers, self._on_drop = buffers, on_drop
@@ -45,6 +46,11 @@ class Slot(Generic[T]):
         self._taken = True
         self._closed = False
         self._error: BaseException | None = None
+
+    def use(self, buffers: Sequence[Image]) -> None:
+        """Other buffers from now on; what waits in the old ones is let go of."""
+        with self._changed:
+            self._buffers, self._newest, self._taken = buffers, None, True
 
     def writable(self) -> Image:
         """A buffer that is neither waiting nor being read."""
@@ -91,9 +97,9 @@ class Capture:
 
     def __init__(self, source: Source, on_drop: Callable[[], None]) -> None:
         """`on_drop` is called for each frame that a newer one replaced."""
-        width, height = source.size
-        buffers = [np.zeros((height, width, 3), np.uint8) for _ in range(3)]
-        self.slot: Slot[Frame] = Slot(buffers, on_drop)
+        self.slot: Slot[Frame] = Slot(on_drop=on_drop)
+        self.fault = ""
+        """Why frames come in BGR though another form was asked for; empty where they do not."""
         self.lost = ""
         """Why there is no picture at present; empty while there is one."""
         self.last = time.perf_counter()
@@ -102,11 +108,17 @@ class Capture:
         """Seconds from frame to frame, averaged over about 30 frames: the measured rate."""
         self.name = source.name
         self._source = source
+        self._form: Form | None = None
+        self._asked: Form | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
+
+    def ask(self, form: Form) -> None:
+        """Take the frames to come in this form, where the source gives it."""
+        self._asked = form
 
     def stop(self) -> None:
         """Ask the thread to end and wait for it; a read that hangs is left behind."""
@@ -117,11 +129,13 @@ class Capture:
         index, first = 0, 0.0
         try:
             while not self._stopped.is_set():
-                image = self.slot.writable()
+                image = self._buffer()
                 try:
                     timestamp = self._source.read(image)
                 except SourceError as error:
                     self.lost = str(error)
+                    if self._source.form != self._form:
+                        self.fault = self.lost
                     self._reopen()
                     continue
                 if timestamp is None:
@@ -130,11 +144,24 @@ class Capture:
                     self.interval += (timestamp - self.last - self.interval) / min(index, 30)
                 self.lost, self.last = "", timestamp
                 first = first or timestamp
-                self.slot.put(Frame(image, index, timestamp, timestamp - first))
+                assert self._form
+                self.slot.put(Frame(image, index, timestamp, timestamp - first, self._form))
                 index += 1
             self.slot.close()
         except BaseException as error:
             self.slot.close(error)
+
+    def _buffer(self) -> Image:
+        """What the source is to fill, in the form that it gives now."""
+        source = self._source
+        if self._asked is not None:
+            asked, self._asked = self._asked, None
+            self.fault = source.give(asked)
+        if source.form != self._form:
+            self._form = source.form
+            shape = self._form.shape(source.size)
+            self.slot.use([np.zeros(shape, np.uint8) for _ in range(3)])
+        return self.slot.writable()
 
     def _reopen(self) -> None:
         while not self._stopped.wait(RETRY):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from livecut.errors import ConfigError
+from livecut.models import PRECISIONS
 from livecut.terminal import Size, figures, progress_bar, say
 
 if TYPE_CHECKING:
@@ -36,6 +37,12 @@ WIDTH = 118
 @click.option("--model", multiple=True, help="A shipped model or a file; repeatable.")
 @click.option("--engine", multiple=True, help="auto, onnx or torch; repeatable.")
 @click.option("--device", multiple=True, help="auto, cpu, cuda or cuda:N; repeatable.")
+@click.option(
+    "--precision",
+    type=click.Choice(("auto", *PRECISIONS)),
+    multiple=True,
+    help="Of the network under PyTorch on a GPU; repeatable.",
+)
 @click.option(
     "--threads",
     type=click.IntRange(1, 256),
@@ -110,6 +117,7 @@ def bench(
     from livecut.bench.measure import measure
     from livecut.bench.plots import MISSING
     from livecut.bench.record import record
+    from livecut.bench.roofline import examine
 
     if output and not output.absolute().parent.is_dir():
         raise ConfigError(f"no folder {output.parent} to make {output.name} in; make it first")
@@ -133,6 +141,8 @@ def bench(
         cold = {case: measure_cold(case, starts) for case, starts in alone.items()}
         results = measure(cases, rounds=rounds, seconds=seconds, report=tell)
         bar.update(task, completed=len(cases) * rounds)
+        bar.update(task, description="the GPU's own times")
+        examine(results)
     found = record(results, machine(), seconds=seconds, cold=cold)
     show(found)
     if output:
@@ -152,12 +162,15 @@ def show(found: Record) -> None:
     console.width = max(console.width, WIDTH)
     for name, value in report.facts(found):
         console.print(f"{name}: {value}", markup=False, highlight=False)
-    table = figures(*report.HEAD)
-    for row in report.rows(found):
-        table.add_row(*row)
-    console.print(table)
+    tables = report.tables(found)
+    for head, rows in tables:
+        table = figures(*head)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+        console.print()
     for text in (
-        *report.notes()[:3],
+        *report.notes()[: 4 if len(tables) > 1 else 3],
         *report.losses(found),
         *(f"warning: {w}" for w in report.warnings(found)),
     ):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from livecut.backgrounds import Background
 from livecut.engines import nvidia
-from livecut.errors import ModelError
+from livecut.errors import ConfigError, ModelError
+from livecut.form import Form
 from livecut.frame import Cutout, Frame, Image
 from livecut.models import find_model
 from livecut.segmenter import Segmenter
@@ -23,6 +26,14 @@ class Cutter(Protocol):
 
     description: str
     """What runs where, for people."""
+    takes: Sequence[Form]
+    """The forms in which a frame may be."""
+
+    def deliver(self, form: Form) -> Form:
+        """Ask for composites in a form: that in which `compose` writes them from now on.
+
+        Where the one asked for is not made here, it is BGR, or BGRA for a transparent one.
+        """
 
     def reset(self) -> None:
         """Forget the frames before."""
@@ -50,10 +61,15 @@ def open_cutter(
     temporal: bool,
     in_flight: int,
     stats: Stats,
+    precision: str = "auto",
 ) -> Cutter:
-    """The cutter for a model, device and engine, as `Segmenter` takes them; raises as it does."""
+    """The cutter for a model, device and engine, as `Segmenter` takes them; raises as it does.
+
+    A `precision` other than auto is for a GPU that does all of it, or raises ConfigError.
+    """
     weights = gpu_weights(model, device, engine)
     if weights is None:
+        require_auto(precision, model, device, engine)
         return Segmenter(
             model,
             device=device,
@@ -66,7 +82,7 @@ def open_cutter(
     from livecut.compositor.cuda import DeviceCutter
 
     return DeviceCutter(
-        on_gpu(weights, device),
+        on_gpu(weights, device, precision),
         background,
         temporal=temporal,
         in_flight=in_flight,
@@ -74,13 +90,38 @@ def open_cutter(
     )
 
 
-def on_gpu(weights: Path, device: str) -> Weights:
-    """The network in a file that `gpu_weights` found, on the GPU. Raises ModelError and EngineError."""
+def require_auto(precision: str, model: str | Path, device: str, engine: str) -> None:
+    """Raises ConfigError for a `precision` that only a GPU has, where `gpu_weights` found none."""
+    if precision != "auto":
+        raise ConfigError(
+            f"precision {precision} is for PyTorch on an NVIDIA GPU, which model {model}, device "
+            f"{device} and engine {engine} do not give here; take auto"
+        )
+
+
+def on_gpu(weights: Path, device: str, precision: str = "auto") -> Weights:
+    """The network in a file that `gpu_weights` found, on the GPU.
+
+    Raises ModelError, EngineError and ConfigError.
+    """
     from livecut.compositor.cuda import Weights
     from livecut.compositor.queues import Cuda
     from livecut.network import torch_device
 
-    return Weights(weights, Cuda(torch_device("cuda" if device == "auto" else device)))
+    machine = Cuda(torch_device("cuda" if device == "auto" else device), graph=graph_wanted())
+    return Weights(weights, machine, precision)
+
+
+def graph_wanted() -> bool:
+    """Whether the GPU's work is to be one CUDA graph: LIVECUT_CUDA_GRAPH, 1 (as where it is not set) or 0.
+
+    Raises ConfigError. It is for finding faults, whichever command shows them, and no one's daily choice:
+    so it is the environment's.
+    """
+    said = os.environ.get("LIVECUT_CUDA_GRAPH") or "1"
+    if said not in ("0", "1"):
+        raise ConfigError(f"LIVECUT_CUDA_GRAPH is '{said}'; expected 1 or 0")
+    return said == "1"
 
 
 def gpu_weights(model: str | Path, device: str, engine: str) -> Path | None:

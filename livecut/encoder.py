@@ -17,7 +17,7 @@ from av.video.reformatter import (
 )
 from av.video.stream import VideoStream
 
-from livecut.frame import Image
+from livecut.frame import Output
 
 ERRORS = (OSError, av.FFmpegError)
 """What an Encoder raises."""
@@ -83,16 +83,22 @@ class Encoder:
         context.color_trc = ColorTrc.BT709
         self._container.start_encoding()
 
-    def encode(self, image: Image, pts: int) -> None:
-        """Adds a BGR or BGRA uint8 picture at the time `pts`, in steps of the time base."""
+    def encode(self, output: Output, pts: int) -> None:
+        """Adds a BGR, BGRA or I420 (BT.709) picture at the time `pts`, in steps of the time base."""
         width, height = self._size
-        frame = self._reformat(
-            av.VideoFrame.from_numpy_buffer(image[:height, :width], self._input),
-            format=self._pixels,
-            interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND,
-            dst_colorspace=Colorspace.ITU709,
-            dst_color_range=ColorRange.MPEG,
-        )
+        if output.form.name == "I420":
+            frame = av.VideoFrame.from_ndarray(
+                output.image, "yuv420p"
+            )  # a copy: the encoder keeps it
+            frame.colorspace, frame.color_range = Colorspace.ITU709, ColorRange.MPEG
+        else:
+            frame = self._reformat(
+                av.VideoFrame.from_numpy_buffer(output.image[:height, :width], self._input),
+                format=self._pixels,
+                interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND,
+                dst_colorspace=Colorspace.ITU709,
+                dst_color_range=ColorRange.MPEG,
+            )
         frame.pts, frame.time_base = pts, self._time_base
         self._container.mux(self._stream.encode(frame))
 

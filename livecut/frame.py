@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from livecut.form import BGR, Form
+
 Image = NDArray[np.uint8]
-"""uint8, BGR (H, W, 3), BGRA (H, W, 4) or one channel (H, W); C-contiguous."""
+"""uint8, one channel (H, W), BGR (H, W, 3) or what else a `Form` says; C-contiguous."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +20,20 @@ class Frame:
     """One picture of a source."""
 
     image: Image
-    """BGR (H, W, 3). The buffer is written again once its holder has let go of it."""
+    """In the form of `form`. The buffer is written again once its holder has let go of it."""
     index: int
     """Counts every frame that the source gave, from 0, those dropped included."""
     timestamp: float
     """`time.perf_counter()` in seconds, taken when the frame was grabbed."""
     position: float
     """Seconds since the source's first frame, in the source's own time."""
+    form: Form = BGR
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        height, width = self.image.shape[:2]
+        return (height * 2 // 3 if self.form.name in ("I420", "NV12") else height), width
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,7 @@ class Output:
     """A picture that may leave: made by the guard and by nothing else."""
 
     image: Image
-    """BGR (H, W, 3), or BGRA (H, W, 4) with straight alpha where the background is transparent."""
+    """In the form of `form`."""
     alpha: Image | None
     """(H, W), 255 = person; None for a placeholder."""
     index: int
@@ -60,6 +69,8 @@ class Output:
     """The frame's `perf_counter` seconds; the time of its making for a placeholder."""
     reason: str = ""
     """What a placeholder says is wrong; empty for a composited frame."""
+    form: Form = BGR
+    """BGRA where the background is transparent; another where the sinks take it better."""
 
 
 def as_image(array: NDArray[Any] | None) -> Image:

@@ -14,7 +14,9 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from livecut.convert import convert
 from livecut.errors import EngineError, LivecutError
+from livecut.form import BGR, Form
 from livecut.frame import Cutout, Frame, Image, Output
 
 FRESH = 2.0
@@ -24,22 +26,23 @@ FRESH = 2.0
 class Placeholder:
     """Pictures of `size` = (width, height) that say why there is no other; drawn when the text changes."""
 
-    def __init__(self, size: tuple[int, int], *, transparent: bool = False) -> None:
-        self._size, self._channels = size, 4 if transparent else 3
+    def __init__(self, size: tuple[int, int], form: Form = BGR) -> None:
+        self._size, self.form = size, form
         self._drawn: tuple[str, Image] | None = None
 
     def __call__(self, reason: str) -> Output:
         """The placeholder for a reason, which must not be empty."""
         if self._drawn is None or self._drawn[0] != reason:
-            self._drawn = reason, draw_notice(reason, self._size, self._channels)
-        return Output(self._drawn[1], None, -1, time.perf_counter(), reason)
+            image = draw_notice(reason, self._size, 4 if self.form.transparent else 3)
+            self._drawn = reason, convert(image, self.form)
+        return Output(self._drawn[1], None, -1, time.perf_counter(), reason, self.form)
 
 
 class Guard:
     """Makes the outputs of one run, for frames of `size` = (width, height).
 
-    `segment` gives a frame's cutout, its alpha in a buffer; `compose` writes the composite of a cutout into a buffer.
-    Where `live`, a failure gives a placeholder and the next frame is tried; else it is raised.
+    `segment` gives a frame's cutout, its alpha in a buffer; `compose` writes the composite of a cutout
+    into a buffer, in the form of `form`, in which placeholders are too. Where `live`, a failure gives a placeholder and the next frame is tried; else it is raised.
     """
 
     def __init__(
@@ -48,11 +51,11 @@ class Guard:
         *,
         segment: Callable[[Frame, Image], Cutout],
         compose: Callable[[Cutout, Image], None],
-        transparent: bool = False,
+        form: Form = BGR,
         live: bool = False,
     ) -> None:
         self._segment, self._compose, self._live = segment, compose, live
-        self._placeholder = Placeholder(size, transparent=transparent)
+        self._placeholder, self._form = Placeholder(size, form), form
         self._last = -1
         self.reason = ""
         """Why the last frame failed; empty where it did not."""
@@ -60,8 +63,8 @@ class Guard:
     def process(self, frame: Frame, alpha: Image, out: Image) -> Output:
         """The output for `frame`: its composite in `out`, or a placeholder.
 
-        `alpha` uint8 (H, W) and `out` uint8 (H, W, 3 or 4) are the buffers to use. Raises what
-        failed where the run is not live.
+        `alpha` uint8 (H, W) and `out`, of the form's shape, are the buffers to use. Raises what failed
+        where the run is not live.
         """
         try:
             if self._live and time.perf_counter() - frame.timestamp > FRESH:
@@ -79,16 +82,14 @@ class Guard:
             return self._placeholder(self.reason)
         self.reason = ""
         self._last = frame.index
-        return Output(out, cutout.alpha, frame.index, frame.timestamp)
+        return Output(out, cutout.alpha, frame.index, frame.timestamp, form=self._form)
 
     def _check(self, frame: Frame, cutout: Cutout) -> None:
         alpha = cutout.alpha
         if cutout.frame is not frame:
             raise EngineError(f"the alpha is of another frame than {frame.index}")
-        if alpha.dtype != np.uint8 or alpha.shape != frame.image.shape[:2]:
-            raise EngineError(
-                f"the alpha is {alpha.dtype} {alpha.shape}, the frame {frame.image.shape[:2]}"
-            )
+        if alpha.dtype != np.uint8 or alpha.shape != frame.shape:
+            raise EngineError(f"the alpha is {alpha.dtype} {alpha.shape}, the frame {frame.shape}")
         if frame.index <= self._last:
             raise EngineError(f"frame {frame.index} came after frame {self._last}")
 

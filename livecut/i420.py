@@ -8,11 +8,9 @@ import numpy as np
 from numba import int32, uint8
 
 from livecut.compositor import kernel
-from livecut.frame import Image
+from livecut.form import BT601, even, i420
+from livecut.frame import Image, Output
 
-BT601 = (0.299, 0.114)
-BT709 = (0.2126, 0.0722)
-"""The weights of red and blue in the luma, of ITU-R BT.601 and BT.709."""
 _BITS = 15
 """Of the fixed-point coefficients."""
 
@@ -33,9 +31,10 @@ class I420:
         `prefix` stands in front of the picture in `data`; `weights` names the matrix.
         """
         w, h = self.size = even(size)
+        self.form = i420(weights)
         self.data = bytearray(prefix) + bytearray(w * h * 3 // 2)
         """`prefix`, then Y (h, w), U and V (h / 2, w / 2)."""
-        flat: Image = np.frombuffer(self.data, np.uint8)[len(prefix) :]
+        self._flat = flat = np.frombuffer(self.data, np.uint8)[len(prefix) :]
         self._luma = flat[: w * h].reshape(h, w)
         self._u, self._v = flat[w * h :].reshape(2, h // 2, w // 2)
         self._coefficients = coefficients(*weights)
@@ -44,15 +43,17 @@ class I420:
         """Fills `data` from a BGR uint8 (H, W, 3) picture of the size given."""
         _convert(image, self._coefficients, self._luma, self._u, self._v)
 
+    def take(self, output: Output) -> None:
+        """Fills `data` from a picture of the size given, in this very form or in BGR."""
+        if output.form == self.form:
+            np.copyto(self._flat, output.image.reshape(-1))
+        else:
+            self.convert(output.image)
+
     def fill(self, luma: int) -> None:
         """Makes it one grey; `luma` 16 is black, 235 white."""
         self._luma[:] = luma
         self._u[:] = self._v[:] = 128
-
-
-def even(size: tuple[int, int]) -> tuple[int, int]:
-    """The size without its odd last column and row, which 4:2:0 cannot hold."""
-    return size[0] & ~1, size[1] & ~1
 
 
 def coefficients(red: float, blue: float) -> Any:

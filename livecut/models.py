@@ -7,6 +7,8 @@ from pathlib import Path
 
 from livecut.errors import ModelError
 
+PRECISIONS = ("float32", "float16", "bfloat16")
+"""In which PyTorch can run livecut's own networks."""
 DEFAULT_MODEL = "live"
 TORCHVISION = "torchvision:"
 REFERENCES = (

@@ -11,17 +11,19 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from livecut.ahead import Ahead
 from livecut.backgrounds import Background, Blur, open_background
 from livecut.capture import Capture, Slot
+from livecut.convert import flip
 from livecut.cutter import Cutter, open_cutter
 from livecut.errors import ConfigError, SinkError
+from livecut.form import BGR, BGRA, Form
 from livecut.frame import Cutout, Frame, Image, Output
 from livecut.guard import Guard, Placeholder
 from livecut.models import DEFAULT_MODEL
@@ -47,8 +49,9 @@ class Pipeline:
 
     `source` and `sinks` are what `open_source` and `open_sink` take, or already open ones; whatever
     the pipeline opens itself, it closes. `mirror` flips left and right. `max_frames` ends the run
-    after so many composited frames. `model`, `device`, `engine` and `threads` go to the Segmenter; a
-    SharedEngine as `engine` is in place of all four. `title` is that of its window.
+    after so many composited frames. `model`, `device`, `engine` and `threads` go to the Segmenter;
+    `precision` (auto, float32, float16, bfloat16) is for a GPU on which PyTorch does all of it. A
+    SharedEngine as `engine` is in place of all five. `title` is that of its window.
     `in_flight` is how many frames of a file are worked on at once: 1 for the least delay, 2 for the
     highest rate, 0 for 2 where the file's length is known, else 1; of a live source only the newest
     is. `progress` is called after each composited frame, `notice` with a line when the picture fails
@@ -67,6 +70,7 @@ class Pipeline:
         device: str = "auto",
         engine: str | SharedEngine = "auto",
         threads: int = 0,
+        precision: str = "auto",
         in_flight: int = 0,
         title: str = TITLE,
         progress: Callable[[], None] = lambda: None,
@@ -97,7 +101,14 @@ class Pipeline:
                 threads = threads or min(4, os.cpu_count() or 1)
             self._background = open_background(background, source.size)
             opener = (
-                partial(open_cutter, model, device=device, engine=engine, threads=threads)
+                partial(
+                    open_cutter,
+                    model,
+                    device=device,
+                    engine=engine,
+                    threads=threads,
+                    precision=precision,
+                )
                 if isinstance(engine, str)
                 else engine.open_cutter
             )
@@ -124,8 +135,10 @@ class Pipeline:
                     sink.status = self._status
                 self.sinks.append(sink)
             self._opened = opened.pop_all()
-        width, height = source.size
-        self._flipped = [np.empty((height, width, 3), np.uint8) for _ in range(in_flight)]
+        self.form = BGRA if self._transparent else BGR
+        """Of what goes to the sinks: once the network is loaded, what all of them take best, if it is to be had."""
+        self._placeholder = Placeholder(source.size, self.form)
+        self._flipped = [np.empty(0, np.uint8)] * in_flight
 
     def run(self) -> Stats:
         """Run until the source ends, `max_frames` are done or `stop` is called. Raises LivecutError.
@@ -192,39 +205,60 @@ class Pipeline:
             self.source.size,
             segment=segment,
             compose=partial(self._compose, segmenter),
-            transparent=self._transparent,
+            form=self.form,
             live=self.source.live,
         )
 
-    def _prepare(self, buffers: tuple[Image, Image]) -> tuple[Cutter, Guard]:
-        """A live run's cutter, warmed up, and its guard."""
-        segmenter = self._load()
-        self.description = segmenter.description
-        self._warm_up(segmenter, *buffers)
-        return segmenter, self._guard(segmenter, segmenter.cut)
+    def _prepare(
+        self, capture: Capture, outputs: Slot[Output]
+    ) -> tuple[Cutter, Guard, list[tuple[Image, Image]]]:
+        """A live run's cutter, warmed up, its guard, and the pairs of alpha and picture for `outputs`.
 
-    def _warm_up(self, segmenter: Cutter, alpha: Image, out: Image) -> None:
+        From then on the source gives what the cutter takes as the camera has it.
+        """
+        cutter = self._opened_cutter()
+        pairs = self._buffers(3)
+        outputs.use([out for _, out in pairs])
+        native = self.source.native
+        native = native if native in cutter.takes else None
+        if native:
+            capture.ask(native)
+        self._warm_up(cutter, *pairs[0], native or BGR)
+        return cutter, self._guard(cutter, cutter.cut), pairs
+
+    def _opened_cutter(self) -> Cutter:
+        """The cutter, which gives composites in the form that all sinks take best, where there is one."""
+        cutter = self._load()
+        wanted = {sink.form or self.form for sink in self.sinks}
+        form = wanted.pop() if len(wanted) == 1 else self.form
+        self.form = cutter.deliver(form if form.transparent == self._transparent else self.form)
+        self.description = cutter.description
+        return cutter
+
+    def _warm_up(self, segmenter: Cutter, alpha: Image, out: Image, form: Form = BGR) -> None:
         """Do everything once, so that no frame waits for compilers and allocations; shown nowhere."""
-        blank = Frame(np.zeros((*alpha.shape, 3), np.uint8), -1, 0.0, 0.0)
+        image = np.zeros(form.shape(self.source.size), np.uint8)
+        blank = Frame(image, -1, 0.0, 0.0, form)
         for _ in range(2):  # only the second has one before it to be steadied by
             segmenter.compose(self._background, segmenter.cut(blank, alpha), out)
         segmenter.reset()
         self.stats.restart()
 
     def _buffers(self, count: int) -> list[tuple[Image, Image]]:
-        width, height = self.source.size
-        channels = 4 if self._transparent else 3
+        size = self.source.size
         return [
-            (np.zeros((height, width), np.uint8), np.zeros((height, width, channels), np.uint8))
+            (np.zeros(size[::-1], np.uint8), np.zeros(self.form.shape(size), np.uint8))
             for _ in range(count)
         ]
 
     def _prepared(self, frame: Frame) -> Frame:
         if not self.mirror:
             return frame
-        flipped = self._flipped[frame.index % len(self._flipped)]
-        cv2.flip(frame.image, 1, dst=flipped)
-        return Frame(flipped, frame.index, frame.timestamp, frame.position)
+        place = frame.index % len(self._flipped)
+        if self._flipped[place].shape != frame.image.shape:
+            self._flipped[place] = np.empty_like(frame.image)
+        flip(frame.image, frame.form, self._flipped[place])
+        return replace(frame, image=self._flipped[place])
 
     def _hand_over(self, output: Output) -> None:
         with self.stats.timed("sink"):
@@ -265,8 +299,7 @@ class Pipeline:
 
     def _run_file(self) -> None:
         source = self.source
-        segmenter = self._load()
-        self.description = segmenter.description
+        segmenter = self._opened_cutter()
         paced = any(sink.paced for sink in self.sinks)
         [(alpha, out)] = self._buffers(1)
         self._warm_up(segmenter, alpha, out)
@@ -324,21 +357,18 @@ class Pipeline:
     def _run_live(self) -> None:
         drop = self.stats.drop
         capture = Capture(self.source, partial(drop, "a newer frame came"))
-        pairs = self._buffers(3)
-        outputs = Slot[Output]([out for _, out in pairs], partial(drop, "the output was busy"))
-        placeholder = Placeholder(self.source.size, transparent=self._transparent)
+        outputs = Slot[Output](on_drop=partial(drop, "the output was busy"))
         worker = Worker(
             capture,
             outputs,
-            pairs,
-            prepare=partial(self._prepare, pairs[0]),
+            prepare=partial(self._prepare, capture, outputs),
             seen=self._prepared,
             stats=self.stats,
         )
         capture.start()
         worker.start()
-        self._show_if_paced(placeholder(STARTING))
-        last, shown = time.perf_counter(), None
+        self._show_if_paced(self._excuse(STARTING))
+        last, shown, fault = time.perf_counter(), None, ""
         try:
             while not self._stopping.is_set():
                 if self._frozen and shown is not None:
@@ -355,14 +385,23 @@ class Pipeline:
                 elif outputs.closed:
                     break
                 elif now - last > STALL:
-                    self._hand_over(placeholder(worker.stuck()))
+                    self._hand_over(self._excuse(worker.stuck()))
                 elif shown is None:
-                    self._show_if_paced(placeholder(STARTING))
+                    self._show_if_paced(self._excuse(STARTING))
+                if capture.fault != fault:
+                    fault = capture.fault
+                    self._notice(fault)
                 self._act()
         finally:
             capture.stop()
             worker.stop()
             self.stats.source_fps = 1 / capture.interval if capture.interval else 0.0
+
+    def _excuse(self, reason: str) -> Output:
+        """A placeholder, in the form that composites have by now."""
+        if self._placeholder.form != self.form:
+            self._placeholder = Placeholder(self.source.size, self.form)
+        return self._placeholder(reason)
 
     def _show_if_paced(self, output: Output) -> None:
         for sink in self.sinks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from livecut.compositor import cpu
 from livecut.engines import Engine, open_engine
 from livecut.errors import EngineError
+from livecut.form import BGR, BGRA, Form
 from livecut.frame import Cutout, Frame, Image
 from livecut.models import DEFAULT_MODEL, input_size
 from livecut.stats import Stats
@@ -119,6 +121,8 @@ class Segmenter:
     `in_flight` frames apart, all of one size; else it is not to be used by two threads at once.
     """
 
+    takes: Sequence[Form] = (BGR,)
+
     def __init__(
         self,
         model: str | Path = DEFAULT_MODEL,
@@ -140,6 +144,10 @@ class Segmenter:
         self._count = 0
         self._size = (0, 0)
         self._steady = False
+
+    def deliver(self, form: Form) -> Form:
+        """BGR, or BGRA where a transparent form is asked for: what `compose` writes in any case."""
+        return BGRA if form.transparent else BGR
 
     def reset(self) -> None:
         """Forget the frames before: the next alpha is what a new segmenter would give."""

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livecut.backgrounds import Background
-from livecut.cutter import Cutter, gpu_weights, on_gpu
+from livecut.cutter import Cutter, gpu_weights, on_gpu, require_auto
 from livecut.engines import Batch, Engine, open_engine
 from livecut.errors import EngineError, LivecutError
 from livecut.frame import Image
@@ -39,7 +39,7 @@ class SharedEngine:
     >>> engine = SharedEngine()   # doctest: +SKIP
     >>> run_together([Pipeline(s, "blur", ["null"], engine=engine) for s in ("0", "1")])   # doctest: +SKIP
 
-    The arguments are those of `Segmenter`; on a CPU `threads` counts the pictures that are in the
+    The arguments are those of `Pipeline`; on a CPU `threads` counts the pictures that are in the
     network at once, one thread each (0: as many as there are cores). It is loaded when the first
     pipeline needs it; what is wrong with it each of them raises: ModelError, EngineError or ConfigError.
     """
@@ -51,9 +51,10 @@ class SharedEngine:
         device: str = "auto",
         engine: str = "auto",
         threads: int = 0,
+        precision: str = "auto",
     ) -> None:
         self._model, self._device, self._engine = model, device, engine
-        self._threads = threads
+        self._threads, self._precision = threads, precision
         self._loading = threading.Lock()
         self._loaded: Batcher | Weights | None = None
         self._fault: Exception | None = None
@@ -83,7 +84,8 @@ class SharedEngine:
     def _load(self) -> Batcher | Weights:
         weights = gpu_weights(self._model, self._device, self._engine)
         if weights is not None:
-            return on_gpu(weights, self._device)
+            return on_gpu(weights, self._device, self._precision)
+        require_auto(self._precision, self._model, self._device, self._engine)
         engine = open_engine(self._model, engine=self._engine, device=self._device, threads=1)
         return Batcher(engine, self._threads)
 

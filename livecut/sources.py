@@ -17,6 +17,7 @@ import numpy as np
 
 from livecut import v4l2
 from livecut.errors import SourceError
+from livecut.form import BGR, Form
 from livecut.frame import Image, as_image
 
 PICTURES = frozenset(
@@ -52,10 +53,21 @@ class Source(ABC):
     """How many there are in all, as far as the source says; None where nobody knows."""
     description: str
     """The form in which the pictures come, for people: "1280x720 h264 30 fps"."""
+    form: Form = BGR
+    """Of what `read` fills."""
+    native: Form | None = None
+    """Another form in which it can give its pictures, without converting them."""
+
+    def give(self, form: Form) -> str:
+        """Give pictures in the form of `native` from now on; why that cannot be, empty where it can.
+
+        `form` says whether it was.
+        """
+        return f"{self.name} gives no {form.name}, only {self.form.name}"
 
     @abstractmethod
     def read(self, out: Image) -> float | None:
-        """Fill `out`, uint8 BGR (H, W, 3) of `size`, C-contiguous, with the next frame.
+        """Fill `out`, uint8 in the form of `form` and of `size`, C-contiguous, with the next frame.
 
         Returns the frame's `time.perf_counter()` in seconds, or None at the end, when `out` is
         as it was. Raises SourceError.

@@ -12,8 +12,9 @@ import numpy as np
 
 from livecut import v4l2
 from livecut.errors import SinkError
+from livecut.form import even
 from livecut.frame import Output
-from livecut.i420 import I420, even
+from livecut.i420 import I420
 from livecut.sinks import Sink
 
 _DARK = 24
@@ -52,6 +53,7 @@ class VirtualCamera(Sink):
         super().__init__(path, size)
         self._fd: int | None = None
         self._picture = I420(size)
+        self.form = self._picture.form
         try:
             fd = self._fd = os.open(path, os.O_RDWR)
             device = v4l2.query(fd, path)
@@ -72,10 +74,10 @@ class VirtualCamera(Sink):
             raise
 
     def write(self, output: Output) -> None:
-        self._check(output.image)
+        self._check(output.image, output.form)
         if self._fd is None:
             raise ValueError(f"{self.name} is closed")
-        self._picture.convert(output.image)
+        self._picture.take(output)
         try:
             self._send()
         except OSError as e:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from livecut.capture import Capture, Slot
 from livecut.cutter import Cutter
@@ -18,22 +18,20 @@ STARTING = "starting: loading the network"
 class Worker:
     """Takes frames from `capture`, and puts outputs into `outputs`.
 
-    `prepare` loads the cutter, warms it up and gives it with its guard; `seen` is what a frame becomes
-    before it is cut; `buffers` are pairs of alpha and picture, the latter those of `outputs`.
+    `prepare` loads the cutter, warms it up and gives it, its guard, and pairs of alpha and picture, the
+    latter those of `outputs`; `seen` is what a frame becomes before it is cut.
     """
 
     def __init__(
         self,
         capture: Capture,
         outputs: Slot[Output],
-        buffers: Sequence[tuple[Image, Image]],
         *,
-        prepare: Callable[[], tuple[Cutter, Guard]],
+        prepare: Callable[[], tuple[Cutter, Guard, list[tuple[Image, Image]]]],
         seen: Callable[[Frame], Frame],
         stats: Stats,
     ) -> None:
         self._capture, self._outputs = capture, outputs
-        self._alphas = {id(out): alpha for alpha, out in buffers}
         self._prepare, self._seen, self._stats = prepare, seen, stats
         self._ready = self._waiting = False
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -59,7 +57,8 @@ class Worker:
     def _run(self) -> None:
         stats, capture = self._stats, self._capture
         try:
-            cutter, guard = self._prepare()
+            cutter, guard, pairs = self._prepare()
+            alphas = {id(out): alpha for alpha, out in pairs}
             self._ready = True
             lost = ""
             while True:
@@ -73,7 +72,7 @@ class Worker:
                     cutter.reset()
                     lost = capture.lost
                 out = self._outputs.writable()
-                output = guard.process(self._seen(frame), self._alphas[id(out)], out)
+                output = guard.process(self._seen(frame), alphas[id(out)], out)
                 if output.reason:
                     cutter.reset()
                     stats.drop("failed: " + output.reason)

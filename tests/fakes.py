@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -157,9 +158,7 @@ class Recorder(Sink):
 
     def write(self, output: Output) -> None:
         alpha = None if output.alpha is None else output.alpha.copy()
-        self.outputs.append(
-            Output(output.image.copy(), alpha, output.index, output.timestamp, output.reason)
-        )
+        self.outputs.append(replace(output, image=output.image.copy(), alpha=alpha))
         self.then(self)
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ import pytest
 
 from livecut import v4l2
 from livecut.camera import STALL, Camera
+from livecut.convert import to_bgr
 from livecut.errors import SourceError
 from livecut.frame import Image
 from livecut.sources import Source, open_source
@@ -77,6 +78,22 @@ class TestVivid:
         for bar, bits in zip(bars, (7, 3, 6, 2, 5, 1, 4, 0), strict=True):  # bits: blue green red
             bright = bar > 128
             assert bright.tolist() == [bool(bits & 4), bool(bits & 2), bool(bits & 1)], bars
+
+    @pytest.mark.parametrize("letters", ["YUYV", "NV12"])
+    def test_as_it_is(self, vivid: str, letters: str) -> None:
+        """The bars again, in the camera's own form, which converted is what OpenCV gives."""
+        with open_source(vivid, size=(640, 360), fourcc=letters) as source:
+            assert isinstance(source, Camera)
+            form = source.native
+            assert form is not None
+            assert form.name == letters
+            out = buffer(source)
+            source.read(out)
+            assert source.give(form) == ""
+            raw = np.zeros(form.shape(source.size), np.uint8)
+            source.read(raw)
+            bars = [to_bgr(raw, form)[300, 40::80].astype(int), out[300, 40::80].astype(int)]
+            assert np.abs(bars[0] - bars[1]).max() <= 3
 
     def test_twice_in_a_row(self, vivid: str) -> None:
         for _ in range(2):

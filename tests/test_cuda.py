@@ -18,112 +18,28 @@ from torch import Tensor, nn
 
 from livecut import EngineError, Pipeline
 from livecut.backgrounds import open_background
-from livecut.compositor import cuda
-from livecut.compositor.cuda import DeviceCutter, Slot, Weights
+from livecut.bench.card import CudaClock, measure_card, profile
+from livecut.bench.roofline import STAGES
+from livecut.compositor.cuda import DeviceCutter, Weights
+from livecut.compositor.precision import choose_precision
 from livecut.compositor.queues import Cuda, Inline, Machine
-from livecut.frame import Frame, Image
+from livecut.compositor.slot import Slot
+from livecut.convert import convert
+from livecut.form import BGR, BT709, NV12, RGBA, YUYV, Form, i420
+from livecut.frame import Frame
 from livecut.guard import Guard
 from livecut.models import find_model, input_size
 from livecut.network import Portable
-from livecut.network.weights import Facts, load_weights
+from livecut.network.weights import load_weights
 from livecut.segmenter import Segmenter
 from tests.fakes import PERSON, ROOM, ListSource, LiveSource, Recorder, shows_room
+from tests.lazy import SIZE, Blueness, Lazy, cutter, frame, is_composite, load_blueness, person_at
 from tests.test_device_compositor import demo, iou
-
-SIZE = (64, 48)
-
-
-class Blueness(nn.Module):
-    """A network that takes for a person what is blue; `broken` spoils its answer."""
-
-    stride, output_stride = 16, 2
-    broken: Callable[[Tensor], object] | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits = (x[:, 2:3, ::2, ::2] - 1.0) * 40
-        if self.broken is not None:
-            self.broken(logits)
-        return logits
-
-
-class LazyEvent:
-    """Where it is in a queue when it was recorded last."""
-
-    point: tuple[LazyQueue, int] | None = None
-
-    def synchronize(self) -> None:
-        if self.point is not None:
-            queue, count = self.point
-            queue.drain(count)
-
-
-class LazyQueue:
-    """Does nothing before somebody waits, and then no more than must have been done: a GPU at its worst."""
-
-    def __init__(self) -> None:
-        self._jobs: list[Callable[[], object]] = []
-        self._done = 0
-
-    def run(self, job: Callable[[], object]) -> None:
-        self._jobs.append(job)
-
-    def record(self, event: Any) -> None:
-        event.point = self, len(self._jobs)
-
-    def wait(self, event: Any) -> None:
-        queue, count = event.point
-        self._jobs.append(lambda: queue.drain(count))
-
-    def drain(self, count: int) -> None:
-        while self._done < count:
-            self._done += 1
-            self._jobs[self._done - 1]()
-
-
-class Lazy(Inline):
-    def queue(self) -> Any:
-        self.queues = [*getattr(self, "queues", []), LazyQueue()]
-        return self.queues[-1]
-
-    def event(self) -> Any:
-        return LazyEvent()
-
-    def settle(self) -> None:
-        for queue in self.queues:
-            queue.drain(len(queue._jobs))
 
 
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> Blueness:
-    """What every cutter loads from now on."""
-    made = Blueness()
-    facts = Facts("fake", SIZE[0] * SIZE[1])
-    monkeypatch.setattr(cuda, "load_weights", lambda path: (made, facts))
-    return made
-
-
-def cutter(
-    machine: Machine | None = None, background: str = "#000000", **more: Any
-) -> DeviceCutter:
-    weights = Weights(Path("fake"), machine or Lazy())
-    return DeviceCutter(weights, open_background(background, SIZE), temporal=True, **more)
-
-
-def person_at(x: int) -> Image:
-    image = np.full((SIZE[1], SIZE[0], 3), ROOM, np.uint8)
-    image[8:40, x : x + 16] = PERSON
-    return image
-
-
-def frame(index: int) -> Frame:
-    """The person is somewhere else in each."""
-    return Frame(person_at(4 + index * 12 % 44), index, 0.0, 0.0)
-
-
-def is_composite(image: Image, index: int) -> bool:
-    """Whether an image shows the person of that frame, and black elsewhere."""
-    expected = np.where((person_at(4 + index * 12 % 44) == PERSON).all(-1)[..., None], PERSON, 0)
-    return float(np.abs(image.astype(int) - expected).mean()) < 6 and not shows_room(image)
+    return load_blueness(monkeypatch)
 
 
 @pytest.mark.parametrize("machine", [Inline, Lazy])
@@ -374,10 +290,10 @@ def test_half_precision_only_where_it_is_safe(
     step: Callable[[Tensor], Tensor], expected: torch.dtype
 ) -> None:
     network: Any = OneStep(step)
-    portable, precision = cuda.choose_precision(network, Halves())
+    portable, precision = choose_precision(network, Halves())
     assert precision == expected
     assert portable(torch.zeros(1, 16, 16, 3, dtype=torch.uint8)).dtype == expected
-    assert cuda.choose_precision(network, Inline())[1] == torch.float32
+    assert choose_precision(network, Inline())[1] == torch.float32
 
 
 @pytest.mark.parametrize("graph", [True, False])
@@ -420,7 +336,7 @@ def test_captures_after_a_warm_up_aside(monkeypatch: pytest.MonkeyPatch, graph: 
     calls.clear()
     again()
     assert calls == ["replay" if graph else "job"]
-    assert machine.name == ("a GPU, CUDA graph" if graph else "a GPU")
+    assert machine.name == ("a GPU, CUDA graph" if graph else "a GPU, CUDA without a graph")
 
 
 # with a GPU
@@ -489,31 +405,77 @@ def test_gpu_half_precision_is_near_single(gpu: torch.device, precision: torch.d
 @pytest.mark.gpu
 def test_gpu_takes_float16_for_the_shipped_network(gpu: torch.device) -> None:
     network, _ = load_weights(find_model("live", ".safetensors"))
-    assert cuda.choose_precision(network, Cuda(gpu))[1] == torch.float16
+    assert choose_precision(network, Cuda(gpu))[1] == torch.float16
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("spec", ["blur", "transparent"])
+@pytest.mark.parametrize(
+    ("spec", "form_in", "form_out"),
+    [
+        ("blur", BGR, BGR),
+        ("blur", YUYV, i420(BT709)),
+        ("#00b140", NV12, NV12),
+        ("transparent", BGR, RGBA),
+    ],
+)
 def test_gpu_steady_state_allocates_nothing_and_waits_for_nothing(
-    gpu: torch.device, spec: str
+    gpu: torch.device, spec: str, form_in: Form, form_out: Form
 ) -> None:
     """PyTorch refuses any call that waits for the device; the event of the frame is no such call."""
     size = (1280, 720)
-    made = real(Cuda(gpu), spec, size, 2)
-    [image] = demo(size)
-    slots = [made.infer(Frame(image, i, 0.0, 0.0)) for i in range(2)]
+    made, background = real(Cuda(gpu), spec, size, 2), open_background(spec, size)
+    made.deliver(form_out)
+    image = convert(demo(size)[0], form_in)
+    out = np.zeros(form_out.shape(size), np.uint8)
+
+    def sent(index: int) -> Slot:
+        return made.infer(Frame(image, index, 0.0, 0.0, form_in))
+
+    slots = [sent(i) for i in range(2)]
     for slot in slots:
         made.finish(slot)
     before = torch.cuda.memory_stats(gpu)["allocation.all.allocated"]
     torch.cuda.set_sync_debug_mode("error")
     try:
-        slots = [made.infer(Frame(image, i, 0.0, 0.0)) for i in range(2, 4)]
+        slots = [sent(i) for i in range(2, 4)]
         for index in range(4, 30):
-            made.finish(slots.pop(0))
-            slots.append(made.infer(Frame(image, index, 0.0, 0.0)))
+            made.compose(background, made.finish(slots.pop(0)), out)
+            slots.append(sent(index))
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert torch.cuda.memory_stats(gpu)["allocation.all.allocated"] == before
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("form_out", [i420(BT709), NV12, YUYV])
+@pytest.mark.parametrize("form_in", [BGR, YUYV, NV12])
+def test_gpu_forms_are_the_hosts(gpu: torch.device, form_in: Form, form_out: Form) -> None:
+    """Two levels apart at most in all but single pixels: half precision rounds each step."""
+    size = (640, 360)
+    made, green = real(Cuda(gpu), "#00b140", size, 1), open_background("#00b140", size)
+    raw = convert(demo(size)[0], form_in)
+    got, expected = np.zeros(form_out.shape(size), np.uint8), np.zeros((360, 640, 3), np.uint8)
+    made.compose(green, made.cut(Frame(raw, 0, 0.0, 0.0, form_in)), expected)
+    made.deliver(form_out)
+    made.reset()
+    made.compose(green, made.cut(Frame(raw, 1, 0.0, 0.0, form_in)), got)
+    apart = np.abs(got.astype(int) - convert(expected, form_out))
+    assert np.percentile(apart, 99.9) <= 2
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("graph", [True, False])
+def test_gpu_profile_and_rates(gpu: torch.device, graph: bool) -> None:
+    """Every stage takes time by the device's own clock, also those within a graph."""
+    clock, machine, size = CudaClock(), Cuda(gpu, graph=graph), (1280, 720)
+    card = measure_card(machine, clock)
+    assert min(card.up, card.down, card.device) > 1e8
+    found = profile(
+        lambda m: real(m, "blur", size, 1), machine, clock, demo(size), frames=10, warm=3
+    )
+    assert set(found.stages) == set(STAGES)
+    assert all((times > 0).all() for times in found.stages.values())
+    assert (found.compute > found.stages["network"]).all()
 
 
 @pytest.mark.gpu

@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from livecut.backgrounds import EdgeColours, open_background
-from livecut.compositor import cpu, device, edges
+from livecut.compositor import colours, cpu, device, edges
 from livecut.compositor.edges import cell_size, cells_least
+from livecut.convert import convert, to_bgr
+from livecut.form import BGR, BGRA, BT709, NV12, RGBA, YUYV, Form, i420
 from livecut.frame import Cutout, Frame, Image, as_image
-from livecut.i420 import BT601, BT709, I420, coefficients
 from livecut.models import find_model, input_size
 from livecut.network import Portable
 from livecut.network.weights import load_weights
@@ -37,6 +38,7 @@ from livecut.segmenter import (
 )
 from livecut.sources import open_source
 
+torch.set_num_threads(1)  # threads that wait spin, and take the time from others
 HERE = torch.device("cpu")
 SIZES = [(640, 360), (321, 243), (203, 360)]
 
@@ -202,7 +204,7 @@ def test_the_persons_colour_and_the_composite_are_the_cpus(
     expected4 = np.empty((*alpha.shape, 4), np.uint8)
     edges.cutout(image, alpha, found, expected4)
     cut = torch.empty(*alpha.shape, 4, dtype=torch.uint8)
-    device.cutout(person, shown, cut)
+    colours.cutout(person, shown, BGRA, cut)
     both = (cut.numpy()[..., 3] > 0) & (expected4[..., 3] > 0)  # 0 or 1 is a matter of rounding
     assert np.abs(cut.numpy().astype(int) - expected4)[both].max() <= 12
     assert np.abs(cut.numpy()[..., 3].astype(int) - expected4[..., 3]).max() <= 12
@@ -223,19 +225,6 @@ def test_composite_is_exact_at_its_ends(dtype: torch.dtype) -> None:
         assert share < 1 or apart(got[:, :80], behind[:80]) == 0
 
 
-@pytest.mark.parametrize("weights", [BT601, BT709])
-@pytest.mark.parametrize("size", [(640, 360), (321, 243)])
-def test_i420_is_the_cpus(size: tuple[int, int], weights: tuple[float, float]) -> None:
-    [image] = demo(size)
-    image[:40, :40] = np.random.default_rng(0).integers(0, 256, (40, 40, 3))
-    expected = I420(size, weights=weights)
-    expected.convert(np.ascontiguousarray(image[: size[1] & ~1, : size[0] & ~1]))
-    got = torch.empty(len(expected.data), dtype=torch.uint8)
-    k = torch.from_numpy(coefficients(*weights)).float() / (1 << 15)
-    device.to_i420(planes(image), k, got)
-    assert apart(got, np.frombuffer(expected.data, np.uint8)) <= 1
-
-
 # the whole
 
 
@@ -249,13 +238,15 @@ def compositor(
     size: tuple[int, int], kind: str, dtype: torch.dtype = torch.float32
 ) -> device.Compositor:
     portable, area, stride = network()
-    small, scene = input_size(*size, area, stride), device.Scene(kind, 0.5)
+    form = BGRA if kind == "transparent" else BGR
+    small, scene = input_size(*size, area, stride), device.Scene(kind, 0.5, form)
     made = device.Compositor(portable, size, small, scene, device=HERE, dtype=dtype, temporal=True)
     made.picture[:] = torch.tensor([0x40, 0xB1, 0], dtype=torch.uint8)
     return made
 
 
 def run_bytes(made: device.Compositor, image: Image, index: int) -> None:
+    """Of a frame in the form that the compositor takes."""
     made.incoming[: device.HEADER].view(torch.int64).copy_(torch.tensor([index, index > 0]))
     made.incoming[device.HEADER :].copy_(torch.from_numpy(image).reshape(-1))
     made.run()
@@ -332,19 +323,60 @@ class Spoilt(torch.nn.Module):
         return alpha
 
 
-def spoilt(scene: device.Scene, size: tuple[int, int] = (64, 48)) -> device.Compositor:
-    return device.Compositor(Spoilt(), size, (32, 32), scene, device=HERE, temporal=True)
+def spoilt(
+    scene: device.Scene, size: tuple[int, int] = (64, 48), form: Form = BGR
+) -> device.Compositor:
+    return device.Compositor(Spoilt(), size, (32, 32), scene, form, device=HERE, temporal=True)
 
 
-def test_i420_is_that_of_the_picture() -> None:
-    [image] = demo((65, 48))
-    bgr, i420 = (spoilt(device.Scene("picture", i420=i), (65, 48)) for i in (None, BT709))
-    _, picture, _ = run(bgr, image, 0)
-    expected = I420((65, 48), weights=BT709)
-    expected.convert(np.ascontiguousarray(picture[:, :64]))
-    run_bytes(i420, image, 0)
-    got = i420.outgoing[device.HEADER + 65 * 48 :]
-    assert apart(got, np.frombuffer(expected.data, np.uint8)) <= 1
+@pytest.mark.parametrize("form", [i420(BT709), NV12, YUYV])
+def test_other_forms_are_those_of_the_picture(form: Form) -> None:
+    size = (65, 49)
+    [image] = demo(size)
+    _, picture, alpha = run(spoilt(device.Scene("picture"), size), image, 0)
+    made = spoilt(device.Scene("picture", form=form), size)
+    run_bytes(made, image, 0)
+    rest = made.outgoing[device.HEADER :]
+    assert (rest[: alpha.size].numpy() == alpha.reshape(-1)).all()
+    got = rest[alpha.size :].reshape(form.shape(size)).numpy().astype(int)
+    assert np.abs(got - convert(picture, form)).max() <= 1
+
+
+def test_rgba_is_bgra_in_another_order() -> None:
+    [image] = demo((64, 48))
+    bgra, rgba = (
+        run(spoilt(device.Scene("transparent", form=form)), image, 0)[1] for form in (BGRA, RGBA)
+    )
+    assert (bgra[..., [2, 1, 0, 3]] == rgba).all()
+    with pytest.raises(ValueError, match="kind blur cannot be RGBA"):
+        device.Scene("blur", form=RGBA)
+    with pytest.raises(ValueError, match="kind transparent cannot be BGR"):
+        device.Scene("transparent")
+
+
+@pytest.mark.parametrize("form", [YUYV, NV12])
+@pytest.mark.parametrize("kind", ["blur", "transparent"])
+def test_frames_as_a_camera_has_them(form: Form, kind: str) -> None:
+    """The same as of the BGR that OpenCV makes of them, but for a level of rounding in either."""
+    size = (64, 48)
+    [image] = demo(size)
+    raw = convert(image, form)
+    scene = device.Scene(kind, 0.5, BGRA if kind == "transparent" else BGR)
+    _, expected, expected_alpha = run(spoilt(scene), to_bgr(raw, form), 0)
+    made = spoilt(scene, form=form)
+    run_bytes(made, raw, 0)
+    rest = made.outgoing[device.HEADER :].numpy()
+    alpha, picture = rest[: 64 * 48].reshape(48, 64), rest[64 * 48 :].reshape(48, 64, -1)
+    assert np.abs(alpha.astype(int) - expected_alpha).max() <= 3
+    both = alpha >= 0
+    if (
+        kind == "transparent"
+    ):  # 0 or 1 is a matter of rounding, and where it is 0 there is no colour
+        both = (picture[..., 3] > 0) == (expected[..., 3] > 0)
+        assert both.mean() > 0.98
+    difference = np.abs(picture.astype(int) - expected)[both]
+    assert difference.mean() <= 0.6
+    assert np.percentile(difference, 99.9) <= 12
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -0.5, 2.0])

@@ -10,6 +10,7 @@ import pytest
 
 from livecut.capture import Slot
 from livecut.errors import EngineError
+from livecut.form import BGRA
 from livecut.frame import Cutout, Frame, Image
 from livecut.guard import Guard, Placeholder
 from tests.fakes import room_picture, shows_room
@@ -72,7 +73,7 @@ def test_old_and_repeated_frames_are_refused() -> None:
 
 @pytest.mark.parametrize("size", [(1280, 720), (64, 48), (16, 16), (200, 2000)])
 def test_placeholder_fits_and_is_drawn_once(size: tuple[int, int]) -> None:
-    placeholder = Placeholder(size, transparent=True)
+    placeholder = Placeholder(size, BGRA)
     first = placeholder("the camera was unplugged; plug it in again " * 3)
     assert first.image.shape == (size[1], size[0], 4)
     assert (first.image[..., 3] == 255).all()

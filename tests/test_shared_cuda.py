@@ -24,7 +24,7 @@ from livecut.models import find_model
 from livecut.network.weights import Facts
 from livecut.stats import Stats
 from tests.fakes import ListSource, Recorder
-from tests.test_cuda import SIZE, Blueness, Lazy, frame, is_composite
+from tests.lazy import SIZE, Blueness, Lazy, frame, is_composite
 from tests.test_device_compositor import demo
 
 
@@ -104,7 +104,7 @@ def test_graphs_are_captured_one_at_a_time(network: Blueness) -> None:
 
 def test_pipelines_on_a_device_load_it_once(network: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("livecut.shared.gpu_weights", lambda *_: Path("fake"))
-    monkeypatch.setattr("livecut.shared.on_gpu", lambda path, _: Weights(path, Inline()))
+    monkeypatch.setattr("livecut.shared.on_gpu", lambda path, *_: Weights(path, Inline()))
     shared, recorders = SharedEngine(), [Recorder(), Recorder()]
     orders = [range(6), range(3, 12)]
     pipelines = [

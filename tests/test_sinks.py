@@ -17,12 +17,12 @@ import cv2
 import numpy as np
 import pytest
 
-from livecut import sinks
 from livecut.encoder import Encoder
 from livecut.errors import SinkError
 from livecut.frame import Image, Output
 from livecut.i420 import I420
-from livecut.sinks import Pipe, Sink, open_sink
+from livecut.sinks import Sink, open_sink
+from livecut.writers import Pipe, rate
 
 W, H = 128, 96
 COLOURS = [(255, 255, 255), (0, 0, 0), (0, 0, 255), (0, 255, 0),
@@ -525,6 +525,6 @@ def test_steady_state_allocates_no_picture(kind: str, tmp_path: Path) -> None:
 
 
 def test_rate_as_a_fraction() -> None:
-    assert sinks.rate(NTSC) == Fraction(30000, 1001)
-    assert sinks.rate(15.0) == 15
-    assert sinks.rate(29.97) == Fraction(2997, 100)
+    assert rate(NTSC) == Fraction(30000, 1001)
+    assert rate(15.0) == 15
+    assert rate(29.97) == Fraction(2997, 100)

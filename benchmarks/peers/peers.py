@@ -84,10 +84,10 @@ class Livecut:
 class Other(OpenCV):
     """A network of others, as the TOML of its name beside this file describes it."""
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, device: str = "cpu") -> None:
         self.name = path.stem
         adapter = Path(__file__).with_name(f"{path.stem}.adapter.toml")
-        self._network = Foreign(path, adapter, device="cpu", threads=threads, temporal=True)
+        self._network = Foreign(path, adapter, device=device, threads=threads, temporal=True)
 
     def alpha(self, image: Image) -> Image:
         """As the network gives it."""

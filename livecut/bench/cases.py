@@ -53,6 +53,8 @@ class Case:
     device: str = "auto"
     threads: int = 0
     """Of the network, on a CPU; 0: as `livecut run` has it."""
+    precision: str = "auto"
+    """Of the network under PyTorch on a GPU."""
     in_flight: int = 0
     """Frames worked on at once; 0: 1."""
     streams: int = 1
@@ -66,6 +68,7 @@ class Case:
             self.model if self.model != usual.model else "",
             self.engine if self.engine != usual.engine else "",
             f"on {self.device}" if self.device != usual.device else "",
+            self.precision if self.precision != usual.precision else "",
             f"{self.threads} threads" if self.threads else "",
             f"{self.in_flight} in flight" if self.in_flight else "",
             f"{self.streams} streams" if self.streams > 1 else "",
@@ -91,7 +94,9 @@ class Case:
 
 def network_of(case: Case) -> dict[str, Any]:
     """What each of a case's pipelines is to run on; several streams share one network."""
-    network = {name: getattr(case, name) for name in ("model", "engine", "device", "threads")}
+    network = {
+        name: getattr(case, name) for name in ("model", "engine", "device", "threads", "precision")
+    }
     return {"engine": SharedEngine(**network)} if case.streams > 1 else network
 
 

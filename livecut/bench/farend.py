@@ -20,9 +20,10 @@ from livecut.bench.cases import PACE
 from livecut.errors import ConfigError, SinkError, SourceError
 from livecut.frame import Image, Output, as_image
 from livecut.preview import Preview
-from livecut.sinks import Pipe, Sink, open_sink
+from livecut.sinks import Sink, open_sink
 from livecut.sources import open_source
 from livecut.window import Window
+from livecut.writers import Pipe
 
 Found = Callable[[Image], None]
 

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from livecut.bench.cases import KEPT, LIVE, PACE, Case, Looped, Memory, held_frames, network_of
 from livecut.bench.farend import ENDS, Delays
 from livecut.bench.machine import gpu, speed
+from livecut.bench.roofline import Roofline
+from livecut.form import BGR, Form
 from livecut.frame import Image, Output
 from livecut.pipeline import Pipeline
 from livecut.sinks import Sink, open_sink
@@ -72,6 +74,8 @@ class Round:
     """The processor's speed just before: passes per second of a fixed piece of work."""
     network: str
     """What the network ran on."""
+    form: Form = BGR
+    """Of the composites."""
     unreadable: int = 0
     """Pictures at the far end whose time code could not be read."""
     gpu: dict[str, float] = field(default_factory=dict)
@@ -86,6 +90,8 @@ class Result:
 
     case: Case
     rounds: list[Round] = field(default_factory=list)
+    roofline: Roofline | None = None
+    """Where a GPU did all of it."""
 
     def pooled(self, stage: str) -> NDArray[np.float64]:
         """The milliseconds of a stage, of all rounds."""
@@ -100,6 +106,12 @@ class Result:
     def fps(self) -> float:
         """The median of the rounds."""
         return statistics.median(r.fps for r in self.rounds)
+
+    @property
+    def per_frame(self) -> float:
+        """Milliseconds of a frame: end to end where one is worked on at once, else between two."""
+        overlapped = self.case.in_flight > 1 or self.case.streams > 1
+        return 1e3 / self.fps if overlapped else statistics.median(self.p50s)
 
     @property
     def p50s(self) -> list[float]:
@@ -134,7 +146,7 @@ class Result:
         said += [f"fallback: a GPU is there and was not used: {network}" for network in fallen]
         if self.case.path in LIVE and self.fps < KEPT * PACE * self.case.streams:
             said.append(f"too slow for {PACE:g} frames per second")
-        return said
+        return said + (self.roofline.warnings() if self.roofline else [])
 
 
 def measure(
@@ -200,6 +212,7 @@ def _round(case: Case, seconds: float, folder: Path) -> Round:
         others=others,
         speed=pace,
         network=group.streams[0].pipeline.description,
+        form=group.streams[0].pipeline.form,
         unreadable=sum(s.delays.unreadable for s in group.streams if s.delays),
         gpu=gpu() if "CUDA" in group.streams[0].pipeline.description else {},
         minutes=group.minutes,

@@ -6,7 +6,8 @@
         "age_p50_ms": [...], "ages_ms": [at 0, 1, ... 100 percent], "cpu_percent": [...],
         "rss_mb": float, "frames": int, "captured": int, "drops": {cause: int}, "late": {stage: int},
         "duplicated": int, "unreadable": int, "gpu": {...}, "minutes": [...], "speed": [...],
-        "floor_ms": float, "floor_ratio": float, "bytes_per_frame": int, "warnings": [str],
+        "floor_ms": float, "floor_ratio": float, "bytes_per_frame": int, "roofline": {...},
+        "warnings": [str],
         "alone": {"first_s": [one a start], "rss_mb": [...]}}],
      "cold": {"first_s": [one a start], "rss_mb": [...]}}
 
@@ -20,6 +21,17 @@ so at the copy bandwidth measured, `floor_ratio` how many times that the stages 
 (p50). `minutes` is there for rounds that last so long. `cold` is the usual case in a fresh process,
 `alone` each case, where that was measured: see `livecut.bench.cold`. Schema 2, which is read too, has
 neither `floor_ratio` nor `alone`, and its `late` is a number.
+
+`roofline` is there where a GPU did all of it, and then in `machine` "card": {"name", "up_gb_per_s", "down_gb_per_s",
+"device_gb_per_s"}, the rates of large copies from and to pinned memory and within the device's (read and
+written, each counted), by CUDA events. It holds "bytes_up" and "bytes_down" over the bus, "bytes_device",
+what the steps read and write, "launches", how many steps do; "floors_ms", the time of each of those at
+these rates, as {"up", "device", "down"}; "floor_ms", their sum, or the largest where frames overlap;
+"per_frame_ms", the case's p50, or the time between two frames where they overlap; "ratio", of the latter
+two; and of a round apart with one frame in flight, by the device's clock, "stages" as above (upload,
+preprocess, network, refine, background, composite, download) and described alike "compute", all between
+upload and download, "enqueue" and "wall", by the processor's clock. Both fields are absent, as is the
+case's "precision", in records from before them.
 """
 
 from __future__ import annotations
@@ -37,6 +49,7 @@ from numpy.typing import NDArray
 
 from livecut.bench.cases import Case
 from livecut.bench.measure import Result, added
+from livecut.bench.roofline import BUSES
 from livecut.errors import ConfigError
 from livecut.files import whole
 
@@ -98,10 +111,16 @@ def record(
                 "floor_ms": round(floor, 4),
                 "floor_ratio": round(picture / floor, 2),
                 "bytes_per_frame": case.bytes_per_frame,
+                "roofline": _roofline(result),
                 "warnings": result.warnings(),
                 "alone": cold.get(case.alone, {}),
             }
         )
+    cards = [result.roofline.card for result in results if result.roofline]
+    if cards:
+        card = cards[0]
+        rates = {f"{bus}_gb_per_s": round(getattr(card, bus) / 1e9, 2) for bus in BUSES}
+        machine = machine | {"card": {"name": card.name} | rates}
     return {
         "schema": SCHEMA,
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -110,6 +129,29 @@ def record(
         "seconds": seconds,
         "results": rows,
         "cold": cold.get(Case().alone, {}),
+    }
+
+
+def _roofline(result: Result) -> dict[str, Any]:
+    """What the docstring says; empty without a GPU."""
+    found = result.roofline
+    if found is None:
+        return {}
+    traffic, profile = found.traffic, found.profile
+    stages = {name: describe(times) for name, times in profile.stages.items()}
+    return {
+        "bytes_up": traffic.up,
+        "bytes_down": traffic.down,
+        "bytes_device": traffic.device,
+        "launches": traffic.launches,
+        "floors_ms": {bus: round(ms, 4) for bus, ms in found.floors.items()},
+        "floor_ms": round(found.floor, 4),
+        "per_frame_ms": round(result.per_frame, 4),
+        "ratio": round(result.per_frame / found.floor, 2),
+        "stages": stages,
+        "compute": describe(profile.compute),
+        "enqueue": describe(profile.enqueue),
+        "wall": describe(profile.wall),
     }
 
 

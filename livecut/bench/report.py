@@ -111,6 +111,37 @@ def losses(record: Record) -> list[str]:
     return found
 
 
+FLOORS = ("on the GPU", "up MB", "down MB", "device MB", "steps", "floor ms", "frame ms", "ratio")
+DEVICE = ("on the GPU, ms", "upload", "network", "background", "rest", "download", "enqueue")
+Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
+"""A head and its lines."""
+
+
+def tables(record: Record) -> list[Table]:
+    """Of all cases; and of those of which a GPU did all, the floor, and the stages by its clock."""
+    on_gpu = [(row["name"], r) for row in record["results"] if (r := row.get("roofline"))]
+    found: list[Table] = [(HEAD, rows(record))]
+    if on_gpu:
+        found.append((FLOORS, [(name, *_floor(r)) for name, r in on_gpu]))
+        found.append((DEVICE, [(name, *_device(r)) for name, r in on_gpu]))
+    return found
+
+
+def _floor(r: dict[str, Any]) -> tuple[str, ...]:
+    """A line of `FLOORS`, its name left out."""
+    moved = (f"{r[f'bytes_{bus}'] / 1e6:.1f}" for bus in ("up", "down", "device"))
+    floor, frame = r["floor_ms"], r["per_frame_ms"]
+    return *moved, str(r["launches"]), f"{floor:.3f}", f"{frame:.3f}", f"{r['ratio']:.1f}"
+
+
+def _device(r: dict[str, Any]) -> tuple[str, ...]:
+    """A line of `DEVICE`, its name left out."""
+    p50 = {name: stage["p50"] for name, stage in r["stages"].items()}
+    rest = sum(p50.get(stage, 0.0) for stage in ("preprocess", "refine", "composite"))
+    times = (p50["upload"], p50["network"], p50.get("background", 0.0), rest, p50["download"])
+    return tuple(f"{ms:.3f}" for ms in (*times, r["enqueue"]["p50"]))
+
+
 def facts(record: Record) -> list[tuple[str, str]]:
     """What was measured on, as (name, value)."""
     m = record["machine"]
@@ -120,6 +151,7 @@ def facts(record: Record) -> list[tuple[str, str]]:
         ("processor", f"{m['processor']}, {m['cores']} cores"),
         ("memory", f"{m['memory_gb']} GB, copies {m['copy_gb_per_s']} GB/s"),
         *([("GPU", f"{m['gpu']}, driver {m['driver']}")] if "gpu" in m else []),
+        *_card(m),
         ("system", f"{m['system']}, Python {m['python']}"),
         ("versions", versions + (f", commit {m['commit']}" if "commit" in m else "")),
         ("network", "; ".join(sorted({row["network"] for row in record["results"]}))),
@@ -140,6 +172,14 @@ def _cold(cold: dict[str, list[float]]) -> list[tuple[str, str]]:
             f"median of {len(cold['first_s'])}",
         )
     ]
+
+
+def _card(machine: dict[str, Any]) -> list[tuple[str, str]]:
+    if "card" not in machine:
+        return []
+    up, down, device = (machine["card"][f"{bus}_gb_per_s"] for bus in ("up", "down", "device"))
+    told = f"copies {up} GB/s up, {down} down, {device} in its memory (read and written)"
+    return [("card", f"{machine['card']['name']}, {told}")]
 
 
 def _carried(results: list[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -176,6 +216,10 @@ def notes() -> list[str]:
         "bytes can cross memory at the copy bandwidth.",
         "CPU: percent of one core; MB: memory of a process that does this alone, else (--quick) of the "
         "measuring one without the frames held for it.",
+        "on the GPU: bytes of a frame over the bus and those that its steps read and write; floor: the "
+        "time of these at the rates of large copies, one after the other, or the busiest where frames "
+        "overlap; ratio: of a frame to it. The stages are p50 by the device's clock, in a round apart; "
+        "rest: before the network, edges and composite; enqueue: what the processor needs to queue a frame.",
         "95 % sure: between these lies the true median, were the samples independent; jitter: mean "
         "difference of one frame from the one before it; late: older at the sink than the time from one "
         "frame to the next, by the stage that took longest.",
@@ -191,7 +235,9 @@ def markdown(record: Record, plots: Sequence[str] = ()) -> str:
 
     lines = ["# livecut bench", ""]
     lines += [f"- {name}: {value}" for name, value in facts(record)]
-    lines += ["", *table(HEAD, rows(record)), "", *(f"- {note}" for note in notes())]
+    for head, body in tables(record):
+        lines += ["", *table(head, body)]
+    lines += ["", *(f"- {note}" for note in notes())]
     for title, said in (("Warnings", warnings(record)), ("Losses", losses(record))):
         if said:
             lines += ["", f"{title}:", "", *(f"- {text}" for text in said)]
@@ -213,6 +259,7 @@ def page(record: Record, plots: Sequence[Path] = ()) -> str:
         items = "".join(f"<li>{e(text)}" for text in said)
         return f"<h2>{title}</h2><ul>{items}</ul>" if said else ""
 
+    measured = "".join(table(head, body) for head, body in tables(record))
     what = "".join(f"<dt>{e(k)}<dd>{e(v)}" for k, v in facts(record))
     shown = "".join(
         f'<img alt="{e(p.stem)}" src="data:image/png;base64,{base64.b64encode(p.read_bytes()).decode()}">'
@@ -221,7 +268,7 @@ def page(record: Record, plots: Sequence[Path] = ()) -> str:
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>livecut bench</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
-        f"<h1>livecut bench</h1><dl>{what}</dl>{table(HEAD, rows(record))}"
+        f"<h1>livecut bench</h1><dl>{what}</dl>{measured}"
         f"{points('Warnings', warnings(record))}{points('Losses', losses(record))}{shown}"
         f"<h2>Stages</h2><p>In milliseconds.</p>{table(STAGE_HEAD, stage_rows(record))}"
         f"{points('What the words mean', notes())}</html>\n"

@@ -6,10 +6,9 @@ the frame's picture has come down.
 
 from __future__ import annotations
 
-import copy
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,47 +16,17 @@ import numpy as np
 import torch
 
 from livecut.backgrounds import Background, Blur, Still, Transparent, Video
-from livecut.compositor.device import HEADER, INVALID, Compositor, Scene
+from livecut.compositor.device import INVALID, Compositor, Scene
+from livecut.compositor.precision import choose_precision, planes_dtype
 from livecut.compositor.queues import Machine
+from livecut.compositor.slot import Slot
+from livecut.convert import convert, to_bgr
 from livecut.errors import EngineError
+from livecut.form import BGR, BGRA, NV12, YUYV, Form, Size
 from livecut.frame import Cutout, Frame, Image
 from livecut.models import input_size
-from livecut.network import Portable
-from livecut.network.base import Network
 from livecut.network.weights import load_weights
 from livecut.stats import Stats
-
-HALF_TOLERANCE = 8 / 255
-"""How far alpha of a half-precision network may lie from that of float32, on a picture of noise."""
-
-
-class Slot:
-    """A place for one frame in flight: its bytes on both sides, and three points on its way."""
-
-    def __init__(self, machine: Machine, size: tuple[int, int]) -> None:
-        width, height = size
-        pixels = width * height
-        count_in, count_out = HEADER + 3 * pixels, HEADER + (1 + 4) * pixels
-        self.host_in, self.host_out = machine.host(count_in), machine.host(count_out)
-        self.device_in = torch.zeros(count_in, dtype=torch.uint8, device=machine.device)
-        self.device_out = torch.zeros(count_out, dtype=torch.uint8, device=machine.device)
-        self.arrived, self.made, self.landed = machine.event(), machine.event(), machine.event()
-        sent, got = self.host_in.numpy(), self.host_out.numpy()
-        self.header = sent[:HEADER].view(np.int64)
-        self.image: Image = sent[HEADER:].reshape(height, width, 3)
-        self.receipt = got[:HEADER].view(np.int64)
-        self.alpha: Image = got[HEADER : HEADER + pixels].reshape(height, width)
-        self._pictures: list[Image] = [
-            got[HEADER + pixels :][: c * pixels].reshape(height, width, c) for c in (3, 4)
-        ]
-        self.frame: Frame | None = None
-        """The frame that is in flight here."""
-        self.background: Background | None = None
-        """What the frame is composited over; None where only its alpha is made."""
-
-    def picture(self, channels: int) -> Image:
-        """The composite that has come down, of 3 or 4 channels."""
-        return self._pictures[channels - 3]
 
 
 class Weights:
@@ -66,16 +35,21 @@ class Weights:
     Each of them has queues, buffers and a graph of its own; they do not batch. A graph's launch costs
     the host the same for one frame or many; the kernels of one frame leave most of a large GPU idle,
     which the graphs of other streams fill, whatever their sizes and backgrounds; and so no stream waits
-    for another, nor shares its failures. Raises ModelError, and EngineError where the device fails.
+    for another, nor shares its failures. `precision` is that of `choose_precision`. Raises ModelError,
+    ConfigError, and EngineError where the device fails.
     """
 
-    def __init__(self, path: Path, machine: Machine) -> None:
+    def __init__(self, path: Path, machine: Machine, precision: str = "auto") -> None:
         network, facts = load_weights(path)
         network.requires_grad_(False)
         self.machine, self.area, self.stride = machine, facts.area, network.stride
         with failures():
-            self.network, precision = choose_precision(network, machine)
-        self.description = f"PyTorch {torch.__version__} on {machine.name}, {str(precision).removeprefix('torch.')}"
+            self.network, chosen = choose_precision(network, machine, precision)
+        self.dtype = planes_dtype(machine.dtype, precision)
+        """Of planes of the frame's size."""
+        self.description = (
+            f"PyTorch {torch.__version__} on {machine.name}, {str(chosen).removeprefix('torch.')}"
+        )
         self.building = threading.Lock()
         """Held while a graph is captured, for which the whole device is waited for: CUDA refuses that
         wait while another capture is under way."""
@@ -87,6 +61,8 @@ class DeviceCutter:
     `background` stands behind the first frames. The frames in flight must be of one size. Raises
     EngineError where the device fails.
     """
+
+    takes: Sequence[Form] = (BGR, YUYV, NV12)
 
     def __init__(
         self,
@@ -103,8 +79,11 @@ class DeviceCutter:
         with failures():
             self._copy_in, self._compute, self._copy_out = (self._machine.queue() for _ in range(3))
         self.description = weights.description
+        self.mark: Callable[[str], object] = lambda stage: None
+        """The `mark` of every compositor to come."""
+        self._output = BGRA if isinstance(background, Transparent) else BGR
+        self._built: tuple[Size, Form, Scene] | None = None
         self._size = (0, 0)
-        self._scene = Scene("transparent")
         self._background = background
         self._shown: tuple[Background, int] | None = None
         self._count = 0
@@ -113,6 +92,11 @@ class DeviceCutter:
         """What `compose` is to read."""
         self._backgrounds = threading.Lock()
         """Held while a background, which may be read by both halves' threads, makes a picture."""
+
+    def deliver(self, form: Form) -> Form:
+        """Make composites in this form from now on; those of frames under way are not."""
+        self._output = form
+        return form
 
     def reset(self) -> None:
         """Forget the frames before."""
@@ -124,19 +108,17 @@ class DeviceCutter:
         Raises EngineError, and ConfigError where the background fails.
         """
         start = time.perf_counter()
-        background = self._background
-        scene = scene_of(background)
-        size = frame.image.shape[1], frame.image.shape[0]
+        background, output = self._background, self._output
+        scene = scene_of(background, output)
         with failures():
-            if size != self._size or (scene is not None and scene != self._scene):
-                with self._weights.building:
-                    self._build(size, scene or self._scene)
+            self._build((frame.shape[1], frame.shape[0]), frame.form, scene)
             slot = self._slots[self._count % self._in_flight]
             self._count += 1
             if slot.frame is not None:  # given up: its copies may be under way still
                 slot.landed.synchronize()
             slot.frame, slot.background = frame, background if scene is not None else None
-            np.copyto(slot.image, frame.image)
+            slot.form = output
+            np.copyto(slot.image(frame.form), frame.image)
             slot.header[:] = frame.index, self._steady
             slot.receipt[0] = INVALID
             self._show(slot.background, frame.position)
@@ -146,11 +128,13 @@ class DeviceCutter:
         return slot
 
     def _launch(self, slot: Slot) -> None:
-        compositor, count = self._compositor, len(self._compositor.outgoing)
-        self._copy_in.run(lambda: slot.device_in.copy_(slot.host_in, non_blocking=True))
+        compositor = self._compositor
+        sent, count = len(compositor.incoming), len(compositor.outgoing)
+        there, here = slot.device_in[:sent], slot.host_in[:sent]
+        self._copy_in.run(lambda: there.copy_(here, non_blocking=True))
         self._copy_in.record(slot.arrived)
         self._compute.wait(slot.arrived)
-        self._compute.run(lambda: compositor.incoming.copy_(slot.device_in))
+        self._compute.run(lambda: compositor.incoming.copy_(there))
         self._compute.run(self._run)
         self._compute.run(lambda: slot.device_out[:count].copy_(compositor.outgoing))
         self._compute.record(slot.made)
@@ -159,26 +143,42 @@ class DeviceCutter:
         self._copy_out.run(lambda: down.copy_(up, non_blocking=True))
         self._copy_out.record(slot.landed)
 
-    def _build(self, size: tuple[int, int], scene: Scene) -> None:
-        """Make everything for a configuration; frames in flight come down first."""
-        self._machine.settle()
-        resized, self._size = size != self._size, (0, 0)  # what fails half-way is begun again
-        if resized:
+    def _build(self, size: Size, form: Form, scene: Scene | None) -> None:
+        """Make everything for another configuration than before; frames in flight come down first.
+
+        Without a scene that of before is good, of which the alpha alone is used.
+        """
+        if self._built and scene is None:
+            scene = self._built[2]
+        wanted = size, form, scene or Scene("picture")
+        if wanted == self._built:
+            return
+        with self._weights.building:
+            self._machine.settle()
+            self._built = None  # what fails half-way is begun again
+            self._make(*wanted)
+        self._built, self._shown = wanted, None
+        self.reset()
+
+    def _make(self, size: Size, form: Form, scene: Scene) -> None:
+        if size != self._size:
+            self._size = (0, 0)
             self._slots = [Slot(self._machine, size) for _ in range(self._in_flight)]
             self._sent = self._machine.event()
             self._picture = self._machine.host(3 * size[0] * size[1])
+            self._size = size
         self._compositor = Compositor(
             self._weights.network,
             size,
             input_size(*size, self._weights.area, self._weights.stride),
             scene,
+            form,
             device=self._machine.device,
-            dtype=self._machine.dtype,
+            dtype=self._weights.dtype,
             temporal=self._temporal,
         )
+        self._compositor.mark = self.mark
         self._run = self._machine.capture(self._compositor.run)
-        self._size, self._scene, self._shown = size, scene, None
-        self.reset()
 
     def _show(self, background: Background | None, position: float) -> None:
         """Bring a background's picture to the device where it is another than before."""
@@ -232,43 +232,32 @@ class DeviceCutter:
         if slot is None or self._landed is not frame:
             raise EngineError(f"the composite that came down is not that of frame {frame.index}")
         if slot.background is None:
-            staged = Frame(slot.image, frame.index, frame.timestamp, frame.position)
-            with self._backgrounds:
-                background.compose(Cutout(staged, cutout.alpha), out)
+            self._compose_here(background, cutout, out)
         else:
-            np.copyto(out, slot.picture(out.shape[2]))
+            np.copyto(out, slot.picture())
         if slot.frame is not None:
             raise EngineError(f"frame {slot.frame.index} was sent over frame {frame.index}")
         self._background = background
 
+    def _compose_here(self, background: Background, cutout: Cutout, out: Image) -> None:
+        """`compose` by the host, of the bytes that went up."""
+        slot, frame = self._down, cutout.frame
+        assert slot is not None
+        image = to_bgr(slot.image(frame.form), frame.form)
+        made = np.empty((*frame.shape, 4 if slot.form.transparent else 3), np.uint8)
+        with self._backgrounds:
+            staged = Frame(image, frame.index, frame.timestamp, frame.position)
+            background.compose(Cutout(staged, cutout.alpha), made)
+        np.copyto(out, convert(made, slot.form))
 
-def scene_of(background: Background) -> Scene | None:
-    """The scene that a background is on a device; None for one that the host is to compose."""
+
+def scene_of(background: Background, form: Form) -> Scene | None:
+    """The scene that a background is on a device, given in a form; None for one that the host is to compose."""
     if isinstance(background, Blur):
-        return Scene("blur", background.strength)
+        return Scene("blur", background.strength, form)
     if isinstance(background, Still | Video):
-        return Scene("picture")
-    return Scene("transparent") if isinstance(background, Transparent) else None
-
-
-def choose_precision(network: Network, machine: Machine) -> tuple[Portable, torch.dtype]:
-    """The network on the machine, in the first precision that is safe there, and that precision.
-
-    On a GPU that is float16 where alpha stays within `HALF_TOLERANCE` of float32's, bfloat16 where
-    float16 overflows, else float32, which is also that of a CPU.
-    """
-    exact = Portable(network).to(machine.device).to(memory_format=torch.channels_last).eval()
-    if machine.dtype is torch.float32:
-        return exact, torch.float32
-    shape = (1, 9 * network.stride, 16 * network.stride, 3)
-    noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    sample = torch.from_numpy(noise).to(machine.device)
-    expected = exact(sample)
-    for dtype in (torch.float16, torch.bfloat16):
-        half = Portable(copy.deepcopy(exact.network), dtype).to(machine.device).eval()
-        if (half(sample).float() - expected).abs().max() <= HALF_TOLERANCE:  # never true of a NaN
-            return half, dtype
-    return exact, torch.float32
+        return Scene("picture", form=form)
+    return Scene("transparent", form=form) if isinstance(background, Transparent) else None
 
 
 @contextmanager

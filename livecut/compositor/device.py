@@ -8,6 +8,7 @@ pairs of small matrices, one for the rows and one for the columns.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from livecut.backgrounds import box_width, room_size
+from livecut.compositor import colours
 from livecut.compositor.edges import CELLS, CLEAR, FALL, FLOOR, GAIN, NOISE, cell_size, cells_least
-from livecut.i420 import coefficients, even
+from livecut.form import BGR, Form, Size
 from livecut.segmenter import CUT, EPSILON, KEEP, LIFT, LIMITS, MARGIN, MOVES, REACH
 
 HEADER = 16
@@ -24,8 +26,6 @@ HEADER = 16
 frame before. Out: the receipt, and 0."""
 INVALID = -(1 << 62)
 """The receipt in place of the frame's index where the network gave no valid alpha."""
-
-Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -36,24 +36,20 @@ class Scene:
     """blur; picture, which lies in `Compositor.picture`; or transparent."""
     strength: float = 0.0
     """Of the blur, 0..1."""
-    i420: tuple[float, float] | None = None
-    """The weights of red and blue (see `livecut.i420`) where the output is I420; else it is BGR, or
-    BGRA where transparent."""
+    form: Form = BGR
+    """Of the output: BGRA or RGBA where transparent, else another."""
 
-    def picture_bytes(self, size: Size) -> int:
-        """Bytes of the output's picture for frames of `size`."""
-        if self.i420:
-            w, h = even(size)
-            return w * h * 3 // 2
-        return size[0] * size[1] * (4 if self.kind == "transparent" else 3)
+    def __post_init__(self) -> None:
+        if self.form.transparent != (self.kind == "transparent"):
+            raise ValueError(f"a scene of kind {self.kind} cannot be {self.form.name}")
 
 
 class Compositor:
     """The way of frames of one size through one network, on buffers that are allocated once.
 
     Fill `incoming`, call `run`, read `outgoing`. `network` is a `livecut.network.Portable` in its own
-    precision, `small` its input's size; sizes are (width, height). `dtype` is that of planes of the
-    frame's size. With `temporal` each alpha is steadied by the last, where the header says so.
+    precision, `small` its input's size; sizes are (width, height). `form` is that of the frames: BGR,
+    YUYV or NV12. `dtype` is that of planes of the frame's size. With `temporal` each alpha is steadied by the last, where the header says so.
     """
 
     def __init__(
@@ -62,6 +58,7 @@ class Compositor:
         size: Size,
         small: Size,
         scene: Scene,
+        form: Form = BGR,
         *,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
@@ -69,19 +66,21 @@ class Compositor:
     ) -> None:
         (width, height), (w, h) = self._size, self._small = size, small
         self._network, self._scene, self._temporal = network, scene, temporal
-        bytes_in, picture = HEADER + width * height * 3, scene.picture_bytes(size)
+        self._form, shape = form, form.shape(size)
+        self.mark: Callable[[str], object] = lambda stage: None
+        """Called with "start", and at the end of each stage with its name: for those who measure."""
 
         def buffer(*shape: int, dtype: torch.dtype = torch.uint8) -> Tensor:
             return torch.zeros(shape, dtype=dtype, device=device)
 
-        self.incoming = buffer(bytes_in)
-        """The header, then the frame: BGR (H, W, 3)."""
-        self.outgoing = buffer(HEADER + picture + width * height)
+        self.incoming = buffer(HEADER + form.count(size))
+        """The header, then the frame."""
+        self.outgoing = buffer(HEADER + width * height + scene.form.count(size))
         """The header, then alpha (H, W), then the picture."""
         self.picture = buffer(height, width, 3)
         """BGR: what stands behind the person in a scene of kind "picture"."""
         self._index, self._follows = self.incoming[:HEADER].view(torch.int64)
-        self._frame = self.incoming[HEADER:].view(height, width, 3)
+        self._frame = self.incoming[HEADER:].view(shape)
         self._receipt = self.outgoing[:8].view(torch.int64)
         self._invalid = buffer(dtype=torch.int64).fill_(INVALID)
         self._alpha = self.outgoing[HEADER : HEADER + width * height].view(height, width)
@@ -109,17 +108,20 @@ class Compositor:
             box = box_width(room_height, scene.strength)
             rows, columns = blur_matrix(room_height, box), blur_matrix(room_width, box).T
             self._blur = rows.to(device), columns.to(device)
-        if scene.i420:
-            self._yuv = torch.from_numpy(coefficients(*scene.i420)).to(device).float() / (1 << 15)
+        self._from_yuv = colours.from_yuv(form)
+        self._to_yuv = colours.to_yuv(scene.form).to(device)
 
     @torch.no_grad()
     def run(self) -> None:
         """Make `outgoing` of `incoming`; nothing here waits for the device."""
-        self._planes.copy_(self._frame.permute(2, 0, 1))
+        self.mark("start")
+        colours.read(self._frame, self._form, self._from_yuv, self._planes)
         levels = [self._planes]
         for _ in range(self._halvings):
             levels.append(halve(levels[-1]))
+        self.mark("preprocess")
         alpha, valid = self._segment(levels[self._to_network])
+        self.mark("network")
         self._receipt.copy_(torch.where(valid, self._index, self._invalid))
         self._refine(alpha)
         person, shown = self._planes, self._alpha
@@ -127,8 +129,12 @@ class Compositor:
             person, shown = soft_edges(
                 person, shown, levels[self._to_cells], self._cell, *self._spread
             )
-        if self._scene.kind == "transparent":
-            cutout(person, shown, self._out.view(*self._alpha.shape, 4))
+        self.mark("refine")
+        form = self._scene.form
+        if form.transparent:
+            out = self._out.view(*self._alpha.shape, 4)
+            colours.cutout(person, shown, form, out)
+            self.mark("composite")
             return
         if self._scene.kind == "blur":
             small_alpha = self._alpha[None].to(self._planes.dtype)
@@ -138,11 +144,10 @@ class Compositor:
             behind = resize(room.to(self._planes.dtype), self._size)
         else:
             behind = self.picture.permute(2, 0, 1).to(self._planes.dtype)
+        self.mark("background")
         shown = composite(person, shown, behind)
-        if self._scene.i420:
-            to_i420(shown, self._yuv, self._out)
-        else:
-            self._out.view(*self._alpha.shape, 3).copy_(shown.permute(1, 2, 0))
+        colours.write(shown, form, self._to_yuv, self._out)
+        self.mark("composite")
 
     def _segment(self, reduced: Tensor) -> tuple[Tensor, Tensor]:
         """Alpha (h, w) in 0..1, steadied; and a bool (), whether it is that."""
@@ -318,21 +323,3 @@ def composite(planes: Tensor, alpha: Tensor, behind: Tensor) -> Tensor:
     weight = alpha.to(planes.dtype)
     weight = weight.add_(weight >= 128).mul_(1 / 256)
     return torch.lerp(behind, planes, weight).round_()
-
-
-def cutout(planes: Tensor, alpha: Tensor, out: Tensor) -> None:
-    """Write BGRA uint8 (H, W, 4) of BGR planes: straight alpha, black where it is 0."""
-    out[..., :3].copy_((planes.round() * (alpha > 0)).permute(1, 2, 0))
-    out[..., 3] = alpha
-
-
-def to_i420(planes: Tensor, yuv: Tensor, out: Tensor) -> None:
-    """Write whole BGR planes as I420 bytes, an odd last row and column left out; as `livecut.i420`.
-
-    `yuv` (3, 3) has the rows Y, U and V and the columns B, G and R.
-    """
-    w, h = even((planes.shape[2], planes.shape[1]))
-    planes = planes[:, :h, :w].float()
-    out[: w * h].view(1, h * w).copy_(yuv[:1] @ planes.reshape(3, -1) + 16.5)
-    quarter = F.avg_pool2d(planes, 2).reshape(3, -1)
-    out[w * h :].view(2, -1).copy_(yuv[1:] @ quarter + 128.5)

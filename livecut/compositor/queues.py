@@ -113,16 +113,20 @@ class CudaQueue:
 
 
 class Cuda:
-    """An NVIDIA GPU. Without `graph` the kernels are launched one by one, for finding faults."""
+    """An NVIDIA GPU. Without `graph` the kernels are launched one by one, for finding faults; without
+    `streams` all its queues are one.
+    """
 
     dtype = torch.float16
 
-    def __init__(self, device: torch.device, *, graph: bool = True) -> None:
+    def __init__(self, device: torch.device, *, graph: bool = True, streams: bool = True) -> None:
         self.device, self._graph = device, graph
-        self.name = torch.cuda.get_device_name(device) + (", CUDA graph" if graph else "")
+        self._only = None if streams else CudaQueue(device)
+        how = ", CUDA graph" if graph else ", CUDA without a graph"
+        self.name = torch.cuda.get_device_name(device) + how
 
     def queue(self) -> Queue:
-        return CudaQueue(self.device)
+        return self._only or CudaQueue(self.device)
 
     def event(self) -> Event:
         return torch.cuda.Event()  # type: ignore[no-untyped-call]

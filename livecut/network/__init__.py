@@ -88,7 +88,8 @@ class Portable(nn.Module):
     """A network with what surrounds it, so that every engine gets the same bytes.
 
     Input: uint8 BGR (N, H, W, 3). Output: alpha (N, H/s, W/s) in 0..1, s the network's output
-    stride, of the type `dtype`, in which the network itself works.
+    stride, of the type `dtype`, in which the network itself works; of half precision, where it
+    overflows, NaN.
     """
 
     statistics: Tensor
@@ -101,6 +102,8 @@ class Portable(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         logits: Tensor = self.network(normalise(image, self.statistics).to(self._dtype))
+        if self._dtype is not torch.float32:
+            logits = logits + logits * 0  # infinity, whose sigmoid is a person, becomes NaN
         return torch.sigmoid(logits[:, 0])
 
 

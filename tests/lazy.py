@@ -1,0 +1,121 @@
+"""Stand-ins for a GPU: a device at its worst, and a network of which one knows what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from torch import Tensor, nn
+
+from livecut.backgrounds import open_background
+from livecut.compositor import cuda
+from livecut.compositor.cuda import DeviceCutter, Weights
+from livecut.compositor.queues import Inline, Machine
+from livecut.frame import Frame, Image
+from livecut.network.weights import Facts
+from tests.fakes import PERSON, ROOM, shows_room
+
+torch.set_num_threads(1)  # threads that wait spin, and take the time from others
+SIZE = (64, 48)
+
+
+class Blueness(nn.Module):
+    """A network that takes for a person what is blue; `broken` spoils its answer."""
+
+    stride, output_stride = 16, 2
+    broken: Callable[[Tensor], object] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = (x[:, 2:3, ::2, ::2] - 1.0) * 40
+        if self.broken is not None:
+            self.broken(logits)
+        return logits
+
+
+class LazyEvent:
+    """Where it is in a queue when it was recorded last."""
+
+    point: tuple[LazyQueue, int] | None = None
+
+    def synchronize(self) -> None:
+        if self.point is not None:
+            queue, count = self.point
+            queue.drain(count)
+
+
+class LazyQueue:
+    """Does nothing before somebody waits, and then no more than must have been done: a GPU at its worst."""
+
+    def __init__(self) -> None:
+        self._jobs: list[Callable[[], object]] = []
+        self._done = 0
+
+    def run(self, job: Callable[[], object]) -> None:
+        self._jobs.append(job)
+
+    def record(self, event: Any) -> None:
+        event.point = self, len(self._jobs)
+
+    def wait(self, event: Any) -> None:
+        queue, count = event.point
+        self._jobs.append(lambda: queue.drain(count))
+
+    def drain(self, count: int) -> None:
+        while self._done < count:
+            self._done += 1
+            self._jobs[self._done - 1]()
+
+
+class Lazy(Inline):
+    def queue(self) -> Any:
+        self.queues = [*getattr(self, "queues", []), LazyQueue()]
+        return self.queues[-1]
+
+    def event(self) -> Any:
+        return LazyEvent()
+
+    def settle(self) -> None:
+        for queue in self.queues:
+            queue.drain(len(queue._jobs))
+
+
+def load_blueness(monkeypatch: pytest.MonkeyPatch) -> Blueness:
+    """What every cutter loads from now on."""
+    made = Blueness()
+    facts = Facts("fake", SIZE[0] * SIZE[1])
+    monkeypatch.setattr(cuda, "load_weights", lambda path: (made, facts))
+    return made
+
+
+def cutter(
+    machine: Machine | None = None,
+    background: str = "#000000",
+    precision: str = "auto",
+    **more: Any,
+) -> DeviceCutter:
+    weights = Weights(Path("fake"), machine or Lazy(), precision)
+    return DeviceCutter(weights, open_background(background, SIZE), temporal=True, **more)
+
+
+def person_at(x: int) -> Image:
+    image = np.full((SIZE[1], SIZE[0], 3), ROOM, np.uint8)
+    image[8:40, x : x + 16] = PERSON
+    return image
+
+
+def frame(index: int) -> Frame:
+    """The person is somewhere else in each."""
+    return Frame(person_at(4 + index * 12 % 44), index, 0.0, 0.0)
+
+
+def is_composite(image: Image, index: int) -> bool:
+    """Whether an image shows the person of that frame, and black elsewhere."""
+    expected = np.where((person_at(4 + index * 12 % 44) == PERSON).all(-1)[..., None], PERSON, 0)
+    return float(np.abs(image.astype(int) - expected).mean()) < 6 and not shows_room(image)
