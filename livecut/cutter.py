@@ -1,4 +1,4 @@
-"""What cuts frames out and composites them: the CPU with any engine, or a GPU from end to end."""
+"""What cuts frames out and composites them: the CPU with any engine, or all of it on a GPU."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from livecut.backgrounds import Background
-from livecut.engines import nvidia
-from livecut.errors import ModelError
+from livecut.engines import nvidia, split
+from livecut.errors import EngineError, ModelError
 from livecut.frame import Cutout, Frame, Image
-from livecut.models import find_model
+from livecut.models import TORCHVISION, find_model
 from livecut.segmenter import Segmenter
 from livecut.stats import Stats
 
@@ -51,8 +51,9 @@ def open_cutter(
     """The cutter for a model, device and engine, as `Segmenter` takes them; raises as it does."""
     weights = gpu_weights(model, device, engine)
     if weights is None:
-        return Segmenter(
+        return without_torch(
             model,
+            background,
             device=device,
             engine=engine,
             threads=threads,
@@ -70,11 +71,37 @@ def open_cutter(
     )
 
 
-def gpu_weights(model: str | Path, device: str, engine: str) -> Path | None:
-    """The weights where all is to be done by PyTorch on a GPU; None where the Segmenter is to be used.
+def without_torch(
+    model: str | Path,
+    background: Background,
+    *,
+    device: str,
+    engine: str,
+    threads: int,
+    **more: Any,
+) -> Cutter:
+    """ONNX Runtime on an NVIDIA GPU where that is to do all of it, else the Segmenter; as `open_cutter`.
 
-    A GPU that is named and cannot be had gives None: the Segmenter says what is missing.
+    A GPU that is named and cannot be had is left to the Segmenter, which says what is missing.
     """
+    others = Path(model).suffix == ".safetensors" or str(model).startswith(TORCHVISION)
+    onnx = engine == "onnx" or (engine == "auto" and not others)
+    kind, _ = split(device)
+    if onnx and kind in ("auto", "cuda") and nvidia.driver_loads():
+        from livecut.compositor.ort import OrtCutter
+        from livecut.engines.places import Gpu
+
+        try:
+            place = Gpu("cuda" if kind == "auto" else device)
+            return OrtCutter(find_model(model), place, background, **more)
+        except EngineError:
+            if kind != "auto":
+                raise
+    return Segmenter(model, device=device, engine=engine, threads=threads, **more)
+
+
+def gpu_weights(model: str | Path, device: str, engine: str) -> Path | None:
+    """The weights where all is to be done by PyTorch on a GPU; None where that is not to be or cannot."""
     onnx = engine == "onnx" or (engine == "auto" and Path(model).suffix == ".onnx")
     gpu = device == "auto" or device.startswith("cuda")
     if onnx or not gpu or not nvidia.driver_loads():

@@ -64,14 +64,15 @@ def mean_matrix(n: int) -> Floats:
     """(n, n): the mean over five, mirrored beyond the ends as in `cpu.mean_5x5`."""
     near = np.arange(n)[:, None] + np.arange(-2, 3)
     near = np.where(near < 0, -1 - near, np.where(near >= n, 2 * n - 1 - near, near))
-    return np.float32(np.eye(n)[near.clip(0, n - 1)].sum(1) / 5)
+    return (np.eye(n)[near.clip(0, n - 1)].sum(1) / 5).astype(np.float32)
 
 
 def blur_matrix(n: int, box: int) -> Floats:
     """(n, n): three means over `box` (odd), the end pixels repeated beyond the ends."""
     near = np.arange(n)[:, None] + np.arange(-(box // 2), box // 2 + 1)
     once = np.eye(n)[near.clip(0, n - 1)].sum(1) / box
-    return np.float32(once @ once @ once)
+    mean: Floats = (once @ once @ once).astype(np.float32)
+    return mean
 
 
 class Writer:
@@ -96,7 +97,8 @@ class Writer:
     ) -> None:
         self._graph, self._network = Graph(), network
         self._size, self._small, self._stride, self._scene = size, small, stride, scene
-        self._type, self._kind = (HALF, np.float16) if half else (FLOAT, np.float32)
+        self._type = HALF if half else FLOAT
+        self._kind: type[np.floating[Any]] = np.float16 if half else np.float32
 
     def write(self) -> bytes:
         """The file."""

@@ -166,6 +166,11 @@ def _half_node(node: bytes) -> bytes:
     return out
 
 
+def outside(name: str) -> str:
+    """What a graph's input or output is called in the file: as no value of a network is."""
+    return f"livecut/{name}"
+
+
 class Graph:
     """A graph in the making. Each value is known by its name; all shapes are fixed."""
 
@@ -178,12 +183,14 @@ class Graph:
         self._number = count()
 
     def input(self, name: str, dtype: DTypeLike, shape: Sequence[int]) -> str:
-        """A value that comes from outside."""
+        """A value that comes from outside, where it is called as `outside` says."""
+        name = outside(name)
         self._inputs.append(_declare(name, dtype, shape))
         return name
 
     def output(self, name: str, value: str, dtype: DTypeLike, shape: Sequence[int]) -> None:
         """Give a value to the outside."""
+        name = outside(name)
         self._add("Identity", [value], [name])
         self._outputs.append(_declare(name, dtype, shape))
 
