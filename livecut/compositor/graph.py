@@ -64,7 +64,8 @@ def mean_matrix(n: int) -> Floats:
     """(n, n): the mean over five, mirrored beyond the ends as in `cpu.mean_5x5`."""
     near = np.arange(n)[:, None] + np.arange(-2, 3)
     near = np.where(near < 0, -1 - near, np.where(near >= n, 2 * n - 1 - near, near))
-    return (np.eye(n)[near.clip(0, n - 1)].sum(1) / 5).astype(np.float32)
+    mean: Floats = (np.eye(n)[near.clip(0, n - 1)].sum(1) / 5).astype(np.float32)
+    return mean
 
 
 def blur_matrix(n: int, box: int) -> Floats:
