@@ -103,7 +103,7 @@ def without_torch(
 def gpu_weights(model: str | Path, device: str, engine: str) -> Path | None:
     """The weights where all is to be done by PyTorch on a GPU; None where that is not to be or cannot."""
     onnx = engine == "onnx" or (engine == "auto" and Path(model).suffix == ".onnx")
-    gpu = device == "auto" or device.startswith("cuda")
+    gpu = device.partition(":")[0] in ("auto", "cuda")
     if onnx or not gpu or not nvidia.driver_loads():
         return None
     if find_spec("torch") is None or find_spec("safetensors") is None:

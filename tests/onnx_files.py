@@ -82,7 +82,7 @@ class LazyPlace(Host):
     def run(self, session: Any, binding: Any) -> None:
         self.jobs.append(lambda: Host.run(self, session, binding))
 
-    def event(self) -> LazyEvent:  # type: ignore[override]
+    def event(self) -> LazyEvent:
         return LazyEvent(self)
 
     def record(self, event: Any) -> None:

@@ -271,7 +271,8 @@ def test_what_followed_a_broken_frame_is_broken_too(tmp_path: Path) -> None:
     made = OrtCutter(
         fragile(tmp_path / "fragile.onnx"), LazyPlace(), black, temporal=True, in_flight=2
     )
-    good, bad = (np.full((SIZE[1], SIZE[0], 3), level, np.uint8) for level in (200, 60))
+    good, bad = (np.full((SIZE[1], SIZE[0], 3), level, np.uint8) for level in (200, 200))
+    bad[20:30, 20:30] = 60  # too little to be a cut, which forgets
     slots = [made.infer(Frame(image, i, 0.0, 0.0)) for i, image in enumerate((bad, good))]
     for slot in slots:
         with pytest.raises(EngineError, match="no valid alpha"):

@@ -105,6 +105,7 @@ class OrtCutter:
         slot.frame, slot.background = frame, background if scene is not None else None
         np.copyto(slot.image, frame.image)
         slot.index[0], slot.sent[8] = frame.index, self._steady
+        self.reset()  # what fails half-way is followed by none
         slot.got[:HEADER] = 0
         self._show(slot.background, frame.position)
         tensors = self._program.tensors
