@@ -62,16 +62,18 @@ def open_onnx(path: Path, *, on_cpu: Path, device: str, threads: int) -> Engine:
 
     Where a GPU is there for auto and cannot be used, the CPU's engine says why.
     """
-    from livecut.engines.fixed import FixedEngine, place_of
-
     kind, _ = split(device)
-    if kind not in ("auto", "cpu"):
-        return FixedEngine(path, place_of(device))
     fault = ""
-    if kind == "auto" and driver_loads() and not (fault := fault_of("cuda")):
+    if kind == "auto" and driver_loads():
+        fault, device = fault_of("cuda"), "cuda"
+    if kind not in ("auto", "cpu") or (device == "cuda" and not fault):
+        from livecut.engines.fixed import FixedEngine, place_of
+
         try:
-            return FixedEngine(path, place_of("cuda"))
+            return FixedEngine(path, place_of(device))
         except EngineError as error:
+            if kind != "auto":
+                raise
             fault = str(error)
     engine = OnnxEngine(on_cpu, threads=threads)
     engine.description += f" (no CUDA: {fault})" if fault else ""
