@@ -14,6 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livecut.backgrounds import Background, Blur, Still, Transparent, Video, box_width, room_size
+from livecut.compositor.edges import (
+    CELLS,
+    CLEAR,
+    FALL,
+    FLOOR,
+    GAIN,
+    NOISE,
+    cell_size,
+    cells_least,
+)
 from livecut.engines.graph import BYTE, FLOAT, HALF, Graph, Network
 from livecut.segmenter import CUT, EPSILON, KEEP, LIFT, LIMITS, MARGIN, MOVES, REACH
 
@@ -76,6 +86,14 @@ def blur_matrix(n: int, box: int) -> Floats:
     return mean
 
 
+def spread_matrix(n: int) -> Floats:
+    """(n + 1, n): what each of n cells counts at each corner, in one direction."""
+    steps = np.arange(n) - np.arange(n + 1)[:, None]
+    steps = np.where(steps < 0, -1 - steps, steps)
+    spread: Floats = np.where(steps < CELLS, FALL**steps, 0.0).astype(np.float32)
+    return spread
+
+
 class Writer:
     """Writes the graph for frames of `size`, a network's input of `small`, and a scene.
 
@@ -115,7 +133,8 @@ class Writer:
         to_network = halved(self._size, self._small)
         blurs = scene.kind == "blur"
         to_room = halved(self._size, room_size(self._size, scene.strength)) if blurs else []
-        sizes = [self._size, *max(to_network, to_room, key=len)]
+        to_cells = [] if blurs else halved(self._size, cells_least(self._size))
+        sizes = [self._size, *max(to_network, to_room, to_cells, key=len)]
         levels = [planes]
         for size in sizes[:-1]:
             levels.append(self._halve(levels[-1], 3, size))
@@ -132,15 +151,19 @@ class Writer:
         g.output("state_out", alpha, np.float32, coarse)
 
         mask = self._refine(alpha, seen, planes)
+        person, shown = planes, mask
+        if not blurs:
+            reduced = [self._size, *to_cells][-1]
+            person, shown = self._soft_edges(planes, mask, levels[len(to_cells)], reduced)
         if scene.kind == "transparent":
-            picture = self._cutout(planes, mask)
+            picture = self._cutout(person, shown)
         else:
             if blurs:
                 behind = self._room(levels[len(to_room)], mask, [self._size, *to_room])
             else:
                 given = g.input("picture", np.uint8, [1, height, width, 3])
                 behind = g("Transpose", g("Cast", given, to=self._type), perm=[0, 3, 1, 2])
-            picture = self._composite(planes, mask, behind)
+            picture = self._composite(person, shown, behind)
         flag = self._shaped(g("Cast", valid, to=BYTE), 1)
         zeros = g.constant(np.zeros(HEADER - 9, np.uint8))
         flat = [self._shaped(v, -1) for v in (g("Cast", mask, to=BYTE), picture)]
@@ -239,6 +262,52 @@ class Writer:
         slope, offset = g.several("Split", 2, model, axis=1, num_outputs=2)
         line = g("Add", g("Mul", slope, self._grey(planes, self._kind)), offset)
         return g("Floor", g("Clip", line, g.constant(0.0), g.constant(255.0)))
+
+    def _soft_edges(self, planes: str, mask: str, reduced: str, size: Size) -> tuple[str, str]:
+        """The person's colours, and the alpha to show; `reduced` is the frame at `size`."""
+        g, (width, height), cell = self._graph, self._size, cell_size(self._size)
+        w, h = -(-width // cell), -(-height // cell)
+        zero, one = g.constant(0.0), g.constant(1.0)
+        a = g("Div", mask, g.constant(255.0))
+        mean = g("AveragePool", a, kernel_shape=[cell] * 2, strides=[cell] * 2, ceil_mode=1)
+        image = g("Cast", self._resize(reduced, 3, size, (w, h)), to=FLOAT)
+        rows, columns = (g.constant(m) for m in (spread_matrix(h), spread_matrix(w).T.copy()))
+        half, three = cell // 2, g.constant(np.array([3, 1]))
+        begin, end = g.constant([half, half]), g.constant([half + height, half + width])
+        floor, tiny = g.constant(FLOOR), g.constant(1e-30)
+
+        def around(weight: str) -> str:
+            for _ in range(3):
+                weight = g("Mul", weight, weight)
+            weighted = g("Concat", g("Mul", image, weight), weight, axis=1)
+            whole = g("ReduceSum", weighted, g.constant([2, 3]))
+            sums, count = g.several("Split", 2, whole, three, axis=1)
+            all_of_it = g("Mul", g("Div", sums, g("Max", count, tiny)), floor)
+            near = g("MatMul", g("MatMul", rows, weighted), columns)
+            sums, count = g.several("Split", 2, near, three, axis=1)
+            colour = g("Div", g("Add", sums, all_of_it), g("Add", count, floor))
+            wide = self._resize(colour, 3, (w + 1, h + 1), ((w + 1) * cell, (h + 1) * cell))
+            return g("Slice", wide, begin, end, g.constant([2, 3]))
+
+        def summed(planes: str) -> str:
+            return g("ReduceSum", planes, g.constant([1]))
+
+        person, room = around(mean), around(g("Sub", one, mean))
+        exact, d = g("Cast", planes, to=FLOAT), g("Sub", person, room)
+        apart = summed(g("Mul", d, d))
+        along = summed(g("Mul", g("Sub", exact, room), d))
+        share = g("Clip", g("Div", along, g("Add", apart, g.constant(NOISE))), zero, one)
+        sure = g("Div", apart, g("Add", apart, g.constant(CLEAR)))
+        s = g("Sub", g.constant(3.0), g("Add", a, a))
+        s = g("Mul", g("Mul", a, a), s)
+        least = g("Max", a, g.constant(1 / 255))
+        keep = g("Min", g("Div", g("Mul", share, g.constant(GAIN)), least), one)
+        less = g("Mul", g("Mul", sure, g("Sub", one, keep)), g("Sub", one, s))
+        shown = g("Mul", mask, g("Sub", one, less))
+        shown = g("Floor", g("Add", shown, g.constant(0.5)))
+        own = g("Max", s, g("Mul", share, sure))
+        mixed = g("Add", g("Mul", exact, own), g("Mul", person, g("Sub", one, own)))
+        return g("Cast", g("Round", mixed), to=self._type), shown
 
     def _room(self, room: str, mask: str, sizes: list[Size]) -> str:
         """What is behind the person, blurred by its own pixels only: planes of the frame's size.
