@@ -36,7 +36,7 @@ WIDTH = 118
 )
 @click.option("--model", multiple=True, help="A shipped model or a file; repeatable.")
 @click.option("--engine", multiple=True, help="auto, onnx or torch; repeatable.")
-@click.option("--device", multiple=True, help="auto, cpu, cuda or cuda:N; repeatable.")
+@click.option("--device", multiple=True, help="As for livecut run; repeatable.")
 @click.option(
     "--precision",
     type=click.Choice(("auto", *PRECISIONS)),

@@ -1,19 +1,18 @@
-"""What cuts frames out and composites them: the CPU with any engine, or a GPU from end to end."""
+"""What cuts frames out and composites them: the CPU with any engine, or all of it on a GPU."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from livecut.backgrounds import Background
-from livecut.engines import nvidia
-from livecut.errors import ConfigError, ModelError
+from livecut.engines import nvidia, split
+from livecut.errors import ConfigError, EngineError, ModelError
 from livecut.form import Form
 from livecut.frame import Cutout, Frame, Image
-from livecut.models import find_model
+from livecut.models import TORCHVISION, find_model
 from livecut.segmenter import Segmenter
 from livecut.stats import Stats
 
@@ -70,8 +69,9 @@ def open_cutter(
     weights = gpu_weights(model, device, engine)
     if weights is None:
         require_auto(precision, model, device, engine)
-        return Segmenter(
+        return without_torch(
             model,
+            background,
             device=device,
             engine=engine,
             threads=threads,
@@ -108,29 +108,45 @@ def on_gpu(weights: Path, device: str, precision: str = "auto") -> Weights:
     from livecut.compositor.queues import Cuda
     from livecut.network import torch_device
 
-    machine = Cuda(torch_device("cuda" if device == "auto" else device), graph=graph_wanted())
+    machine = Cuda(
+        torch_device("cuda" if device == "auto" else device), graph=nvidia.graph_wanted()
+    )
     return Weights(weights, machine, precision)
 
 
-def graph_wanted() -> bool:
-    """Whether the GPU's work is to be one CUDA graph: LIVECUT_CUDA_GRAPH, 1 (as where it is not set) or 0.
+def without_torch(
+    model: str | Path,
+    background: Background,
+    *,
+    device: str,
+    engine: str,
+    threads: int,
+    **more: Any,
+) -> Cutter:
+    """ONNX Runtime on an NVIDIA GPU where that is to do all of it, else the Segmenter; as `open_cutter`.
 
-    Raises ConfigError. It is for finding faults, whichever command shows them, and no one's daily choice:
-    so it is the environment's.
+    A GPU that is named and cannot be had is left to the Segmenter, which says what is missing.
     """
-    said = os.environ.get("LIVECUT_CUDA_GRAPH") or "1"
-    if said not in ("0", "1"):
-        raise ConfigError(f"LIVECUT_CUDA_GRAPH is '{said}'; expected 1 or 0")
-    return said == "1"
+    others = Path(model).suffix == ".safetensors" or str(model).startswith(TORCHVISION)
+    onnx = engine == "onnx" or (engine == "auto" and not others)
+    kind, _ = split(device)
+    if onnx and kind in ("auto", "cuda") and nvidia.driver_loads():
+        from livecut.compositor.ort import OrtCutter
+        from livecut.engines.places import Gpu
+
+        try:
+            place = Gpu("cuda" if kind == "auto" else device)
+            return OrtCutter(find_model(model), place, background, **more)
+        except EngineError:
+            if kind != "auto":
+                raise
+    return Segmenter(model, device=device, engine=engine, threads=threads, **more)
 
 
 def gpu_weights(model: str | Path, device: str, engine: str) -> Path | None:
-    """The weights where all is to be done by PyTorch on a GPU; None where the Segmenter is to be used.
-
-    A GPU that is named and cannot be had gives None: the Segmenter says what is missing.
-    """
+    """The weights where all is to be done by PyTorch on a GPU; None where that is not to be or cannot."""
     onnx = engine == "onnx" or (engine == "auto" and Path(model).suffix == ".onnx")
-    gpu = device == "auto" or device.startswith("cuda")
+    gpu = device.partition(":")[0] in ("auto", "cuda")
     if onnx or not gpu or not nvidia.driver_loads():
         return None
     if find_spec("torch") is None or find_spec("safetensors") is None:

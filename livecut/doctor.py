@@ -124,14 +124,16 @@ def reason(description: str) -> str:
         return "there is no NVIDIA driver"
     if description.startswith("PyTorch"):
         return "PyTorch sees the GPU and does all of it there"
-    return "PyTorch, which would do all of it on the GPU, is not installed or sees none"
+    if "CUDA" in description and "no CUDA" not in description:
+        return "PyTorch is not installed or sees no GPU, and ONNX Runtime does all of it there"
+    return "neither PyTorch nor ONNX Runtime can use the GPU"
 
 
 def gpu() -> Iterator[Finding]:
     """The NVIDIA driver, CUDA's libraries, and who can use them."""
     import onnxruntime
 
-    from livecut.engines.onnx import cuda_fault
+    from livecut.engines.providers import PROVIDERS, fault_of, provider_fault
 
     cuda = nvidia.cuda_of_driver()
     advice = "" if cuda else "a GPU needs NVIDIA's driver; without one all is done by the CPU"
@@ -139,7 +141,7 @@ def gpu() -> Iterator[Finding]:
     offered = [p.removesuffix("ExecutionProvider") for p in onnxruntime.get_available_providers()]
     yield Finding("ONNX Runtime offers", ", ".join(offered))
     if "CUDA" in offered:
-        fault = cuda_fault()
+        fault = provider_fault("cuda")
         missing = nvidia.missing_libraries()
         yield Finding(
             "CUDA libraries",
@@ -151,9 +153,12 @@ def gpu() -> Iterator[Finding]:
                 "see CUDA libraries, and that the driver is as new as they are" if fault else ""
             )
             yield Finding("ONNX Runtime on CUDA", fault or "loads", advice)
+    for kind, provider in PROVIDERS.items():
+        if kind != "cuda" and provider in onnxruntime.get_available_providers():
+            fault = fault_of(kind)
+            yield Finding(f"--device {kind}", f"cannot be had: {fault}" if fault else "can be had")
     if find_spec("torch") is None:
-        advice = 'a GPU does all of it with pip install "livecut[torch]"' if cuda else ""
-        yield Finding("PyTorch", "not installed", advice)
+        yield Finding("PyTorch", "not installed; ONNX Runtime does without")
         return
     version = metadata.version("torch")
     if not cuda:

@@ -62,7 +62,7 @@ class LiteRtNetwork:
             raise EngineError(
                 f"{path} needs ai-edge-litert; install it with: pip install ai-edge-litert"
             ) from error
-        if device.startswith("cuda"):
+        if device not in ("auto", "cpu"):
             raise EngineError(f"device {device}: a .tflite file runs on the CPU alone; take cpu")
         count = threads or default_threads()
         try:

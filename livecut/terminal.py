@@ -47,7 +47,7 @@ def model_options(command: Any) -> Any:
             "--device",
             default="auto",
             show_default=True,
-            help="auto, cpu, cuda or cuda:N; what is named is had or an error.",
+            help="auto, cpu, cuda, tensorrt, coreml or directml, or with a number as in cuda:1; what is named is had or an error.",
         ),
         click.option(
             "--model",

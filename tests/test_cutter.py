@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import onnxruntime as ort
 import pytest
 
 from livecut import EngineError, Pipeline
 from livecut.cutter import gpu_weights
-from livecut.engines import nvidia, onnx
+from livecut.engines import nvidia
 from tests.fakes import ListSource, room_picture
 
 
@@ -67,31 +64,6 @@ def test_a_named_gpu_is_never_the_cpu(engine: str, monkeypatch: pytest.MonkeyPat
     if engine == "torch":
         pytest.importorskip("torch")
     monkeypatch.setattr(nvidia, "driver_loads", lambda: False)
-    monkeypatch.setattr(onnx, "driver_loads", lambda: False)
     pipeline = Pipeline(ListSource([room_picture()]), device="cuda:7", engine=engine)
     with pytest.raises(EngineError, match=r"device cuda:7: .*--device cpu"):
         pipeline.run()
-
-
-@pytest.mark.parametrize("device", ["cuda", "auto"])
-def test_a_provider_that_does_not_start_is_said(
-    device: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """ONNX Runtime itself falls back to the CPU without a word."""
-    monkeypatch.setattr(onnx, "driver_loads", lambda: True)
-    monkeypatch.setattr(onnx, "cuda_fault", lambda: "libcurand.so.10: cannot open")
-    monkeypatch.setattr(ort, "preload_dlls", lambda: None)
-    everything = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    monkeypatch.setattr(ort, "get_available_providers", lambda: everything)
-    session, cpu = ort.InferenceSession, ["CPUExecutionProvider"]
-    monkeypatch.setattr(
-        ort, "InferenceSession", lambda path, options, providers: session(path, options, cpu)
-    )
-    model = Path(__file__).parents[1] / "models" / "live.onnx"
-    if device == "cuda":
-        with pytest.raises(EngineError, match=r"device cuda: .*libcurand.so.10: cannot open"):
-            onnx.OnnxEngine(model, device=device)
-    else:
-        said = onnx.OnnxEngine(model, device=device).description
-        assert "on the CPU" in said
-        assert "(no CUDA: libcurand.so.10: cannot open)" in said

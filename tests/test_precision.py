@@ -21,7 +21,8 @@ from livecut.backgrounds import open_background
 from livecut.cli import cli
 from livecut.compositor.precision import planes_dtype
 from livecut.compositor.queues import Cuda, Inline
-from livecut.cutter import graph_wanted, open_cutter
+from livecut.cutter import open_cutter
+from livecut.engines.nvidia import graph_wanted
 from livecut.evaluation import Score
 from livecut.labelled import Pair
 from livecut.parity import DeviceMatting, compare

@@ -8,7 +8,7 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,12 @@ import pytest
 from livecut import EngineError, ModelError, Segmenter, SharedEngine, open_source, shared
 from livecut.backgrounds import open_background
 from livecut.cutter import Cutter
-from livecut.engines import TOGETHER, onnx, open_engine
+from livecut.engines import TOGETHER, fixed, open_engine
+from livecut.engines.fixed import FixedEngine
+from livecut.engines.graph import Network
+from livecut.engines.places import Host
 from livecut.frame import Frame, Image
+from livecut.models import find_model
 from livecut.shared import Batcher, Port
 from livecut.stats import Stats
 from tests.fakes import FakeBatch, FakeEngine
@@ -346,26 +350,31 @@ def test_the_real_network_through_batches() -> None:
         assert (got == engine.output).all()
 
 
-@pytest.mark.parametrize(
-    ("first", "provider", "expected"),
-    [
-        ("n", "CUDAExecutionProvider", TOGETHER),
-        (1, "CUDAExecutionProvider", 1),
-        ("n", "CPUExecutionProvider", 1),
-    ],
-)
+@pytest.mark.parametrize(("any_number", "half"), [(True, True), (False, True), (True, False)])
 def test_batches_are_for_gpus_and_for_networks_that_take_them(
-    first: object, provider: str, expected: int, monkeypatch: pytest.MonkeyPatch
+    any_number: bool, half: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    facts = {"livecut.area": "9", "livecut.stride": "16", "livecut.output_stride": "2"}
-    session = SimpleNamespace(
-        get_modelmeta=lambda: SimpleNamespace(custom_metadata_map=facts),
-        get_inputs=lambda: [SimpleNamespace(shape=[first, "16*h", "16*w", 3])],
-        get_providers=lambda: [provider],
-    )
-    monkeypatch.setattr(onnx, "open_session", lambda *_: (session, "a fake"))
-    path: Any = "fake.onnx"
-    assert onnx.OnnxEngine(path).together == expected
+    def read(path: Path) -> Network:
+        network = Network(path.read_bytes())
+        network.any_number = network.any_number and any_number
+        return network
+
+    monkeypatch.setattr(fixed, "read_network", read)
+    monkeypatch.setattr(fixed, "choose_precision", lambda network, place: network)
+    place = Host()
+    place.half = half
+    engine = FixedEngine(find_model("live"), place)
+    assert engine.together == (TOGETHER if any_number and half else 1)
+    if any_number:
+        pictures = np.random.default_rng(0).integers(0, 256, (3, 144, 256, 3), np.uint8)
+        batch = engine.batch(3, 256, 144)
+        batch.input[:] = pictures
+        batch.run()
+        engine.resize(256, 144)
+        for picture, alpha in zip(pictures, batch.output, strict=True):
+            engine.input[:] = picture
+            engine.run()
+            assert np.abs(engine.output - alpha).max() < 1e-5
 
 
 def test_nan_in_one_stream_is_its_own_affair(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from livecut.compositor.cuda import DeviceCutter, Weights, scene_of
 from livecut.compositor.device import Compositor
 from livecut.compositor.precision import planes_dtype
 from livecut.compositor.queues import Cuda, Event, Job, Machine, Queue
-from livecut.cutter import graph_wanted
+from livecut.engines.nvidia import graph_wanted
 from livecut.form import BGR, Form, Size
 from livecut.frame import Frame, Image
 from livecut.models import input_size

@@ -214,7 +214,7 @@ def _round(case: Case, seconds: float, folder: Path) -> Round:
         network=group.streams[0].pipeline.description,
         form=group.streams[0].pipeline.form,
         unreadable=sum(s.delays.unreadable for s in group.streams if s.delays),
-        gpu=gpu() if "CUDA" in group.streams[0].pipeline.description else {},
+        gpu={} if " on the CPU" in group.streams[0].pipeline.description else gpu(),
         minutes=group.minutes,
     )
 

@@ -29,6 +29,11 @@ class Batch(Protocol):
         """Compute `output` from `input`. Raises EngineError."""
 
 
+NUMBERED = ("cuda", "tensorrt", "directml")
+"""Kinds of devices of which there may be several, as in cuda:1."""
+DEVICES = ("auto", "cpu", *NUMBERED, "coreml")
+
+
 class Engine(Protocol):
     """A loaded network with its input and output buffers."""
 
@@ -55,36 +60,47 @@ class Engine(Protocol):
         """Buffers for so many pictures of this size, which may run beside others. Raises EngineError."""
 
 
+def split(device: str) -> tuple[str, int]:
+    """A device's kind, one of `DEVICES`, and its number. Raises ConfigError."""
+    kind, colon, number = device.partition(":")
+    if kind not in DEVICES or (colon and not (kind in NUMBERED and number.isdecimal())):
+        raise ConfigError(
+            f"unknown device '{device}'; expected one of: {', '.join(DEVICES)}; those of NVIDIA and "
+            "directml also with a number, as in cuda:1"
+        )
+    return kind, int(number or 0)
+
+
 def open_engine(
     model: str | Path, *, engine: str = "auto", device: str = "auto", threads: int = 0
 ) -> Engine:
     """Load a model by its shipped name or path, or one of torchvision's as torchvision:NAME.
 
-    `device` is "auto" (a GPU where one can be had, else the CPU), "cpu", "cuda" or "cuda:N"; what is
-    named is had or an error. Of a shipped name the int8 network is taken where there is one, all is done by
-    the CPU, and that is fast at it. `threads` counts the CPU's, 0: half of the cores, at most 4. Raises ModelError,
-    EngineError and ConfigError.
+    `device` is "auto" (an NVIDIA GPU where one can be had, else the CPU), "cpu", "cuda" or "cuda:N", for
+    ONNX Runtime also "tensorrt", "coreml" and "directml"; what is named is had or an error. Of a shipped
+    name the int8 network is taken where there is one, all is done by the CPU, and that is fast at it.
+    `threads` counts the CPU's, 0: half of the cores, at most 4. Raises ModelError, EngineError and
+    ConfigError.
     """
     if engine not in ENGINES:
         raise ConfigError(f"unknown engine '{engine}'; expected one of: {', '.join(ENGINES)}")
-    kind, _, number = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdigit())):
-        raise ConfigError(f"unknown device '{device}'; expected auto, cpu, cuda or cuda:N")
+    kind, _ = split(device)
     theirs = str(model).startswith(TORCHVISION)
     ours = Path(model).suffix == ".safetensors"
     if engine == "torch" or (engine == "auto" and (ours or theirs)):
+        if kind not in ("auto", "cpu", "cuda"):
+            raise ConfigError(f"device {device} is ONNX Runtime's alone; give an .onnx file")
         from livecut.engines.torch import TorchEngine
 
         found = str(model) if theirs else find_model(model, ".safetensors")
         return TorchEngine(found, device=device, threads=threads)
-    from livecut.engines.onnx import OnnxEngine, providers
+    from livecut.engines.onnx import open_onnx
 
     path = find_model(model)
     small = in_bytes(path)
-    shipped = not Path(model).suffix
-    if shipped and small.exists() and len(providers(device)) == 1 and multiplies_bytes():
-        path = small
-    return OnnxEngine(path, device=device, threads=threads)
+    if Path(model).suffix or not small.exists() or not multiplies_bytes():
+        small = path
+    return open_onnx(path, on_cpu=small, device=device, threads=threads)
 
 
 def multiplies_bytes() -> bool:

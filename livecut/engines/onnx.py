@@ -1,19 +1,17 @@
-"""ONNX Runtime, on the CPU or on an NVIDIA GPU."""
+"""ONNX Runtime: any network's session, and the engine of the CPU."""
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from livecut.engines import TOGETHER
+from livecut.engines import Engine, split
 from livecut.engines.nvidia import driver_loads
+from livecut.engines.providers import CPU, PROVIDERS, SPOKEN, Provider, check, fault_of, require
 from livecut.errors import EngineError, ModelError
 
 ort.set_default_logger_severity(4)
@@ -22,45 +20,6 @@ ort.set_default_logger_severity(4)
 def default_threads() -> int:
     """Threads for the network on a CPU: half of the cores, at most 4; the rest is for the picture."""
     return max(1, min(4, (os.cpu_count() or 1) // 2))
-
-
-def cuda_fault() -> str:
-    """Why ONNX Runtime's CUDA provider cannot be loaded, as the loader says it; empty where it can."""
-    if "CUDAExecutionProvider" not in ort.get_available_providers():
-        return "this ONNX Runtime is built without CUDA"
-    ort.preload_dlls()
-    prefix, suffix = ("", ".dll") if sys.platform == "win32" else ("lib", ".so")
-    folder = Path(ort.__file__).parent / "capi"
-    try:
-        for name in ("shared", "cuda"):
-            ctypes.CDLL(
-                str(folder / f"{prefix}onnxruntime_providers_{name}{suffix}"), ctypes.RTLD_GLOBAL
-            )
-    except OSError as error:
-        return str(error).splitlines()[0]
-    return ""
-
-
-def providers(device: str) -> list[tuple[str, dict[str, Any]]]:
-    """The execution providers to ask for. Raises EngineError where a named GPU cannot be had."""
-    cpu: tuple[str, dict[str, Any]] = ("CPUExecutionProvider", {})
-    named = device.startswith("cuda")
-    if device == "cpu" or not (named or driver_loads()):
-        return [cpu]
-    if "CUDAExecutionProvider" not in ort.get_available_providers():
-        if named:
-            raise EngineError(
-                f"device {device}: this ONNX Runtime is built without CUDA; install onnxruntime-gpu "
-                "in place of onnxruntime, or take --device cpu"
-            )
-        return [cpu]
-    if not driver_loads():
-        raise EngineError(
-            f"device {device}: no NVIDIA driver on this machine (libcuda cannot be loaded); install "
-            "it, or take --device cpu"
-        )
-    ort.preload_dlls()
-    return [("CUDAExecutionProvider", {"device_id": int(device.partition(":")[2] or 0)}), cpu]
 
 
 def open_session(path: Path, device: str, threads: int) -> tuple[ort.InferenceSession, str]:
@@ -74,24 +33,51 @@ def open_session(path: Path, device: str, threads: int) -> tuple[ort.InferenceSe
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(threads > 0)))
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    asked = providers(device)
+    kind, number = split(device)
+    fault = ""
+    require(device)
+    if kind == "auto":
+        kind = "cuda" if driver_loads() else "cpu"
+        if kind == "cuda" and (fault := fault_of("cuda")):
+            kind = "cpu"
+    if kind == "directml":
+        options.enable_mem_pattern = False  # which it does not bear
+    asked: list[Provider] = [(CPU, {})]
+    if kind in PROVIDERS:
+        asked.insert(0, (PROVIDERS[kind], {"device_id": number} if kind != "coreml" else {}))
     try:
         session = ort.InferenceSession(path, options, providers=asked)
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{path} cannot be loaded by ONNX Runtime: {reason}") from error
+    check(session, device)
     got = session.get_providers()[0]
-    fault = ""
-    if got != asked[0][0]:
-        fault = cuda_fault() or "CUDA or cuDNN is too old, or the GPU is"
-    if fault and device.startswith("cuda"):
-        raise EngineError(
-            f"device {device}: ONNX Runtime {ort.__version__} could not start its CUDA provider "
-            f"({fault}); mend that, or take --device cpu"
-        )
-    where = "the CPU" if got == "CPUExecutionProvider" else got.removesuffix("ExecutionProvider")
-    ran = f"ONNX Runtime {ort.__version__} on {where}, {count} thread{'s' * (count > 1)}"
+    ran = f"ONNX Runtime {ort.__version__} on {SPOKEN.get(got, got)}"
+    ran += f", {count} thread{'s' * (count > 1)}"
     return session, ran + (f" (no CUDA: {fault})" if fault else "")
+
+
+def open_onnx(path: Path, *, on_cpu: Path, device: str, threads: int) -> Engine:
+    """The engine for a network, or for its form for the CPU, and a device. Raises ModelError, EngineError and ConfigError.
+
+    Where a GPU is there for auto and cannot be used, the CPU's engine says why.
+    """
+    kind, _ = split(device)
+    fault = ""
+    if kind == "auto" and driver_loads():
+        fault, device = fault_of("cuda"), "cuda"
+    if kind not in ("auto", "cpu") or (device == "cuda" and not fault):
+        from livecut.engines.fixed import FixedEngine, place_of
+
+        try:
+            return FixedEngine(path, place_of(device))
+        except EngineError as error:
+            if kind != "auto":
+                raise
+            fault = str(error)
+    engine = OnnxEngine(on_cpu, threads=threads)
+    engine.description += f" (no CUDA: {fault})" if fault else ""
+    return engine
 
 
 class Bound:
@@ -120,10 +106,12 @@ class Bound:
 
 
 class OnnxEngine:
-    """A network under ONNX Runtime, its buffers bound once per size. See `livecut.engines.Engine`."""
+    """A network under ONNX Runtime on the CPU, its buffers bound once per size. See `livecut.engines.Engine`."""
 
-    def __init__(self, path: Path, *, device: str = "auto", threads: int = 0) -> None:
-        self._session, self.description = open_session(path, device, threads)
+    together = 1
+
+    def __init__(self, path: Path, *, threads: int = 0) -> None:
+        self._session, self.description = open_session(path, "cpu", threads)
         facts = self._session.get_modelmeta().custom_metadata_map
         try:
             self.area, self.stride = int(facts["livecut.area"]), int(facts["livecut.stride"])
@@ -135,9 +123,6 @@ class OnnxEngine:
                 "that describes it (--adapter)"
             ) from None
         self.description += ", int8" * ("livecut.int8" in facts)
-        any_number = isinstance(self._session.get_inputs()[0].shape[0], str)
-        cpu = self._session.get_providers()[0] == "CPUExecutionProvider"
-        self.together = TOGETHER if any_number and not cpu else 1
 
     def batch(self, count: int, width: int, height: int) -> Bound:
         """Buffers for so many pictures of this size, which may run beside others."""

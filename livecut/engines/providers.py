@@ -1,0 +1,161 @@
+"""ONNX Runtime's execution providers by the device's name: what is named is had, or an error says why not."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as ort
+
+from livecut.engines import nvidia, split
+from livecut.errors import EngineError
+
+PROVIDERS = {
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+CPU = "CPUExecutionProvider"
+SPOKEN = {
+    CPU: "the CPU",
+    PROVIDERS["cuda"]: "CUDA",
+    PROVIDERS["tensorrt"]: "TensorRT",
+    PROVIDERS["coreml"]: "CoreML",
+    PROVIDERS["directml"]: "DirectML",
+}
+"""How people call what a session runs on."""
+BROUGHT_BY = {
+    "cuda": "onnxruntime-gpu, on Linux x86-64 or Windows,",
+    "tensorrt": "onnxruntime-gpu, on Linux x86-64 or Windows,",
+    "coreml": "onnxruntime, on macOS,",
+    "directml": "onnxruntime-directml, on Windows,",
+}
+"""The build of ONNX Runtime that has a provider. No two builds may be installed at once."""
+
+Provider = tuple[str, dict[str, Any]]
+
+
+def require(device: str) -> None:
+    """Raise EngineError, which says what is missing, where a device that is named cannot be had."""
+    kind, _ = split(device)
+    if kind in ("auto", "cpu"):
+        return
+    fault = fault_of(kind)
+    if fault:
+        raise EngineError(f"device {device}: {fault}, or take --device cpu")
+
+
+def fault_of(kind: str) -> str:
+    """Why ONNX Runtime has not this kind of device here, and what to do; empty where it seems to have."""
+    if PROVIDERS[kind] not in ort.get_available_providers():
+        return (
+            f"this ONNX Runtime is built without {SPOKEN[PROVIDERS[kind]]}; {BROUGHT_BY[kind]} has it: "
+            "install that in place of the one that is installed"
+        )
+    if kind not in ("cuda", "tensorrt"):
+        return ""
+    if not nvidia.driver_loads():
+        return "no NVIDIA driver on this machine (libcuda cannot be loaded); install it"
+    if fault := provider_fault("cuda"):
+        missing = nvidia.missing_libraries()
+        return (
+            f"ONNX Runtime {ort.__version__} cannot load its CUDA provider ({fault}); "
+            + (f"missing are: {', '.join(missing)}; " if missing else "")
+            + 'install with: pip install "onnxruntime-gpu[cuda,cudnn]" nvidia-curand'
+        )
+    if kind == "tensorrt":
+        if not nvidia.tensorrt_version():
+            return "TensorRT 10 (libnvinfer) cannot be loaded; install with: pip install tensorrt"
+        if fault := provider_fault("tensorrt"):
+            return f"ONNX Runtime {ort.__version__} cannot load its TensorRT provider ({fault}); mend that"
+    return ""
+
+
+def provider_fault(kind: str) -> str:
+    """Why the library of cuda's or tensorrt's provider cannot be loaded, as the loader says it; else empty."""
+    ort.preload_dlls()
+    prefix, suffix = ("", ".dll") if sys.platform == "win32" else ("lib", ".so")
+    folder = Path(ort.__file__).parent / "capi"
+    try:
+        for name in ("shared", kind):
+            ctypes.CDLL(
+                str(folder / f"{prefix}onnxruntime_providers_{name}{suffix}"), ctypes.RTLD_GLOBAL
+            )
+    except OSError as error:
+        return str(error).splitlines()[0]
+    return ""
+
+
+def check(session: ort.InferenceSession, device: str) -> None:
+    """Raise EngineError where a session does not run on the device that was named.
+
+    ONNX Runtime falls back to the CPU, or from TensorRT to CUDA, without a word.
+    """
+    kind, _ = split(device)
+    got = session.get_providers()[0]
+    if kind in PROVIDERS and got != PROVIDERS[kind]:
+        raise EngineError(
+            f"device {device}: ONNX Runtime {ort.__version__} could not start its "
+            f"{SPOKEN[PROVIDERS[kind]]} provider, and would run on {SPOKEN.get(got, got)} (the GPU or "
+            "its driver is too old, or a library is not the one it was built for); mend that, or take "
+            "--device cpu"
+        )
+
+
+def cuda_options(number: int, stream: int, *, graph: bool) -> dict[str, Any]:
+    """The CUDA provider's options: on `stream`, one CUDA graph or not.
+
+    TF32 is off, for the guided filter's variances are less than what it tells apart.
+    """
+    return {
+        "device_id": number,
+        "user_compute_stream": str(stream),
+        "enable_cuda_graph": str(int(graph)),
+        "cudnn_conv_use_max_workspace": "1",
+        "use_tf32": "0",
+    }
+
+
+def tensorrt_options(number: int, stream: int, folder: Path) -> dict[str, Any]:
+    """The TensorRT provider's options: on `stream`, in float16 where that is as good, engines in `folder`."""
+    return {
+        "device_id": number,
+        "user_compute_stream": str(stream),
+        "trt_fp16_enable": "1",
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(folder),
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": str(folder),
+    }
+
+
+def engine_folder(model: bytes, number: int) -> Path:
+    """Where TensorRT's engine for a network of one size is kept; another for any other circumstance.
+
+    An engine is good for the very network, GPU and versions that it was built with, and for no other.
+    """
+    circumstances = (
+        hashlib.sha256(model).hexdigest(),
+        nvidia.gpu_name(number),
+        nvidia.tensorrt_version(),
+        ort.__version__,
+        nvidia.driver_version() or nvidia.cuda_of_driver(),
+    )
+    key = hashlib.sha256("\n".join(circumstances).encode()).hexdigest()[:24]
+    return cache_folder() / "tensorrt" / key
+
+
+def cache_folder() -> Path:
+    """The folder where livecut keeps for this user what can be made again."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "livecut"
