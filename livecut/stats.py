@@ -101,7 +101,7 @@ class Stats:
     def judge(self, index: int, timestamp: float, period: float) -> None:
         """Count a live frame that was handed over just now as late where it is older than `period`."""
         parts = self._made.pop(index, {})
-        for dropped in [i for i in self._made if i < index]:
+        for dropped in [i for i in tuple(self._made) if i < index]:  # another thread adds
             del self._made[dropped]
         age = self.last - timestamp
         if age > period:

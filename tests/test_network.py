@@ -77,7 +77,9 @@ def test_encoder_has_the_layout_of_torchvisions() -> None:
 
 
 def test_unknown_network() -> None:
-    with pytest.raises(ModelError, match="unknown network 'resnet'; known are: deep, live, unet"):
+    with pytest.raises(
+        ModelError, match="unknown network 'resnet'; known are: deep, live, quality, unet"
+    ):
         build("resnet")
 
 

@@ -57,7 +57,7 @@ def iou(a: Image, b: Image) -> float:
 
 @pytest.fixture(scope="module")
 def segmenter() -> Segmenter:
-    return Segmenter(device="cpu", engine="onnx", temporal=True)
+    return Segmenter(find_model("live"), device="cpu", temporal=True)  # by its path: in float32
 
 
 @pytest.mark.parametrize(

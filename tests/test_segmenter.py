@@ -105,7 +105,8 @@ def test_engines_agree() -> None:
     """Same bytes in, same alpha out: at most one grey level apart."""
     pytest.importorskip("torch")
     image = demo_frame()
-    onnx, torch = Segmenter(engine="onnx", device="cpu"), Segmenter(engine="torch", device="cpu")
+    onnx = Segmenter(find_model("live"), device="cpu")  # by its path: in float32
+    torch = Segmenter(engine="torch", device="cpu")
     for size in ((640, 360), (480, 640)):
         resized = np.asarray(cv2.resize(image, size), np.uint8)
         assert np.abs(onnx(resized).astype(int) - torch(resized)).max() <= 1
@@ -155,6 +156,18 @@ def test_refuses_another_networks_onnx(tmp_path: Path) -> None:
     onnx.save(model, path)
     with pytest.raises(ModelError, match="not written by 'livecut export'"):
         Segmenter(path)
+
+
+@pytest.mark.parametrize("multiplies", [True, False])
+def test_int8_is_for_shipped_names_and_processors_that_multiply_bytes(
+    multiplies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("livecut.engines.multiplies_bytes", lambda: multiplies)
+    assert Segmenter("live", device="cpu").description.endswith("int8") == multiplies
+    exact = Segmenter(find_model("live"), device="cpu")
+    assert "int8" not in exact.description
+    image = demo_frame()
+    assert np.abs(Segmenter("live", device="cpu")(image).astype(int) - exact(image)).mean() < 2
 
 
 def test_model_names_lists_what_is_shipped() -> None:

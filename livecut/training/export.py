@@ -64,13 +64,9 @@ def export(checkpoint: Path, out: Path, calibrate: Path | None = None) -> Export
         raise ModelError(f"nothing to write to {out.name}; give -o {out.with_suffix('.onnx').name}")
     if checkpoint.suffix == ".safetensors":
         (network, facts), text = load_weights(checkpoint), ""
+        _require_exportable(network, facts, out)
     else:
-        network, facts, text = _from_checkpoint(checkpoint)
-    if to_onnx and not network.exportable:
-        raise ModelError(
-            f"{facts.network} cannot be exported to ONNX; give -o {out.with_suffix('.safetensors')}, "
-            "which --engine torch runs"
-        )
+        network, facts, text = _from_checkpoint(checkpoint, out)
     difference, ious = None, None
     with ExitStack() as files:
 
@@ -101,13 +97,22 @@ def export(checkpoint: Path, out: Path, calibrate: Path | None = None) -> Export
     return Exported(written, difference, ious)
 
 
-def _from_checkpoint(path: Path) -> tuple[Network, Facts, str]:
-    """The averaged network, its facts, and the settings as TOML."""
+def _require_exportable(network: Network, facts: Facts, out: Path) -> None:
+    if out.suffix == ".onnx" and not network.exportable:
+        raise ModelError(
+            f"{facts.network} cannot be exported to ONNX; give -o {out.with_suffix('.safetensors')}, "
+            "which --engine torch runs"
+        )
+
+
+def _from_checkpoint(path: Path, out: Path) -> tuple[Network, Facts, str]:
+    """The averaged network, its facts, and the settings as TOML, of one that `out` can hold."""
     state = load_checkpoint(path)
     try:
         settings: Mapping[str, Any] = state["settings"]
         facts = Facts(settings["model"], int(settings["area"]))
         network = build(facts.network)
+        _require_exportable(network, facts, out)
         network.load_state_dict(state["averaged"])
         return network, facts, to_toml(recipe(settings))
     except (KeyError, TypeError, RuntimeError) as error:
