@@ -143,6 +143,7 @@ def bench(
         bar.update(task, completed=len(cases) * rounds)
         bar.update(task, description="the GPU's own times")
         examine(results)
+        bar.update(task, description="done")
     found = record(results, machine(), seconds=seconds, cold=cold)
     show(found)
     if output:
