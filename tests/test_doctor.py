@@ -32,7 +32,7 @@ def test_reports_this_machine_and_exits_0() -> None:
     assert lines["livecut"] == livecut.__version__
     assert "FFmpeg" in lines["PyAV"]
     assert lines["the CPU"].startswith("ONNX Runtime")
-    assert "live.onnx" in lines["model"]
+    assert "model                live.onnx" in done.output
     assert {"NVIDIA driver", "auto chooses", "window", "OpenCV", "numba"} <= lines.keys()
 
 
