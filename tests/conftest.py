@@ -1,13 +1,25 @@
-"""A screen of the tests' own. Qt keeps to the first that it sees, so there is one for all of them."""
+"""What all tests share: Ctrl-C that reaches them, and a screen of their own.
+
+Qt keeps to the first screen that it sees, so there is one for all of them.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Python's own answer to SIGINT, which is ignored in all that a shell starts in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

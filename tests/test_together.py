@@ -70,6 +70,11 @@ def until(recorders: list[Recorder], done: Callable[[], bool], pipelines: list[P
         assert not any(shows_room(o.image) for o in recorder.outputs)
 
 
+def started(recorder: Recorder) -> list[str]:
+    """The reasons for placeholders but those while the network loads, and the kernels are compiled."""
+    return [reason for reason in recorder.reasons if not reason.startswith("starting")]
+
+
 @pytest.mark.parametrize("in_flight", [1, 2])
 def test_files_give_what_each_gives_alone(in_flight: int) -> None:
     """Bit for bit, of two sizes, with the shipped network."""
@@ -115,8 +120,8 @@ def test_one_stalls_and_one_gives_nan_and_the_third_goes_on(engine: FakeEngine) 
     stalled.stalled = False
     assert not recorders[0].frames
     assert not recorders[1].frames
-    assert {"no valid alpha" in reason for reason in recorders[1].reasons} == {True}
-    assert recorders[2].reasons == []
+    assert {"no valid alpha" in reason for reason in started(recorders[1])} == {True}
+    assert started(recorders[2]) == []
 
 
 def test_a_network_that_fails_gives_each_its_placeholder_and_recovers(engine: FakeEngine) -> None:
