@@ -98,13 +98,40 @@ class Inference:
     frame: Frame
 
     def __init__(self, small: Image, alpha: Floats) -> None:
-        """The buffers are of the shapes of an engine's input and output."""
-        self.small = np.empty_like(small)
+        """The buffers are of the sizes of an engine's input and output."""
+        self.small = np.empty((*small.shape[:2], 3), np.uint8)
         """The frame as the network saw it."""
         self.alpha = np.empty_like(alpha)
-        """The network's own alpha, in 0..1 where it is valid."""
+        """The network's own alpha."""
+        self.valid = False
+        """Whether all of `alpha` is numbers in 0..1."""
+        self.follows = False
+        """Whether the frame before is of the same scene."""
+        self.change = np.zeros(alpha.shape, np.uint8)
+        """How far the frame is from the one before, where `follows`."""
         self.levels: list[Image] = []
         """The frame halved and halved again, see `reduce`."""
+
+
+class Memory:
+    """What a network with memory is told of the frame before, for an input of (h, w, 4)."""
+
+    def __init__(self, given: Image) -> None:
+        self._full = np.empty(given.shape[:2], np.float32)
+        self._bytes = np.zeros(given.shape[:2], np.uint8)
+
+    def recall(self, small: Image, given: Image, follows: bool) -> None:
+        """Write the input: the frame, and the alpha kept or, where none `follows`, 0."""
+        if not follows:
+            self._bytes.fill(0)
+        cv2.cvtColor(small, cv2.COLOR_BGR2BGRA, dst=given)
+        cv2.insertChannel(self._bytes, given, 3)
+
+    def keep(self, alpha: Floats) -> None:
+        """Keep an alpha in 0..1."""
+        full = self._full
+        cv2.resize(alpha, full.shape[::-1], dst=full, interpolation=cv2.INTER_LINEAR)
+        cv2.convertScaleAbs(full, dst=self._bytes, alpha=255)
 
 
 class Segmenter:
@@ -143,7 +170,7 @@ class Segmenter:
         self._in_flight = in_flight
         self._count = 0
         self._size = (0, 0)
-        self._steady = False
+        self.reset()
 
     def deliver(self, form: Form) -> Form:
         """BGR, or BGRA where a transparent form is asked for: what `compose` writes in any case."""
@@ -151,7 +178,7 @@ class Segmenter:
 
     def reset(self) -> None:
         """Forget the frames before: the next alpha is what a new segmenter would give."""
-        self._steady = False
+        self._seen = self._steady = False
 
     def _resize(self, width: int, height: int) -> None:
         engine = self._engine
@@ -159,10 +186,10 @@ class Segmenter:
         engine.resize(*small)
         self._slots = [Inference(engine.input, engine.output) for _ in range(self._in_flight)]
         self._refine = GuidedFilter((width, height), small)
-        self._last, self._difference = np.zeros((2, *engine.input.shape), np.uint8)
-        self._grey = np.zeros(engine.input.shape[:2], np.uint8)
+        self._last, self._difference = np.zeros((2, small[1], small[0], 3), np.uint8)
+        self._grey = np.zeros(small[::-1], np.uint8)
         self._state = np.zeros_like(engine.output)
-        self._change = np.zeros(self._state.shape, np.uint8)
+        self._memory = Memory(engine.input) if engine.input.shape[2] == 4 else None
         self._size = (width, height)
         self.reset()
 
@@ -182,11 +209,20 @@ class Segmenter:
         size = small.shape[1::-1]
         reduced = reduce(frame.image, size, found.levels)
         cv2.resize(reduced, size, dst=small, interpolation=cv2.INTER_LINEAR)
-        np.copyto(engine.input, small)
+        found.follows = self._temporal and self._compare(small, found.change)
+        if self._memory is None:
+            np.copyto(engine.input, small)
+        else:
+            self._memory.recall(small, engine.input, found.follows)
         engine.output.fill(np.nan)
+        self._seen = False
         ready = time.perf_counter()
         engine.run()
         np.copyto(found.alpha, engine.output)
+        found.valid = found.alpha.min() >= 0.0 and found.alpha.max() <= 1.0
+        self._seen = found.valid
+        if self._memory is not None and found.valid:
+            self._memory.keep(found.alpha)
         self._stats.add("preprocess", ready - start)
         self._stats.add("network", time.perf_counter() - ready)
         return found
@@ -195,11 +231,11 @@ class Segmenter:
         """The second half of `cut`, for the inferences in their order. Raises EngineError."""
         start = time.perf_counter()
         alpha = found.alpha
-        if not (alpha.min() >= 0.0 and alpha.max() <= 1.0):
+        if not found.valid:
             self.reset()
             raise EngineError("the network gave no valid alpha (NaN or outside 0 to 1)")
         if self._temporal:
-            self._settle(found.small, alpha)
+            self._settle(found)
         image = found.frame.image
         if out is None:
             out = np.empty(image.shape[:2], np.uint8)
@@ -207,13 +243,17 @@ class Segmenter:
         self._stats.add("refine", time.perf_counter() - start)
         return Cutout(found.frame, out, found.levels)
 
-    def _settle(self, image: Image, alpha: Floats) -> None:
-        grey, change = self._grey, self._change
+    def _compare(self, image: Image, change: Image) -> bool:
+        """Write how far `image` is from the last, and give whether that is one of the same scene."""
         cv2.absdiff(image, self._last, dst=self._difference)
         np.copyto(self._last, image)
-        cv2.cvtColor(self._difference, cv2.COLOR_BGR2GRAY, dst=grey)
-        cv2.resize(grey, change.shape[::-1], dst=change, interpolation=cv2.INTER_AREA)
-        if self._steady and cv2.mean(change)[0] < CUT:
+        cv2.cvtColor(self._difference, cv2.COLOR_BGR2GRAY, dst=self._grey)
+        cv2.resize(self._grey, change.shape[::-1], dst=change, interpolation=cv2.INTER_AREA)
+        return self._seen and cv2.mean(change)[0] < CUT
+
+    def _settle(self, found: Inference) -> None:
+        alpha, change = found.alpha, found.change
+        if self._steady and found.follows:
             cv2.dilate(change, REACH, dst=change)
             cpu.settle(alpha, self._state, change, KEEP, LIMITS, MOVES, LIFT)
         else:

@@ -29,7 +29,7 @@ SIZE = (64, 48)
 class Blueness(nn.Module):
     """A network that takes for a person what is blue; `broken` spoils its answer."""
 
-    stride, output_stride = 16, 2
+    stride, output_stride, memory = 16, 2, False
     broken: Callable[[Tensor], object] | None = None
 
     def forward(self, x: Tensor) -> Tensor:

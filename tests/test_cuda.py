@@ -267,7 +267,7 @@ class Halves(Inline):
 class OneStep(nn.Module):
     """Gives as logits what a function makes of the red plane."""
 
-    stride, output_stride = 16, 1
+    stride, output_stride, memory = 16, 1, False
 
     def __init__(self, step: Callable[[Tensor], Tensor]) -> None:
         super().__init__()

@@ -119,12 +119,6 @@ def test_settle_forgets_a_broken_state_where_the_frame_follows_none() -> None:
     assert (state == 0.5).all()
 
 
-def test_settle_forgets_at_a_cut() -> None:
-    alpha, state = torch.full((9, 9), 0.5), torch.full((9, 9), 0.6)
-    device.settle(alpha, state, torch.full((9, 9), CUT), torch.tensor(True))
-    assert (alpha == 0.5).all()
-
-
 def test_difference_is_opencvs() -> None:
     a, b = demo((256, 144), 2)
     grey = cv2.cvtColor(cv2.absdiff(a, b), cv2.COLOR_BGR2GRAY)
@@ -314,6 +308,7 @@ def test_planes_of_half_precision_are_enough() -> None:
 class Spoilt(torch.nn.Module):
     """Takes for alpha what is blue; one number is replaced `by` another."""
 
+    memory, output_stride = False, 1
     by: float | None = None
 
     def forward(self, image: Tensor) -> Tensor:
@@ -326,7 +321,29 @@ class Spoilt(torch.nn.Module):
 def spoilt(
     scene: device.Scene, size: tuple[int, int] = (64, 48), form: Form = BGR
 ) -> device.Compositor:
-    return device.Compositor(Spoilt(), size, (32, 32), scene, form, device=HERE, temporal=True)
+    network: Any = Spoilt()
+    return device.Compositor(network, size, (32, 32), scene, form, device=HERE, temporal=True)
+
+
+class Counts(torch.nn.Module):
+    """Adds a quarter to the alpha of the frame before."""
+
+    memory, output_stride = True, 2
+
+    def forward(self, image: Tensor) -> Tensor:
+        return (image[:, ::2, ::2, 3].float() / 255 + 0.25).clamp(max=1)
+
+
+def test_the_alpha_before_is_remembered_until_a_cut() -> None:
+    dark, bright = (np.full((48, 64, 3), level, np.uint8) for level in (50, 50 + int(CUT)))
+    network: Any = Counts()
+    scene = device.Scene("picture")
+    made = device.Compositor(network, (64, 48), (32, 32), scene, device=HERE, temporal=True)
+    counted = [run(made, dark, 0), run(made, dark, 1), run(made, bright, 2), run(made, bright, 3)]
+    first, second, cut, after = (int(alpha[24, 32]) for _, _, alpha in counted)
+    assert first == cut < second == after
+    forgotten = run(made, bright, 0)
+    assert forgotten[2][24, 32] == first
 
 
 @pytest.mark.parametrize("form", [i420(BT709), NV12, YUYV])

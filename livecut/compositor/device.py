@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from livecut.backgrounds import box_width, room_size
 from livecut.compositor import colours
 from livecut.compositor.edges import CELLS, CLEAR, FALL, FLOOR, GAIN, NOISE, cell_size, cells_least
 from livecut.form import BGR, Form, Size
+from livecut.network import Portable
 from livecut.segmenter import CUT, EPSILON, KEEP, LIFT, LIMITS, MARGIN, MOVES, REACH
 
 HEADER = 16
@@ -47,14 +48,14 @@ class Scene:
 class Compositor:
     """The way of frames of one size through one network, on buffers that are allocated once.
 
-    Fill `incoming`, call `run`, read `outgoing`. `network` is a `livecut.network.Portable` in its own
-    precision, `small` its input's size; sizes are (width, height). `form` is that of the frames: BGR,
+    Fill `incoming`, call `run`, read `outgoing`. `network` is in its own precision, `small` its
+    input's size; sizes are (width, height). `form` is that of the frames: BGR,
     YUYV or NV12. `dtype` is that of planes of the frame's size. With `temporal` each alpha is steadied by the last, where the header says so.
     """
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Portable,
         size: Size,
         small: Size,
         scene: Scene,
@@ -87,10 +88,12 @@ class Compositor:
         self._out = self.outgoing[HEADER + width * height :]
         self._planes = buffer(3, height, width, dtype=dtype)
         self._grey = buffer(height, width, dtype=torch.float32)
-        self._small_bytes = buffer(h, w, 3)
+        self._input = buffer(h, w, 3 + network.memory)
+        self._small_bytes, self._memory = self._input[..., :3], self._input[..., 3:]
         self._small_grey = buffer(h, w, dtype=torch.float32)
         self._last = buffer(h, w, 3)
-        self._state: Tensor | None = None
+        coarse = h // network.output_stride, w // network.output_stride
+        self._before, self._state = buffer(2, *coarse, dtype=torch.float32)
         self._means = mean_matrix(h).to(device), mean_matrix(w).T.to(device)
         to_network = halved(size, small)
         to_room = halved(size, room_size(size, scene.strength)) if scene.kind == "blur" else []
@@ -152,16 +155,20 @@ class Compositor:
     def _segment(self, reduced: Tensor) -> tuple[Tensor, Tensor]:
         """Alpha (h, w) in 0..1, steadied; and a bool (), whether it is that."""
         self._small_bytes.copy_((resize(reduced, self._small) + 0.5).permute(1, 2, 0))
-        alpha = self._network(self._small_bytes[None])[0].float()
+        if not self._temporal:
+            alpha = self._network(self._input[None])[0].float()
+            return alpha, in_range(alpha)
+        change = difference(self._small_bytes, self._last, self._network.output_stride)
+        self._last.copy_(self._small_bytes)
+        follows = (self._follows > 0) & (change.mean() < CUT)
+        if self._network.memory:
+            before = resize(torch.where(follows, self._before, 0)[None], self._small)
+            self._memory.copy_((255 * before + 0.5).permute(1, 2, 0))
+        alpha = self._network(self._input[None])[0].float()
         valid = in_range(alpha)
-        if self._temporal:
-            if self._state is None:
-                self._state = torch.zeros_like(alpha)
-            change = difference(self._small_bytes, self._last, len(self._last) // len(alpha))
-            self._last.copy_(self._small_bytes)
-            settle(alpha, self._state, change, self._follows > 0)
-            valid = valid & in_range(alpha)
-        return alpha, valid
+        self._before.copy_(torch.where(valid, alpha, 0))
+        settle(alpha, self._state, change, follows)
+        return alpha, valid & in_range(alpha)
 
     def _refine(self, alpha: Tensor) -> None:
         """The guided filter, fitted at the network's input size and applied at full size."""
@@ -237,11 +244,10 @@ def difference(image: Tensor, last: Tensor, stride: int) -> Tensor:
 
 
 def settle(alpha: Tensor, state: Tensor, change: Tensor, follows: Tensor) -> None:
-    """`Segmenter`'s steadying by `change` (h, w) where the bool () `follows` is true and no cut is seen.
+    """`Segmenter`'s steadying by `change` (h, w) where the bool () `follows` is true.
 
     Else alpha stays; `state` becomes the result.
     """
-    follows = follows & (change.mean() < CUT)
     reach = len(REACH)
     moved = F.max_pool2d(change[None], reach, 1, reach // 2)[0]
     still = ((MOVES[1] - moved) / (MOVES[1] - MOVES[0])).clamp_(0, 1)

@@ -99,9 +99,9 @@ class Writer:
 
     `network` gives alpha smaller by `stride` than its input. With `half`, planes of the frame's size
     are float16. The inputs are `frame` (a packet with BGR (H, W, 3)), `last` (1, h, w, 3) and `state`
-    (1, 1, h/s, w/s), which are what `last_out` and `state_out` were for the frame before, and for a
-    scene of kind picture `picture` (1, H, W, 3); the outputs are those two and `made`, a packet with
-    alpha (H, W) and the picture (H, W, C).
+    (1, 1, h/s, w/s), of a network with memory also `before` (1, 1, h/s, w/s), which are what `last_out`,
+    `state_out` and `before_out` were for the frame before, and for a scene of kind picture `picture` (1,
+    H, W, 3); the outputs are those and `made`, a packet with alpha (H, W) and the picture (H, W, C).
     """
 
     def __init__(
@@ -143,9 +143,19 @@ class Writer:
         seen = self._resize(levels[len(to_network)], 3, reached, self._small)
         seen = g("Add", g("Cast", seen, to=FLOAT), g.constant(0.5))
         seen = g("Cast", g("Transpose", seen, perm=[0, 2, 3, 1]), to=BYTE)
-        alpha = self._shaped(g.network(self._network, seen), *coarse)
+        change = self._difference(seen, last)
+        still = g("Less", g("ReduceMean", change, keepdims=0), g.constant(CUT))
+        follows = g("And", g("Cast", follows, to=9), still)
+        given = seen
+        if self._network.channels == 4:
+            before = g.input("before", np.float32, coarse)
+            given = g("Concat", seen, self._remembered(before, follows), axis=3)
+        alpha = self._shaped(g.network(self._network, given), *coarse)
         valid = self._in_range(alpha)
-        alpha = self._settle(alpha, state, self._difference(seen, last), follows)
+        if self._network.channels == 4:
+            known = g("Where", valid, alpha, g.constant(0.0))
+            g.output("before_out", known, np.float32, coarse)
+        alpha = self._settle(alpha, state, change, follows)
         valid = g("And", valid, self._in_range(alpha))
         g.output("last_out", seen, np.uint8, [1, h, w, 3])
         g.output("state_out", alpha, np.float32, coarse)
@@ -218,12 +228,19 @@ class Writer:
             grey = g("AveragePool", grey, kernel_shape=[s, s], strides=[s, s])
         return g("Round", grey)
 
+    def _remembered(self, before: str, follows: str) -> str:
+        """The alpha of the frame before as the network takes it: bytes (1, h, w, 1), 0 where none was."""
+        g, s = self._graph, self._stride
+        coarse = self._small[0] // s, self._small[1] // s
+        known = g("Where", follows, before, g.constant(0.0))
+        full = g("Mul", self._resize(known, 1, coarse, self._small), g.constant(255.0))
+        full = g("Cast", g("Add", full, g.constant(0.5)), to=BYTE)
+        return g("Transpose", full, perm=[0, 2, 3, 1])
+
     def _settle(self, alpha: str, state: str, change: str, follows: str) -> str:
-        """Alpha steadied by `state` where the frame follows the last and no cut is seen."""
+        """Alpha steadied by `state` where the frame follows the last."""
         g = self._graph
         zero, one = (g.constant(n) for n in (0.0, 1.0))
-        still = g("Less", g("ReduceMean", change, keepdims=0), g.constant(CUT))
-        follows = g("And", g("Cast", follows, to=9), still)
         reach = len(REACH)
         moved = g("MaxPool", change, kernel_shape=[reach] * 2, pads=[reach // 2] * 4)
         rise = g.constant(1 / (MOVES[1] - MOVES[0]))

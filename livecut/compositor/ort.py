@@ -75,6 +75,8 @@ class OrtCutter:
             int(network.facts[f"livecut.{fact}"]) for fact in ("area", "stride", "output_stride")
         )
         self._network = choose_precision(network, place)
+        self._kept = ["last", "state"] + ["before"] * (network.channels == 4)
+        """What the graph is to have of the frame before."""
         self.description = description(place, self._network)
         self._size = (0, 0)
         self._scene: Scene | None = None
@@ -119,8 +121,8 @@ class OrtCutter:
         tensors = self._program.tensors
         place.copy(tensors["frame"], slot.sent)
         self._program.run()
-        place.copy(tensors["last"], tensors["last_out"])
-        place.copy(tensors["state"], tensors["state_out"])
+        for kept in self._kept:
+            place.copy(tensors[kept], tensors[f"{kept}_out"])
         place.copy(slot.got[: self._made], tensors["made"])
         place.record(slot.landed)
         self._steady = self._temporal

@@ -21,7 +21,7 @@ class Batch(Protocol):
     """Buffers for some pictures of one size that a network takes at once."""
 
     input: Image
-    """BGR (n, h, w, 3), to be filled before `run`."""
+    """BGR (n, h, w, 3), or with the alpha of the frame before (n, h, w, 4), to be filled before `run`."""
     output: NDArray[np.float32]
     """Alpha (n, h/s, w/s) in 0..1, valid after `run`."""
 
@@ -46,7 +46,8 @@ class Engine(Protocol):
     together: int
     """Pictures up to which a batch is faster than one after the other; 1 on a CPU."""
     input: Image
-    """BGR (h, w, 3), to be filled before `run`."""
+    """BGR (h, w, 3), to be filled before `run`; of a network with memory (h, w, 4), the fourth channel the
+    alpha that it gave for the frame before, 0..255, and 0 where there was none."""
     output: NDArray[np.float32]
     """Alpha (h/s, w/s) in 0..1, valid after `run`; s is the network's output stride."""
 

@@ -44,13 +44,13 @@ class Pictures:
         """`shape` is (number, height, width) of the pictures. Raises EngineError."""
         (count, height, width), s = shape, int(network.facts["livecut.output_stride"])
         graph, small = Graph(), (count, height // s, width // s)
-        image = graph.input("image", np.uint8, (*shape, 3))
+        image = graph.input("image", np.uint8, (*shape, network.channels))
         graph.output("alpha", graph.network(network, image), np.float32, small)
         self._place, self._program = place, Program(place, bytes(graph))
-        self._in = place.host(3 * count * height * width)
+        self._in = place.host(network.channels * count * height * width)
         self._out = place.host(4 * int(np.prod(small)))
-        self.input: NDArray[np.uint8] = self._in.reshape(*shape, 3)
-        """BGR (n, h, w, 3), to be filled before `run`."""
+        self.input: NDArray[np.uint8] = self._in.reshape(*shape, network.channels)
+        """To be filled before `run`, see `livecut.engines.Batch`."""
         self.output: NDArray[np.float32] = self._out.view(np.float32).reshape(small)
         """Alpha (n, h/s, w/s), valid after `run`."""
 
@@ -75,7 +75,7 @@ def choose_precision(network: Network, place: Place) -> Network:
         return network
     stride = int(network.facts["livecut.stride"])
     shape = 1, 9 * stride, 16 * stride
-    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (*shape, network.channels), np.uint8)
     alphas = []
     for each in (network, half):
         pictures = Pictures(place, each, shape)

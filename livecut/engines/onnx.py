@@ -84,11 +84,11 @@ class Bound:
     """Pictures for a session, in buffers that are bound once. See `livecut.engines.Batch`."""
 
     def __init__(
-        self, session: ort.InferenceSession, shape: tuple[int, int, int], stride: int
+        self, session: ort.InferenceSession, shape: tuple[int, int, int, int], stride: int
     ) -> None:
-        """`shape` is (number, height, width) of the pictures; alpha is smaller by `stride`."""
-        count, height, width = shape
-        self.input: NDArray[np.uint8] = np.zeros((*shape, 3), np.uint8)
+        """`shape` is (number, height, width, channels) of the pictures; alpha is smaller by `stride`."""
+        count, height, width, _ = shape
+        self.input: NDArray[np.uint8] = np.zeros(shape, np.uint8)
         self.output: NDArray[np.float32] = np.zeros(
             (count, height // stride, width // stride), np.float32
         )
@@ -116,6 +116,7 @@ class OnnxEngine:
         try:
             self.area, self.stride = int(facts["livecut.area"]), int(facts["livecut.stride"])
             self._output_stride = int(facts["livecut.output_stride"])
+            self._channels = 3 + int(facts.get("livecut.memory", 0))
         except (KeyError, ValueError):
             raise ModelError(
                 f"{path} was not written by 'livecut export': it lacks livecut's metadata; expected "
@@ -126,7 +127,7 @@ class OnnxEngine:
 
     def batch(self, count: int, width: int, height: int) -> Bound:
         """Buffers for so many pictures of this size, which may run beside others."""
-        return Bound(self._session, (count, height, width), self._output_stride)
+        return Bound(self._session, (count, height, width, self._channels), self._output_stride)
 
     def resize(self, width: int, height: int) -> None:
         """Allocate and bind the buffers for an input of this size."""

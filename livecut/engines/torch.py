@@ -28,12 +28,12 @@ class Held:
         self,
         network: torch.nn.Module,
         device: torch.device,
-        shape: tuple[int, int, int],
+        shape: tuple[int, int, int, int],
         stride: int,
     ) -> None:
-        """`shape` is (number, height, width) of the pictures; alpha is smaller by `stride`."""
-        count, height, width = shape
-        self.input: NDArray[np.uint8] = np.zeros((*shape, 3), np.uint8)
+        """`shape` is (number, height, width, channels) of the pictures; alpha is smaller by `stride`."""
+        count, height, width, _ = shape
+        self.input: NDArray[np.uint8] = np.zeros(shape, np.uint8)
         self.output: NDArray[np.float32] = np.zeros(
             (count, height // stride, width // stride), np.float32
         )
@@ -63,7 +63,7 @@ class TorchEngine:
             load_weights(model) if isinstance(model, Path) else references().pretrained(model)
         )
         self.area, self.stride = facts.area, network.stride
-        self._output_stride = network.output_stride
+        self._output_stride, self._channels = network.output_stride, 3 + network.memory
         self._network = (
             Portable(network).to(self._device).to(memory_format=torch.channels_last).eval()
         )
@@ -75,7 +75,8 @@ class TorchEngine:
 
     def batch(self, count: int, width: int, height: int) -> Held:
         """Buffers for so many pictures of this size, which may run beside others."""
-        return Held(self._network, self._device, (count, height, width), self._output_stride)
+        shape = count, height, width, self._channels
+        return Held(self._network, self._device, shape, self._output_stride)
 
     def resize(self, width: int, height: int) -> None:
         """Allocate the buffers for an input of this size."""

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from livecut.errors import EngineError, ModelError
 from livecut.models import REFERENCES
 from livecut.network.base import Network
-from livecut.network.unet import DeepMobileUNet, EfficientUNet, MobileUNet, UNet
+from livecut.network.unet import DeepMobileUNet, EfficientUNet, MobileUNet, SteadyUNet, UNet
 
 NETWORKS: dict[str, type[Network]] = {
     "live": MobileUNet,
     "deep": DeepMobileUNet,
     "quality": EfficientUNet,
+    "steady": SteadyUNet,
     "unet": UNet,
 }
 """What `livecut train --model` takes, besides `REFERENCES`."""
@@ -24,6 +25,8 @@ NETWORKS: dict[str, type[Network]] = {
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 """Of RGB in 0..1 over ImageNet, as torchvision's pretrained encoders expect it."""
+ZERO = 114
+"""The level of a remembered alpha that a network sees as 0, as in whole numbers it does of all channels."""
 
 
 def build(name: str) -> Network:
@@ -70,26 +73,45 @@ def torch_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def statistics(device: torch.device | None = None) -> Tensor:
-    """`MEAN` and `STD` for bytes: (2, 3, 1, 1)."""
-    return torch.tensor([MEAN, STD], device=device).view(2, 3, 1, 1) * 255
+def statistics(device: torch.device | None = None, *, memory: bool = False) -> Tensor:
+    """`MEAN` and `STD` for bytes: (2, 3, 1, 1), or (2, 4, 1, 1) with those of a remembered alpha."""
+    known = [[255 * v for v in MEAN] + [ZERO] * memory, [255 * v for v in STD] + [255] * memory]
+    return torch.tensor(known, device=device).view(2, -1, 1, 1)
 
 
-def normalise(bgr: Tensor, known: Tensor | None = None) -> Tensor:
-    """uint8 BGR (N, H, W, 3) to the float RGB (N, 3, H, W) that the networks take.
+def as_rgb(planes: Tensor) -> Tensor:
+    """(N, C, ...) of BGR, and perhaps a remembered alpha, with red first."""
+    rgb = planes[:, :3].flip(1)
+    return rgb if planes.shape[1] == 3 else torch.cat([rgb, planes[:, 3:]], 1)
+
+
+def normalise(image: Tensor, known: Tensor | None = None) -> Tensor:
+    """uint8 BGR (N, H, W, 3), or with a remembered alpha (N, H, W, 4), to the float RGB (N, C, H, W) that
+    the networks take.
 
     `known` is what `statistics` gives, which else is copied to the device at each call.
     """
-    known = statistics(bgr.device) if known is None else known
-    return (bgr.permute(0, 3, 1, 2).float().flip(1) - known[0]) / known[1]
+    known = statistics(image.device, memory=image.shape[-1] == 4) if known is None else known
+    return (as_rgb(image.permute(0, 3, 1, 2).float()) - known[0]) / known[1]
+
+
+def remember(image: Tensor, alpha: Tensor) -> Tensor:
+    """uint8 BGR (N, H, W, 3) with the alpha (N, h, w) in 0..1 of the frame before: uint8 (N, H, W, 4)."""
+    full = F.interpolate(alpha[:, None], image.shape[1:3], mode="bilinear", align_corners=False)
+    return torch.cat([image, (full * 255).round().byte().permute(0, 2, 3, 1)], -1)
+
+
+def without_memory(network: Network, image: Tensor) -> Tensor:
+    """uint8 BGR (N, H, W, 3) as the network takes a frame that none came before."""
+    return F.pad(image, (0, 1)) if network.memory else image
 
 
 class Portable(nn.Module):
     """A network with what surrounds it, so that every engine gets the same bytes.
 
-    Input: uint8 BGR (N, H, W, 3). Output: alpha (N, H/s, W/s) in 0..1, s the network's output
-    stride, of the type `dtype`, in which the network itself works; of half precision, where it
-    overflows, NaN.
+    Input: uint8 BGR (N, H, W, 3), for a network with memory BGR and the alpha of the frame before (N,
+    H, W, 4). Output: alpha (N, H/s, W/s) in 0..1, s the network's output stride, of the type `dtype`,
+    in which the network itself works; of half precision, where it overflows, NaN.
     """
 
     statistics: Tensor
@@ -97,8 +119,9 @@ class Portable(nn.Module):
     def __init__(self, network: Network, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.network = network.to(dtype)
+        self.memory, self.output_stride = network.memory, network.output_stride
         self._dtype = dtype
-        self.register_buffer("statistics", statistics(), persistent=False)
+        self.register_buffer("statistics", statistics(memory=network.memory), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
         logits: Tensor = self.network(normalise(image, self.statistics).to(self._dtype))

@@ -24,6 +24,8 @@ class Network(nn.Module):
     output_stride: int
     exportable = True
     """Whether ONNX can express it."""
+    memory = False
+    """Whether the input has a fourth channel: the alpha that the network gave for the frame before."""
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:

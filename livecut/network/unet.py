@@ -121,6 +121,17 @@ class MobileUNet(Network):
         yield from self.features.parameters()
 
 
+class SteadyUNet(MobileUNet):
+    """The live U-Net with the last frame's alpha as a fourth channel of its input (as MaskTrack has it;
+    Perazzi et al., 2017): 0 where there is no frame before.
+    """
+
+    memory = True
+
+    def __init__(self, n_classes: int = 1) -> None:
+        super().__init__(4, n_classes)
+
+
 class DeepMobileUNet(MobileUNet):
     """The live U-Net with all blocks of MobileNetV2 but its last: 1.39 M parameters,
     211 MMACs at 256x144, 123 at 192x112.

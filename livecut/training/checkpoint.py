@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from livecut.errors import ModelError
@@ -111,7 +112,8 @@ def freeze(network: Network, count: int) -> list[nn.Module]:
 def load_start(network: Network, path: Path) -> None:
     """Put the weights of an earlier run, a checkpoint or .safetensors, into a network.
 
-    Of a MobileUNet of another depth the blocks that both have are taken. Raises ModelError.
+    Of a MobileUNet of another depth the blocks that both have are taken; one with memory may begin from
+    one without. Raises ModelError.
     """
     if path.suffix == ".safetensors":
         earlier, _ = load_weights(path)
@@ -122,6 +124,9 @@ def load_start(network: Network, path: Path) -> None:
             earlier.load_state_dict(state["averaged"])
         except (KeyError, RuntimeError) as error:
             raise ModelError(f"{path} is no checkpoint of 'livecut train': {error}") from error
+    if network.memory and not earlier.memory:
+        stem = next(m for m in earlier.modules() if isinstance(m, nn.Conv2d))
+        stem.weight = nn.Parameter(F.pad(stem.weight, (0, 0, 0, 0, 0, 1)))
     state = earlier.state_dict()
     if isinstance(network, MobileUNet) and isinstance(earlier, MobileUNet):
         own = dict(zip(network.numbers, network.features, strict=True))

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, Sampler
 from livecut.errors import ConfigError
 from livecut.frame import Image
 from livecut.labelled import Data
-from livecut.training.augment import SECOND, pair
+from livecut.training.augment import SECOND, grain, pair, sway
 
 WEBCAM_LIKE = 4.0
 """How much more often a picture is drawn that the index does not call unlike a webcam's."""
@@ -20,13 +20,16 @@ SHAPES = ((16, 9), (16, 9), (4, 3), (4, 3), (1, 1), (3, 4), (9, 16))
 """The aspect ratios that batches are drawn in; webcams are 16:9 and 4:3."""
 
 
-class Augmented(Dataset[tuple[Image, Image]]):
-    """Pairs with augmentation; the key says which picture, at what size, with which seed."""
+class Augmented(Dataset[tuple[Image, ...]]):
+    """Pairs with augmentation; the key says which picture, at what size, with which seed.
 
-    def __init__(self, data: Data) -> None:
-        self.data = data
+    With `before` each comes with the pair of the frame before, both with noise of their own.
+    """
 
-    def __getitem__(self, key: tuple[int, tuple[int, int], int]) -> tuple[Image, Image]:
+    def __init__(self, data: Data, *, before: bool = False) -> None:
+        self.data, self.before = data, before
+
+    def __getitem__(self, key: tuple[int, tuple[int, int], int]) -> tuple[Image, ...]:
         index, size, seed = key
         rng = np.random.default_rng(seed)
         image, mask = self.data.train[index].read()
@@ -40,7 +43,16 @@ class Augmented(Dataset[tuple[Image, Image]]):
         second = None
         if rng.random() < SECOND:
             second = self.data.train[rng.integers(len(self.data.train))].read()
-        return pair(image, mask, room, size, rng, second)
+        if not self.before:
+            return pair(image, mask, room, size, rng, second)
+        found: tuple[Image, ...] = ()
+        fixed = int(rng.integers(2**31))
+        for moved in (None, sway(size, rng)):
+            frame, alpha = pair(
+                image, mask, room, size, np.random.default_rng(fixed), second, moved
+            )
+            found += (grain(frame, rng), alpha)
+        return found
 
 
 class Batches(Sampler[list[tuple[int, tuple[int, int], int]]]):

@@ -20,7 +20,7 @@ from livecut.errors import ModelError
 from livecut.files import whole
 from livecut.labelled import read_folder
 from livecut.models import input_size
-from livecut.network import Portable, build
+from livecut.network import Portable, as_rgb, build
 from livecut.network.base import Network
 from livecut.network.blocks import PhasedHead, Up
 from livecut.network.unet import MobileUNet
@@ -141,10 +141,10 @@ class Folded(Portable):
         super().__init__(network)
         first = next(m for m in network.modules() if isinstance(m, nn.Conv2d))
         with torch.no_grad():
-            first.weight.copy_((first.weight / self.statistics[1]).flip(1))
+            first.weight.copy_(as_rgb(first.weight / self.statistics[1]))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        levels = image.permute(0, 3, 1, 2).float() - self.statistics[0].flip(0)
+        levels = image.permute(0, 3, 1, 2).float() - as_rgb(self.statistics[:1])
         logits: torch.Tensor = self.network(levels)
         return torch.sigmoid(logits[:, 0])
 
@@ -156,7 +156,7 @@ def write_onnx(portable: Portable, facts: Facts, path: Path) -> None:
     height, width = torch.export.Dim("h", min=2, max=512), torch.export.Dim("w", min=2, max=512)
     program = torch.onnx.export(
         portable,
-        (torch.zeros(2, 9 * s, 16 * s, 3, dtype=torch.uint8),),
+        (torch.zeros(2, 9 * s, 16 * s, 3 + network.memory, dtype=torch.uint8),),
         dynamo=True,
         input_names=["image"],
         output_names=["alpha"],
@@ -173,6 +173,7 @@ def write_onnx(portable: Portable, facts: Facts, path: Path) -> None:
         "livecut.area": facts.area,
         "livecut.stride": network.stride,
         "livecut.output_stride": network.output_stride,
+        "livecut.memory": int(network.memory),
     }
     onnx.helper.set_model_props(model, {k: str(v) for k, v in values.items()})
     onnx.checker.check_model(model)
@@ -186,13 +187,13 @@ def disagreement(portable: Portable, facts: Facts, path: Path) -> float:
     network = portable.network
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
-    worst = 0.0
+    worst, channels = 0.0, 3 + network.memory
     for frame in ((1280, 720), (640, 480), (720, 1280), (500, 500)):
         w, h = input_size(*frame, facts.area, network.stride)
         for image in (
-            rng.integers(0, 256, (1, h, w, 3), np.uint8),
-            np.full((1, h, w, 3), rng.integers(256), np.uint8),
-            rng.integers(0, 256, (3, h, w, 3), np.uint8),
+            rng.integers(0, 256, (1, h, w, channels), np.uint8),
+            np.full((1, h, w, channels), rng.integers(256), np.uint8),
+            rng.integers(0, 256, (3, h, w, channels), np.uint8),
         ):
             with torch.inference_mode():
                 expected = portable(torch.from_numpy(image)).numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -36,16 +37,42 @@ def boundary(logits: Tensor, target: Tensor, person_weight: float = 1.0, reach: 
     return each / near.sum().clamp(min=1)
 
 
+@dataclass(frozen=True)
+class Before:
+    """What there was at the frame before, of which a network with memory was told: (N, 1, H, W) each."""
+
+    alpha: Tensor
+    """The network's own, in 0..1."""
+    target: Tensor
+    known: Tensor
+    """(N, 1, 1, 1) of 0 or 1: whether the network was told of it."""
+
+
+def steady(logits: Tensor, target: Tensor, before: Before) -> Tensor:
+    """How far alpha's change since the frame before is from the true one: dtSSD squared (Erofeev et al.,
+    2015), 10 times; 0 where the network was not told.
+    """
+    change = torch.sigmoid(logits) - before.alpha
+    apart = (change - (target - before.target)).square().mean((1, 2, 3), keepdim=True)
+    return 10 * (apart * before.known).mean()
+
+
 LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "bce": bce,
     "dice": lambda logits, target, _: dice(logits, target),
     "boundary": boundary,
 }
-"""What a training run can add up, each of logits, target and the weight of person pixels."""
+"""What a training run can add up, each of logits, target and the weight of person pixels; besides "steady"
+of networks with memory."""
 
 
 def measure(
-    names: Iterable[str], logits: Tensor, target: Tensor, person_weight: float
+    names: Iterable[str],
+    logits: Tensor,
+    target: Tensor,
+    person_weight: float,
+    before: Before | None = None,
 ) -> dict[str, Tensor]:
-    """The losses named, by name."""
-    return {name: LOSSES[name](logits, target, person_weight) for name in names}
+    """The losses named, by name, and where there is a frame before `steady`."""
+    found = {name: LOSSES[name](logits, target, person_weight) for name in names}
+    return found if before is None else found | {"steady": steady(logits, target, before)}

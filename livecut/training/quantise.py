@@ -23,6 +23,7 @@ from livecut.frame import Image
 from livecut.labelled import Data, Pair
 from livecut.metrics import iou
 from livecut.models import input_size
+from livecut.network import ZERO, as_rgb
 from livecut.network.base import Network
 from livecut.network.weights import Facts
 from livecut.segmenter import Segmenter
@@ -34,13 +35,14 @@ LOSS = 0.3
 """Points of mean IoU from which on the quantised network is refused."""
 CALIBRATION = 200
 """Training pictures by which the ranges of activations are found."""
-ZERO = 114
-"""The level that becomes 0, and that a convolution sees beyond the picture's edges: near ImageNet's
-mean, but whole, so that the picture's own bytes are the first convolution's input."""
 
 
 class Levels(Folded):
-    """A `Folded` that takes levels less `ZERO`, one number in place of a mean for each colour."""
+    """A `Folded` that takes levels less `ZERO`, one number in place of a mean for each channel.
+
+    It is near ImageNet's mean, but whole, so that the picture's own bytes are the first convolution's
+    input.
+    """
 
     def __init__(self, network: Network) -> None:
         super().__init__(network)
@@ -49,7 +51,7 @@ class Levels(Folded):
         norm = next(m for m in modules if isinstance(m, nn.BatchNorm2d))
         assert norm.running_mean is not None
         with torch.no_grad():
-            apart = ZERO - self.statistics[0].flip(0).view(3)
+            apart = ZERO - as_rgb(self.statistics[:1]).flatten()
             norm.running_mean -= (conv.weight.sum((2, 3)) * apart).sum(1)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -58,17 +60,22 @@ class Levels(Folded):
 
 
 class Calibration(CalibrationDataReader):  # type: ignore[misc]
-    """Random crops of training pictures, in the shapes that the network was trained in."""
+    """Random crops of training pictures, in the shapes that the network was trained in.
 
-    def __init__(self, pairs: list[Pair], facts: Facts, stride: int) -> None:
-        self._images = self._crops(pairs, facts, stride)
+    Every second has its mask for the alpha that a network with memory takes.
+    """
+
+    def __init__(self, pairs: list[Pair], facts: Facts, network: Network) -> None:
+        self._images = self._crops(pairs, facts, network)
 
     @staticmethod
-    def _crops(pairs: list[Pair], facts: Facts, stride: int) -> Iterator[Image]:
+    def _crops(pairs: list[Pair], facts: Facts, network: Network) -> Iterator[Image]:
         rng = np.random.default_rng(0)
-        for i in rng.permutation(len(pairs))[:CALIBRATION]:
-            size = input_size(*SHAPES[rng.integers(len(SHAPES))], facts.area, stride)
-            yield cover(pairs[i].read()[0], size, rng)
+        for turn, i in enumerate(rng.permutation(len(pairs))[:CALIBRATION]):
+            size = input_size(*SHAPES[rng.integers(len(SHAPES))], facts.area, network.stride)
+            image, mask = pairs[i].read()
+            before = mask if turn % 2 else np.zeros_like(mask)
+            yield cover(np.dstack([image, before]) if network.memory else image, size, rng)
 
     def get_next(self) -> dict[str, Image] | None:
         """The next picture as the network takes it; None after the last."""
@@ -116,7 +123,7 @@ def _write(network: Network, facts: Facts, train: list[Pair], folder: Path, out:
         quantize_static(
             ready,
             out,
-            Calibration(train, facts, network.stride),
+            Calibration(train, facts, network),
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,

@@ -11,17 +11,18 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from livecut.errors import ModelError
 from livecut.labelled import Data
 from livecut.models import input_size
-from livecut.network import build, normalise
+from livecut.network import build, normalise, remember
 from livecut.network.base import Network
 from livecut.training.checkpoint import freeze, load_encoder, load_start
 from livecut.training.data import SHAPES, Augmented, Batches
-from livecut.training.losses import measure
+from livecut.training.losses import Before, measure
 from livecut.training.parallel import Group
 from livecut.training.settings import TrainSettings
 
@@ -29,20 +30,57 @@ PREFETCH = 4
 """Batches that each worker has ready."""
 
 
+FORGOTTEN, WRONG = 0.25, 0.1
+"""Shares of the samples for which a network with memory is told nothing of the frame before, and what is
+not so."""
+
+
 class Objective(nn.Module):
-    """Bytes in, losses by name out: image uint8 BGR (N, H, W, 3), mask uint8 (N, H, W), 255 = person."""
+    """Bytes in, losses by name out: image uint8 BGR (N, H, W, 3), mask uint8 (N, H, W), 255 = person, and
+    for a network with memory both of the frame before.
+    """
 
     def __init__(self, network: Network, settings: TrainSettings) -> None:
         super().__init__()
         self.network = network
         self._settings = settings
 
-    def forward(self, image: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        x = normalise(image).contiguous(memory_format=torch.channels_last)
-        return self.network.losses(x, mask[:, None].float() / 255, self._measure)
+    def forward(
+        self, image: Tensor, mask: Tensor, earlier: Tensor | None = None, was: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        before = None
+        if earlier is not None and was is not None:
+            image, before = self._follow(image, earlier, was[:, None].float() / 255)
+        settings = self._settings
+        return self.network.losses(
+            channels_last(image),
+            mask[:, None].float() / 255,
+            lambda logits, target: measure(
+                settings.loss, logits, target, settings.person_weight, before
+            ),
+        )
 
-    def _measure(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
-        return measure(self._settings.loss, logits, target, self._settings.person_weight)
+    @torch.no_grad()
+    def _follow(self, image: Tensor, earlier: Tensor, was: Tensor) -> tuple[Tensor, Before]:
+        """The image with what the network remembers, and what was at the frame `earlier`.
+
+        Of the frame before that one it remembers nothing, or the true alpha of `earlier`.
+        """
+        chance = torch.rand(3, len(image), 1, 1, 1, device=image.device)
+        told = was * (chance[0] < 0.5)
+        x = channels_last(remember(earlier, told[:, 0]))
+        alpha = torch.sigmoid(self.network(x).float())
+        known = (chance[1] >= FORGOTTEN).float()
+        wrong = (chance[2] < WRONG).float()
+        memory = torch.lerp(alpha, alpha.roll(1, 0), wrong) * known
+        target = F.avg_pool2d(was, self.network.output_stride)
+        before = Before(alpha, target, known * (1 - wrong))
+        return remember(image, memory[:, 0]), before
+
+
+def channels_last(image: Tensor) -> Tensor:
+    """Bytes as the network takes them."""
+    return normalise(image).contiguous(memory_format=torch.channels_last)
 
 
 def precision(device: torch.device, chosen: str) -> torch.dtype:
@@ -122,7 +160,7 @@ class Run:
         self._sums: dict[str, Tensor] = {}
         self._summed = 0
 
-    def loader(self, data: Data) -> Iterable[tuple[Tensor, Tensor]]:
+    def loader(self, data: Data) -> Iterable[tuple[Tensor, ...]]:
         """The process's share of the batches that are left, in one pass that workers live through."""
         settings, cuda = self.settings, self.group.device.type == "cuda"
         batches = Batches(
@@ -135,8 +173,8 @@ class Run:
             dict(settings.weights),
             share=(self.group.rank, self.group.count),
         )
-        loader: Iterable[tuple[Tensor, Tensor]] = DataLoader(
-            Augmented(data),
+        loader: Iterable[tuple[Tensor, ...]] = DataLoader(
+            Augmented(data, before=self.network.memory),
             batch_sampler=batches,
             num_workers=settings.workers,
             prefetch_factor=PREFETCH if settings.workers else None,
@@ -145,8 +183,8 @@ class Run:
         )
         return loader
 
-    def advance(self, image: Tensor, mask: Tensor) -> None:
-        """Learn from the process's share of a batch."""
+    def advance(self, *batch: Tensor) -> None:
+        """Learn from the process's share of a batch, which are `Objective`'s arguments."""
         settings, device = self.settings, self.group.device
         place = (settings.seed, self.step, self.group.rank)
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
@@ -155,9 +193,9 @@ class Run:
             block.eval()
         for group, peak in zip(self.optimiser.param_groups, self._peaks, strict=True):
             group["lr"] = peak * pace(self.step, settings.steps)
-        image, mask = (x.to(device, non_blocking=True) for x in (image, mask))
+        there = [x.to(device, non_blocking=True) for x in batch]
         with self._cast:
-            losses = self._objective(image, mask)
+            losses = self._objective(*there)
         loss = torch.stack(list(losses.values())).sum()
         self.optimiser.zero_grad()
         torch.autograd.backward(self._scaler.scale(loss))

@@ -17,7 +17,7 @@ from livecut.files import whole
 from livecut.labelled import Data, Pair, read_folder
 from livecut.metrics import iou
 from livecut.models import input_size
-from livecut.network import alpha_at, normalise
+from livecut.network import alpha_at, normalise, without_memory
 from livecut.network.base import Network
 from livecut.training.checkpoint import load_checkpoint, save
 from livecut.training.log import Log, draw
@@ -44,7 +44,8 @@ def validate(network: Network, pairs: list[Pair], area: int) -> tuple[float, flo
         small = cv2.resize(
             image, input_size(*size, area, network.stride), interpolation=cv2.INTER_AREA
         )
-        logits = network(normalise(torch.from_numpy(small)[None].to(device)))
+        given = without_memory(network, torch.from_numpy(small)[None].to(device))
+        logits = network(normalise(given))
         alpha = (alpha_at(logits, size)[0] * 255).byte().cpu().numpy()
         scores.append(100 * iou(alpha, mask))
     webcam = [s for s, p in zip(scores, pairs, strict=True) if p.webcam_like is not False]
@@ -110,8 +111,8 @@ def train(
             raise ConfigError(f"{last} is there already; add --resume, or give another --out")
         run = Run(settings, group, load_checkpoint(last) if resume else None)
         keeper = Keeper(run, data, report, notice) if group.first else None
-        for image, mask in run.loader(data):
-            run.advance(image, mask)
+        for batch in run.loader(data):
+            run.advance(*batch)
             validates = run.step % settings.validate_every == 0 or run.step == settings.steps
             saves = validates or run.step % settings.save_every == 0
             if saves or run.step % LOG_EVERY == 0:
