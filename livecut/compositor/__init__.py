@@ -6,8 +6,20 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from numba import njit
+from numba.core.caching import FunctionCache
+from numba.core.runtime import rtsys
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Cache(FunctionCache):  # type: ignore[misc]
+    """numba's cache on disk, which to load compiled code prepares no compiler: 11 MB and 0.1 s less."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The compiled function of a signature; None where there is none, and it is to be compiled."""
+        rtsys.initialize(target_context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
 
 
 def kernel(function: F) -> F:
@@ -15,5 +27,7 @@ def kernel(function: F) -> F:
 
     A division by zero gives infinity: the test for it would keep loops from being vectorised. The cache lies beside the function's file, or in the user's where that cannot be written.
     """
-    compiled: F = njit(nogil=True, cache=True, error_model="numpy")(function)
-    return compiled
+    compiled = njit(nogil=True, error_model="numpy")(function)
+    compiled._cache = Cache(function)
+    found: F = compiled
+    return found
