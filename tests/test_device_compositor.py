@@ -18,6 +18,7 @@ from torch import Tensor
 from livecut.backgrounds import EdgeColours, open_background
 from livecut.compositor import colours, cpu, device, edges
 from livecut.compositor.edges import cell_size, cells_least
+from livecut.compositor.scene import Scene, blur_matrix, halved, mean_matrix, spread_matrix
 from livecut.convert import convert, to_bgr
 from livecut.form import BGR, BGRA, BT709, NV12, RGBA, YUYV, Form, i420
 from livecut.frame import Cutout, Frame, Image, as_image
@@ -64,6 +65,10 @@ def planes(image: Image, dtype: torch.dtype = torch.float32) -> Tensor:
     return found
 
 
+def tensors(*arrays: NDArray[np.float32]) -> list[Tensor]:
+    return [torch.from_numpy(array.copy()) for array in arrays]
+
+
 def apart(got: Tensor, expected: NDArray[Any]) -> float:
     """The largest difference of planes from an image (H, W, C) or (H, W)."""
     array = got.float().permute(1, 2, 0).numpy() if got.ndim == 3 else got.float().numpy()
@@ -76,7 +81,7 @@ def test_halve_is_the_cpus(size: tuple[int, int], dtype: torch.dtype) -> None:
     [image] = demo(size)
     levels: list[Image] = []
     reduce(image, (40, 30), levels)
-    sizes = device.halved(size, (40, 30))
+    sizes = halved(size, (40, 30))
     assert sizes == [level.shape[1::-1] for level in levels]
     x = planes(image, dtype)
     for level in levels:
@@ -143,7 +148,7 @@ def test_regress_is_the_cpus(size: tuple[int, int]) -> None:
     alpha = levels / np.float32(255)  # whole levels, to which the CPU rounds
     slope, offset, mean = np.empty((3, h, w), np.float32)
     cpu.regress(grey, alpha, EPSILON, MARGIN, slope, offset)
-    rows, columns = device.mean_matrix(h), device.mean_matrix(w).T
+    rows, columns = tensors(mean_matrix(h), mean_matrix(w).T)
     got = device.regress(torch.from_numpy(grey).float(), torch.from_numpy(alpha), rows, columns)
     for mine, plane, close in ((got[0], slope, 1e-4), (got[1], offset, 0.05)):
         cpu.mean_5x5(plane, mean)
@@ -161,7 +166,7 @@ def test_blur_room_is_the_cpus(box: int) -> None:
         cv2.blur(room.copy(), (box, box), dst=room, borderType=cv2.BORDER_REPLICATE)
     expected = np.empty_like(image)
     cpu.unweigh(room, expected)
-    rows, columns = device.blur_matrix(46, box), device.blur_matrix(81, box).T
+    rows, columns = tensors(blur_matrix(46, box), blur_matrix(81, box).T)
     got = device.blur_room(planes(image), torch.from_numpy(alpha), rows, columns)
     assert apart(got, expected) <= 0.6
 
@@ -182,9 +187,9 @@ def test_the_persons_colour_and_the_composite_are_the_cpus(
     found = EdgeColours(size)(Cutout(Frame(image, 0, 0.0, 0.0), alpha))
     expected, black = np.empty_like(image), np.zeros_like(image)
     reduced = [planes(image, dtype)]
-    for _ in device.halved(size, cells_least(size)):
+    for _ in halved(size, cells_least(size)):
         reduced.append(device.halve(reduced[-1]))
-    spread = [device.spread_matrix(-(-side // cell)) for side in size]
+    spread = tensors(*(spread_matrix(-(-side // cell)) for side in size))
     person, shown = device.soft_edges(
         reduced[0], torch.from_numpy(alpha), reduced[-1], cell, spread[1], spread[0].T
     )
@@ -233,7 +238,7 @@ def compositor(
 ) -> device.Compositor:
     portable, area, stride = network()
     form = BGRA if kind == "transparent" else BGR
-    small, scene = input_size(*size, area, stride), device.Scene(kind, 0.5, form)
+    small, scene = input_size(*size, area, stride), Scene(kind, 0.5, form)
     made = device.Compositor(portable, size, small, scene, device=HERE, dtype=dtype, temporal=True)
     made.picture[:] = torch.tensor([0x40, 0xB1, 0], dtype=torch.uint8)
     return made
@@ -318,9 +323,7 @@ class Spoilt(torch.nn.Module):
         return alpha
 
 
-def spoilt(
-    scene: device.Scene, size: tuple[int, int] = (64, 48), form: Form = BGR
-) -> device.Compositor:
+def spoilt(scene: Scene, size: tuple[int, int] = (64, 48), form: Form = BGR) -> device.Compositor:
     network: Any = Spoilt()
     return device.Compositor(network, size, (32, 32), scene, form, device=HERE, temporal=True)
 
@@ -337,7 +340,7 @@ class Counts(torch.nn.Module):
 def test_the_alpha_before_is_remembered_until_a_cut() -> None:
     dark, bright = (np.full((48, 64, 3), level, np.uint8) for level in (50, 50 + int(CUT)))
     network: Any = Counts()
-    scene = device.Scene("picture")
+    scene = Scene("picture")
     made = device.Compositor(network, (64, 48), (32, 32), scene, device=HERE, temporal=True)
     counted = [run(made, dark, 0), run(made, dark, 1), run(made, bright, 2), run(made, bright, 3)]
     first, second, cut, after = (int(alpha[24, 32]) for _, _, alpha in counted)
@@ -350,8 +353,8 @@ def test_the_alpha_before_is_remembered_until_a_cut() -> None:
 def test_other_forms_are_those_of_the_picture(form: Form) -> None:
     size = (65, 49)
     [image] = demo(size)
-    _, picture, alpha = run(spoilt(device.Scene("picture"), size), image, 0)
-    made = spoilt(device.Scene("picture", form=form), size)
+    _, picture, alpha = run(spoilt(Scene("picture"), size), image, 0)
+    made = spoilt(Scene("picture", form=form), size)
     run_bytes(made, image, 0)
     rest = made.outgoing[device.HEADER :]
     assert (rest[: alpha.size].numpy() == alpha.reshape(-1)).all()
@@ -362,13 +365,13 @@ def test_other_forms_are_those_of_the_picture(form: Form) -> None:
 def test_rgba_is_bgra_in_another_order() -> None:
     [image] = demo((64, 48))
     bgra, rgba = (
-        run(spoilt(device.Scene("transparent", form=form)), image, 0)[1] for form in (BGRA, RGBA)
+        run(spoilt(Scene("transparent", form=form)), image, 0)[1] for form in (BGRA, RGBA)
     )
     assert (bgra[..., [2, 1, 0, 3]] == rgba).all()
     with pytest.raises(ValueError, match="kind blur cannot be RGBA"):
-        device.Scene("blur", form=RGBA)
+        Scene("blur", form=RGBA)
     with pytest.raises(ValueError, match="kind transparent cannot be BGR"):
-        device.Scene("transparent")
+        Scene("transparent")
 
 
 @pytest.mark.parametrize("form", [YUYV, NV12])
@@ -378,7 +381,7 @@ def test_frames_as_a_camera_has_them(form: Form, kind: str) -> None:
     size = (64, 48)
     [image] = demo(size)
     raw = convert(image, form)
-    scene = device.Scene(kind, 0.5, BGRA if kind == "transparent" else BGR)
+    scene = Scene(kind, 0.5, BGRA if kind == "transparent" else BGR)
     _, expected, expected_alpha = run(spoilt(scene), to_bgr(raw, form), 0)
     made = spoilt(scene, form=form)
     run_bytes(made, raw, 0)
@@ -398,7 +401,7 @@ def test_frames_as_a_camera_has_them(form: Form, kind: str) -> None:
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -0.5, 2.0])
 def test_no_receipt_for_what_is_no_alpha(bad: float) -> None:
-    made, [image] = spoilt(device.Scene("picture")), demo((64, 48))
+    made, [image] = spoilt(Scene("picture")), demo((64, 48))
     network = made._network
     assert isinstance(network, Spoilt)
     assert run(made, image, 0)[0] == 0

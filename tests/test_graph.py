@@ -15,11 +15,13 @@ pytest.importorskip("onnx")
 import onnx
 from onnx import helper, numpy_helper
 
-from livecut.compositor.graph import Scene, Writer
+from livecut.compositor.graph import Writer
+from livecut.compositor.scene import Scene
 from livecut.engines.fixed import Pictures, choose_precision, read_network
 from livecut.engines.graph import HALF, Network, field, fields, number
 from livecut.engines.places import Host
 from livecut.errors import ModelError
+from livecut.form import BGR, BGRA
 from livecut.frame import Image
 from livecut.models import find_model, input_size, model_names
 from livecut.sources import open_source
@@ -48,7 +50,7 @@ def test_what_is_written_is_onnx(kind: str, half: bool) -> None:
         (321, 243),
         (224, 160),
         2,
-        Scene(kind, 0.5),
+        Scene(kind, 0.5, BGRA if kind == "transparent" else BGR),
         half=half,
     ).write()
     model = onnx.load_from_string(written)

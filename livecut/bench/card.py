@@ -17,10 +17,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from livecut.backgrounds import Background, Raw, open_background
 from livecut.bench.cases import Case, held_frames
 from livecut.bench.roofline import Card, Profile, Roofline, Times, Traffic
-from livecut.compositor.cuda import DeviceCutter, Weights, scene_of
+from livecut.compositor.cuda import DeviceCutter, Weights
 from livecut.compositor.device import Compositor
 from livecut.compositor.precision import planes_dtype
 from livecut.compositor.queues import Cuda, Event, Job, Machine, Queue
+from livecut.compositor.scene import scene_of
 from livecut.engines.nvidia import graph_wanted
 from livecut.form import BGR, Form, Size
 from livecut.frame import Frame, Image

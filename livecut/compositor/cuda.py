@@ -9,21 +9,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from livecut.backgrounds import Background, Blur, Still, Transparent, Video
-from livecut.compositor.device import INVALID, Compositor, Scene
+from livecut.backgrounds import Background, Transparent
+from livecut.compositor.device import Compositor
 from livecut.compositor.precision import choose_precision, planes_dtype
 from livecut.compositor.queues import Machine
+from livecut.compositor.remote import RemoteCutter
+from livecut.compositor.scene import Scene, scene_of
 from livecut.compositor.slot import Slot
-from livecut.convert import convert, to_bgr
 from livecut.errors import EngineError
 from livecut.form import BGR, BGRA, NV12, YUYV, Form, Size
-from livecut.frame import Cutout, Frame, Image
+from livecut.frame import Frame, Image
 from livecut.models import input_size
 from livecut.network.weights import load_weights
 from livecut.stats import Stats
@@ -55,11 +56,10 @@ class Weights:
         wait while another capture is under way."""
 
 
-class DeviceCutter:
-    """Cuts frames out and composites them on a device. See `livecut.cutter.Cutter`.
+class DeviceCutter(RemoteCutter[Slot]):
+    """Cuts frames out and composites them on a device. The frames in flight must be of one size.
 
-    `background` stands behind the first frames. The frames in flight must be of one size. Raises
-    EngineError where the device fails.
+    Raises EngineError where the device fails.
     """
 
     takes: Sequence[Form] = (BGR, YUYV, NV12)
@@ -73,9 +73,8 @@ class DeviceCutter:
         in_flight: int = 1,
         stats: Stats | None = None,
     ) -> None:
+        super().__init__(background, temporal=temporal, in_flight=in_flight, stats=stats)
         self._weights, self._machine = weights, weights.machine
-        self._temporal, self._in_flight = temporal, in_flight
-        self._stats = stats or Stats()
         with failures():
             self._copy_in, self._compute, self._copy_out = (self._machine.queue() for _ in range(3))
         self.description = weights.description
@@ -84,43 +83,28 @@ class DeviceCutter:
         self._output = BGRA if isinstance(background, Transparent) else BGR
         self._built: tuple[Size, Form, Scene] | None = None
         self._size = (0, 0)
-        self._background = background
-        self._shown: tuple[Background, int] | None = None
-        self._count = 0
-        self._steady = False
-        self._down: Slot | None = None
-        """What `compose` is to read."""
-        self._backgrounds = threading.Lock()
-        """Held while a background, which may be read by both halves' threads, makes a picture."""
 
     def deliver(self, form: Form) -> Form:
         """Make composites in this form from now on; those of frames under way are not."""
         self._output = form
         return form
 
-    def reset(self) -> None:
-        """Forget the frames before."""
-        self._steady = False
+    def failures(self) -> AbstractContextManager[None]:
+        """Makes EngineErrors of what the device and PyTorch raise."""
+        return failures()
 
     def infer(self, frame: Frame) -> Slot:
-        """Send a frame on its way and return at once; all but the handing over is done on the device.
-
-        Raises EngineError, and ConfigError where the background fails.
-        """
         start = time.perf_counter()
         background, output = self._background, self._output
         scene = scene_of(background, output)
         with failures():
             self._build((frame.shape[1], frame.shape[0]), frame.form, scene)
-            slot = self._slots[self._count % self._in_flight]
-            self._count += 1
-            if slot.frame is not None:  # given up: its copies may be under way still
-                slot.landed.synchronize()
+            slot = self._next()
             slot.frame, slot.background = frame, background if scene is not None else None
             slot.form = output
             np.copyto(slot.image(frame.form), frame.image)
             slot.header[:] = frame.index, self._steady
-            slot.receipt[0] = INVALID
+            slot.forget()
             self._show(slot.background, frame.position)
             self._launch(slot)
         self._steady = True
@@ -180,84 +164,12 @@ class DeviceCutter:
         self._compositor.mark = self.mark
         self._run = self._machine.capture(self._compositor.run)
 
-    def _show(self, background: Background | None, position: float) -> None:
-        """Bring a background's picture to the device where it is another than before."""
-        if not isinstance(background, Still | Video):
-            return
-        with self._backgrounds:
-            picture = background.picture(position)
-            if self._shown == (background, background.shown):
-                return
-            self._sent.synchronize()
-            np.copyto(self._picture.numpy().reshape(picture.shape), picture)
-            self._shown = background, background.shown
+    def _send(self, picture: Image) -> None:
+        self._sent.synchronize()
+        np.copyto(self._picture.numpy().reshape(picture.shape), picture)
         target = self._compositor.picture.view(-1)
         self._compute.run(lambda: target.copy_(self._picture, non_blocking=True))
         self._compute.record(self._sent)
-
-    def finish(self, slot: Slot, out: Image | None = None) -> Cutout:
-        """Wait for a frame that `infer` sent: its cutout, the alpha in `out`. Raises EngineError."""
-        start = time.perf_counter()
-        frame, self._down = slot.frame, None
-        if frame is None:
-            raise EngineError("this frame was handed over before")
-        with failures():
-            slot.landed.synchronize()
-        slot.frame = None
-        receipt = int(slot.receipt[0])
-        if receipt == INVALID:
-            self.reset()
-            raise EngineError("the network gave no valid alpha (NaN or outside 0 to 1)")
-        if receipt != frame.index:
-            raise EngineError(f"frame {receipt} came from the device in place of {frame.index}")
-        if out is None:
-            out = np.empty(slot.alpha.shape, np.uint8)
-        np.copyto(out, slot.alpha)
-        self._down = slot
-        self._landed = frame
-        self._stats.add("network", time.perf_counter() - start)
-        return Cutout(frame, out)
-
-    def cut(self, frame: Frame, out: Image | None = None) -> Cutout:
-        """`infer` and `finish`, one after the other."""
-        return self.finish(self.infer(frame), out)
-
-    def compose(self, background: Background, cutout: Cutout, out: Image) -> None:
-        """Write the composite of the cutout that `finish` gave last into `out`, as the device made it.
-
-        A `background` that is new stands behind the frames that are sent from now on; one that has no
-        scene is put there by the host. Raises EngineError for another cutout.
-        """
-        slot, frame = self._down, cutout.frame
-        if slot is None or self._landed is not frame:
-            raise EngineError(f"the composite that came down is not that of frame {frame.index}")
-        if slot.background is None:
-            self._compose_here(background, cutout, out)
-        else:
-            np.copyto(out, slot.picture())
-        if slot.frame is not None:
-            raise EngineError(f"frame {slot.frame.index} was sent over frame {frame.index}")
-        self._background = background
-
-    def _compose_here(self, background: Background, cutout: Cutout, out: Image) -> None:
-        """`compose` by the host, of the bytes that went up."""
-        slot, frame = self._down, cutout.frame
-        assert slot is not None
-        image = to_bgr(slot.image(frame.form), frame.form)
-        made = np.empty((*frame.shape, 4 if slot.form.transparent else 3), np.uint8)
-        with self._backgrounds:
-            staged = Frame(image, frame.index, frame.timestamp, frame.position)
-            background.compose(Cutout(staged, cutout.alpha), made)
-        np.copyto(out, convert(made, slot.form))
-
-
-def scene_of(background: Background, form: Form) -> Scene | None:
-    """The scene that a background is on a device, given in a form; None for one that the host is to compose."""
-    if isinstance(background, Blur):
-        return Scene("blur", background.strength, form)
-    if isinstance(background, Still | Video):
-        return Scene("picture", form=form)
-    return Scene("transparent", form=form) if isinstance(background, Transparent) else None
 
 
 @contextmanager

@@ -9,7 +9,6 @@ pairs of small matrices, one for the rows and one for the columns.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +16,8 @@ from torch import Tensor
 
 from livecut.backgrounds import box_width, room_size
 from livecut.compositor import colours
-from livecut.compositor.edges import CELLS, CLEAR, FALL, FLOOR, GAIN, NOISE, cell_size, cells_least
+from livecut.compositor.edges import CLEAR, FLOOR, GAIN, NOISE, cell_size, cells_least
+from livecut.compositor.scene import Floats, Scene, blur_matrix, halved, mean_matrix, spread_matrix
 from livecut.form import BGR, Form, Size
 from livecut.network import Portable
 from livecut.segmenter import CUT, EPSILON, KEEP, LIFT, LIMITS, MARGIN, MOVES, REACH
@@ -27,22 +27,6 @@ HEADER = 16
 frame before. Out: the receipt, and 0."""
 INVALID = -(1 << 62)
 """The receipt in place of the frame's index where the network gave no valid alpha."""
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What is made of a cutout."""
-
-    kind: str
-    """blur; picture, which lies in `Compositor.picture`; or transparent."""
-    strength: float = 0.0
-    """Of the blur, 0..1."""
-    form: Form = BGR
-    """Of the output: BGRA or RGBA where transparent, else another."""
-
-    def __post_init__(self) -> None:
-        if self.form.transparent != (self.kind == "transparent"):
-            raise ValueError(f"a scene of kind {self.kind} cannot be {self.form.name}")
 
 
 class Compositor:
@@ -74,6 +58,9 @@ class Compositor:
         def buffer(*shape: int, dtype: torch.dtype = torch.uint8) -> Tensor:
             return torch.zeros(shape, dtype=dtype, device=device)
 
+        def pair(rows: Floats, columns: Floats) -> tuple[Tensor, Tensor]:
+            return torch.from_numpy(rows).to(device), torch.from_numpy(columns.T.copy()).to(device)
+
         self.incoming = buffer(HEADER + form.count(size))
         """The header, then the frame."""
         self.outgoing = buffer(HEADER + width * height + scene.form.count(size))
@@ -94,23 +81,20 @@ class Compositor:
         self._last = buffer(h, w, 3)
         coarse = h // network.output_stride, w // network.output_stride
         self._before, self._state = buffer(2, *coarse, dtype=torch.float32)
-        self._means = mean_matrix(h).to(device), mean_matrix(w).T.to(device)
+        self._means = pair(mean_matrix(h), mean_matrix(w))
         to_network = halved(size, small)
         to_room = halved(size, room_size(size, scene.strength)) if scene.kind == "blur" else []
         to_cells = [] if scene.kind == "blur" else halved(size, cells_least(size))
         self._to_network, self._to_room = len(to_network), len(to_room)
         self._to_cells, self._cell = len(to_cells), cell_size(size)
-        self._spread = (
-            spread_matrix(-(-height // self._cell)).to(device),
-            spread_matrix(-(-width // self._cell)).T.to(device),
-        )
+        cells = -(-height // self._cell), -(-width // self._cell)
+        self._spread = pair(*(spread_matrix(n) for n in cells))
         levels = [size, *max(to_network, to_room, to_cells, key=len)]
         self._halvings = len(levels) - 1
         if scene.kind == "blur":
             room_width, room_height = levels[self._to_room]
             box = box_width(room_height, scene.strength)
-            rows, columns = blur_matrix(room_height, box), blur_matrix(room_width, box).T
-            self._blur = rows.to(device), columns.to(device)
+            self._blur = pair(blur_matrix(room_height, box), blur_matrix(room_width, box))
         self._from_yuv = colours.from_yuv(form)
         self._to_yuv = colours.to_yuv(scene.form).to(device)
 
@@ -179,41 +163,12 @@ class Compositor:
         self._alpha.copy_(slope.mul_(self._grey).add_(offset).clamp_(0, 255))
 
 
-def halved(size: Size, least: Size) -> list[Size]:
-    """The sizes that `livecut.segmenter.reduce` goes through, that of the frame left out."""
-    sizes = []
-    while size[0] >= 2 * least[0] and size[1] >= 2 * least[1]:
-        size = size[0] // 2, size[1] // 2
-        sizes.append(size)
-    return sizes
-
-
 def halve(planes: Tensor) -> Tensor:
     """Planes of half the size, rounded down, as `livecut.segmenter.reduce` makes them."""
     height, width = planes.shape[1:]
     if height % 2 or width % 2:
         return resize(planes, (width // 2, height // 2))
     return F.avg_pool2d(planes, 2)
-
-
-def mean_matrix(n: int) -> Tensor:
-    """(n, n) float32: the mean over five, mirrored beyond the ends as in `cpu.mean_5x5`."""
-    near = torch.arange(n)[:, None] + torch.arange(-2, 3)
-    near = torch.where(near < 0, -1 - near, torch.where(near >= n, 2 * n - 1 - near, near))
-    return _sum_at(near.clamp(0, n - 1)) / 5
-
-
-def blur_matrix(n: int, box: int) -> Tensor:
-    """(n, n) float32: three means over `box` (odd), the end pixels repeated beyond the ends."""
-    near = torch.arange(n)[:, None] + torch.arange(-(box // 2), box // 2 + 1)
-    once = _sum_at(near.clamp(0, n - 1)).double() / box
-    return (once @ once @ once).float()
-
-
-def _sum_at(near: Tensor) -> Tensor:
-    """(n, n) float32: each row counts how often each column is named in that row of `near` (n, k)."""
-    n = len(near)
-    return torch.zeros(n, n).scatter_add_(1, near, torch.ones(near.shape))
 
 
 def resize(planes: Tensor, size: Size) -> Tensor:
@@ -280,13 +235,6 @@ def blur_room(room: Tensor, alpha: Tensor, rows: Tensor, columns: Tensor) -> Ten
     weight = (1 - alpha.float() / 255).square() + 1e-4
     weighted = rows @ torch.cat([room * weight, weight[None]]) @ columns
     return (weighted[:3] / weighted[3:]).clamp_(0, 255)
-
-
-def spread_matrix(n: int) -> Tensor:
-    """(n + 1, n) float32: what each of n cells counts at each corner, in one direction; as `cpu` does."""
-    steps = torch.arange(n) - torch.arange(n + 1)[:, None]
-    steps = torch.where(steps < 0, -1 - steps, steps)
-    return torch.where(steps < CELLS, FALL**steps, 0.0)
 
 
 def soft_edges(

@@ -7,24 +7,15 @@ are float32. A packet, in and out, is bytes in a row, so that a frame crosses th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from livecut.backgrounds import Background, Blur, Still, Transparent, Video, box_width, room_size
-from livecut.compositor.edges import (
-    CELLS,
-    CLEAR,
-    FALL,
-    FLOOR,
-    GAIN,
-    NOISE,
-    cell_size,
-    cells_least,
-)
+from livecut.backgrounds import box_width, room_size
+from livecut.compositor.edges import CLEAR, FLOOR, GAIN, NOISE, cell_size, cells_least
+from livecut.compositor.scene import Scene, blur_matrix, halved, mean_matrix, spread_matrix
 from livecut.engines.graph import BYTE, FLOAT, HALF, Graph, Network
+from livecut.form import Size
 from livecut.segmenter import CUT, EPSILON, KEEP, LIFT, LIMITS, MARGIN, MOVES, REACH
 
 HEADER = 16
@@ -32,66 +23,6 @@ HEADER = 16
 goes in, 1 where the frame follows the one before, and of one that comes out 1 where alpha is valid."""
 GREY = (0.114, 0.587, 0.299)
 """Of blue, green and red, as in ITU-R BT.601."""
-
-Floats = NDArray[np.float32]
-Size = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What is made of a cutout."""
-
-    kind: str
-    """blur; picture, which is an input of the graph; or transparent."""
-    strength: float = 0.0
-    """Of the blur, 0..1."""
-
-    @property
-    def channels(self) -> int:
-        """Of the picture that comes out: BGR, or BGRA where transparent."""
-        return 4 if self.kind == "transparent" else 3
-
-
-def scene_of(background: Background) -> Scene | None:
-    """The scene that a background is; None for one that the host is to compose."""
-    if isinstance(background, Blur):
-        return Scene("blur", background.strength)
-    if isinstance(background, Still | Video):
-        return Scene("picture")
-    return Scene("transparent") if isinstance(background, Transparent) else None
-
-
-def halved(size: Size, least: Size) -> list[Size]:
-    """The sizes that `livecut.segmenter.reduce` goes through, that of the frame left out."""
-    sizes = []
-    while size[0] >= 2 * least[0] and size[1] >= 2 * least[1]:
-        size = size[0] // 2, size[1] // 2
-        sizes.append(size)
-    return sizes
-
-
-def mean_matrix(n: int) -> Floats:
-    """(n, n): the mean over five, mirrored beyond the ends as in `cpu.mean_5x5`."""
-    near = np.arange(n)[:, None] + np.arange(-2, 3)
-    near = np.where(near < 0, -1 - near, np.where(near >= n, 2 * n - 1 - near, near))
-    mean: Floats = (np.eye(n)[near.clip(0, n - 1)].sum(1) / 5).astype(np.float32)
-    return mean
-
-
-def blur_matrix(n: int, box: int) -> Floats:
-    """(n, n): three means over `box` (odd), the end pixels repeated beyond the ends."""
-    near = np.arange(n)[:, None] + np.arange(-(box // 2), box // 2 + 1)
-    once = np.eye(n)[near.clip(0, n - 1)].sum(1) / box
-    mean: Floats = (once @ once @ once).astype(np.float32)
-    return mean
-
-
-def spread_matrix(n: int) -> Floats:
-    """(n + 1, n): what each of n cells counts at each corner, in one direction."""
-    steps = np.arange(n) - np.arange(n + 1)[:, None]
-    steps = np.where(steps < 0, -1 - steps, steps)
-    spread: Floats = np.where(steps < CELLS, FALL**steps, 0.0).astype(np.float32)
-    return spread
 
 
 class Writer:
@@ -178,7 +109,7 @@ class Writer:
         zeros = g.constant(np.zeros(HEADER - 9, np.uint8))
         flat = [self._shaped(v, -1) for v in (g("Cast", mask, to=BYTE), picture)]
         made = g("Concat", index, flag, zeros, *flat, axis=0)
-        g.output("made", made, np.uint8, [HEADER + (1 + scene.channels) * pixels])
+        g.output("made", made, np.uint8, [HEADER + pixels + scene.form.count(self._size)])
         return bytes(g)
 
     # what several steps need

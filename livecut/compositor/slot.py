@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from livecut.backgrounds import Background
-from livecut.compositor.device import HEADER
+from livecut.compositor.device import HEADER, INVALID
 from livecut.compositor.queues import Machine
 from livecut.form import BGR, BGRA, Form, Size
 from livecut.frame import Frame, Image
@@ -28,7 +28,7 @@ class Slot:
         sent, got = self.host_in.numpy(), self.host_out.numpy()
         self.header = sent[:HEADER].view(np.int64)
         self._sent: Image = sent[HEADER:]
-        self.receipt = got[:HEADER].view(np.int64)
+        self._receipt = got[:8].view(np.int64)
         self.alpha: Image = got[HEADER : HEADER + pixels].reshape(height, width)
         self._got: Image = got[HEADER + pixels :]
         self.frame: Frame | None = None
@@ -45,3 +45,16 @@ class Slot:
     def picture(self) -> Image:
         """The composite that has come down."""
         return self._got[: self.form.count(self._size)].reshape(self.form.shape(self._size))
+
+    def forget(self) -> None:
+        """What has come down is no more: until another has, there is no receipt."""
+        self._receipt[0] = INVALID
+
+    def wait(self) -> None:
+        """Wait until what was sent last has come down."""
+        self.landed.synchronize()
+
+    def receipt(self) -> int | None:
+        """The index of the frame whose alpha has come down; None where that is not valid."""
+        index = int(self._receipt[0])
+        return None if index == INVALID else index
