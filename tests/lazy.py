@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -18,12 +17,10 @@ from livecut.backgrounds import open_background
 from livecut.compositor import cuda
 from livecut.compositor.cuda import DeviceCutter, Weights
 from livecut.compositor.queues import Inline, Machine
-from livecut.frame import Frame, Image
 from livecut.network.weights import Facts
-from tests.fakes import PERSON, ROOM, shows_room
+from tests.remote import SIZE
 
 torch.set_num_threads(1)  # threads that wait spin, and take the time from others
-SIZE = (64, 48)
 
 
 class Blueness(nn.Module):
@@ -102,20 +99,3 @@ def cutter(
 ) -> DeviceCutter:
     weights = Weights(Path("fake"), machine or Lazy(), precision)
     return DeviceCutter(weights, open_background(background, SIZE), temporal=True, **more)
-
-
-def person_at(x: int) -> Image:
-    image = np.full((SIZE[1], SIZE[0], 3), ROOM, np.uint8)
-    image[8:40, x : x + 16] = PERSON
-    return image
-
-
-def frame(index: int) -> Frame:
-    """The person is somewhere else in each."""
-    return Frame(person_at(4 + index * 12 % 44), index, 0.0, 0.0)
-
-
-def is_composite(image: Image, index: int) -> bool:
-    """Whether an image shows the person of that frame, and black elsewhere."""
-    expected = np.where((person_at(4 + index * 12 % 44) == PERSON).all(-1)[..., None], PERSON, 0)
-    return float(np.abs(image.astype(int) - expected).mean()) < 6 and not shows_room(image)

@@ -27,14 +27,14 @@ from livecut.compositor.slot import Slot
 from livecut.convert import convert
 from livecut.form import BGR, BT709, NV12, RGBA, YUYV, Form, i420
 from livecut.frame import Frame
-from livecut.guard import Guard
 from livecut.models import find_model, input_size
 from livecut.network import Portable
 from livecut.network.weights import load_weights
 from livecut.segmenter import Segmenter
+from tests import remote
 from tests.fakes import PERSON, ROOM, ListSource, LiveSource, Recorder, shows_room
-from tests.lazy import SIZE, Blueness, Lazy, cutter, frame, is_composite, load_blueness, person_at
-from tests.test_device_compositor import demo, iou
+from tests.lazy import Blueness, Lazy, cutter, load_blueness
+from tests.remote import SIZE, demo, frame, iou, is_composite, person_at
 
 
 @pytest.fixture
@@ -86,37 +86,11 @@ def test_a_download_that_never_came_gives_no_picture(
 
 
 def test_a_frame_that_was_given_up_is_never_taken_for_another(network: Blueness) -> None:
-    made = cutter()
-    old, new = frame(1), frame(2)
-    slot = made.infer(old)
-    made.infer(new)
-    guard = Guard(
-        SIZE,
-        segment=lambda frame, alpha: made.finish(slot, alpha),
-        compose=lambda cutout, out: made.compose(open_background("#000000", SIZE), cutout, out),
-        live=False,
-    )
-    alpha, out = np.zeros(SIZE[::-1], np.uint8), np.zeros((*SIZE[::-1], 3), np.uint8)
-    with pytest.raises(EngineError, match="of another frame than 1"):
-        guard.process(old, alpha, out)
-    with pytest.raises(EngineError, match="handed over before"):
-        made.finish(slot)
+    remote.never_takes_what_was_given_up(cutter())
 
 
 def test_composes_only_what_came_down_last(network: Blueness) -> None:
-    made = cutter(in_flight=2)
-    first, second = made.infer(frame(1)), made.infer(frame(2))
-    old = made.finish(first)
-    made.finish(second)
-    background, out = open_background("#000000", SIZE), np.zeros((*SIZE[::-1], 3), np.uint8)
-    with pytest.raises(EngineError, match="not that of frame 1"):
-        made.compose(background, old, out)
-    assert not out.any()
-    last = made.cut(frame(3))
-    made.infer(frame(4))
-    made.infer(frame(5))
-    with pytest.raises(EngineError, match="frame 5 was sent over frame 3"):
-        made.compose(background, last, out)
+    remote.composes_only_what_came_down_last(cutter(in_flight=2))
 
 
 def run_live(

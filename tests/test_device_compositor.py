@@ -37,27 +37,10 @@ from livecut.segmenter import (
     Segmenter,
     reduce,
 )
-from livecut.sources import open_source
+from tests.remote import SIZES, demo, iou
 
 torch.set_num_threads(1)  # threads that wait spin, and take the time from others
 HERE = torch.device("cpu")
-SIZES = [(640, 360), (321, 243), (203, 360)]
-
-
-@cache
-def clip() -> list[Image]:
-    """Three frames of the demo clip, ten apart."""
-    frames = list[Image]()
-    with open_source("demo") as source:
-        for number in range(21):
-            image = np.zeros((source.size[1], source.size[0], 3), np.uint8)
-            source.read(image)
-            frames += [image] * (number % 10 == 0)
-    return frames
-
-
-def demo(size: tuple[int, int], count: int = 1) -> list[Image]:
-    return [as_image(cv2.resize(image, size)) for image in clip()[:count]]
 
 
 def planes(image: Image, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -262,10 +245,6 @@ def run(made: device.Compositor, image: Image, index: int) -> tuple[int, Image, 
         picture.reshape(height, width, -1),
         alpha.reshape(height, width),
     )
-
-
-def iou(a: Image, b: Image) -> float:
-    return float(((a > 127) & (b > 127)).sum() / ((a > 127) | (b > 127)).sum())
 
 
 @pytest.fixture(scope="module")

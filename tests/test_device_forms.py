@@ -23,7 +23,8 @@ from livecut.frame import Frame, Image, as_image
 from livecut.guard import draw_notice
 from livecut.sinks import Null
 from tests.fakes import PERSON, ROOM, ListSource, LiveSource, Recorder, shows_room
-from tests.lazy import SIZE, Blueness, Lazy, cutter, frame, is_composite, load_blueness, person_at
+from tests.lazy import Blueness, Lazy, cutter, load_blueness
+from tests.remote import SIZE, frame, is_composite, person_at
 
 I420 = i420((0.299, 0.114))
 OPAQUE = [BGR, I420, i420(BT709), NV12, YUYV]

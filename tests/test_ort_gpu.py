@@ -17,7 +17,7 @@ from livecut.engines.fixed import FixedEngine
 from livecut.engines.places import Gpu, Host
 from livecut.frame import Frame
 from livecut.models import find_model
-from tests.test_ort import demo, iou
+from tests.remote import demo, iou
 
 pytestmark = pytest.mark.gpu
 SIZE = (1280, 720)

@@ -28,8 +28,8 @@ from livecut.labelled import Pair
 from livecut.parity import DeviceMatting, compare
 from livecut.stats import Stats
 from tests.fakes import shows_room
-from tests.lazy import SIZE, Blueness, cutter, frame, is_composite, load_blueness
-from tests.test_device_compositor import demo
+from tests.lazy import Blueness, cutter, load_blueness
+from tests.remote import SIZE, demo, frame, is_composite
 
 HALVES = ("float16", "bfloat16")
 

@@ -24,7 +24,7 @@ from livecut.engines.places import Gpu, Host
 from livecut.frame import Frame
 from livecut.models import find_model
 from tests.onnx_files import FakeRuntime, blueness
-from tests.test_ort import SIZE, blank, frame, is_composite
+from tests.remote import SIZE, blank, frame, is_composite
 
 
 def offer(monkeypatch: pytest.MonkeyPatch, *kinds: str) -> None:

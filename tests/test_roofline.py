@@ -29,7 +29,8 @@ from livecut.compositor.device import HEADER
 from livecut.compositor.queues import Inline, Machine
 from livecut.form import BGR, BT709, YUYV, i420
 from livecut.models import find_model
-from tests.lazy import SIZE, Blueness, Lazy, cutter, frame, load_blueness
+from tests.lazy import Blueness, Lazy, cutter, load_blueness
+from tests.remote import SIZE, frame
 from tests.test_bench import MACHINE, made_round
 
 CARD = Card("a card", up=20e9, down=10e9, device=1000e9)

@@ -24,8 +24,8 @@ from livecut.models import find_model
 from livecut.network.weights import Facts
 from livecut.stats import Stats
 from tests.fakes import ListSource, Recorder
-from tests.lazy import SIZE, Blueness, Lazy, frame, is_composite
-from tests.test_device_compositor import demo
+from tests.lazy import Blueness, Lazy
+from tests.remote import SIZE, demo, frame, is_composite
 
 
 @pytest.fixture

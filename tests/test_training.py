@@ -19,13 +19,13 @@ from torch import nn  # noqa: E402
 from livecut import ConfigError, EngineError, ModelError, Segmenter  # noqa: E402
 from livecut.cli import cli  # noqa: E402
 from livecut.labelled import Data, Pair, read_folder  # noqa: E402
-from livecut.network import build, normalise  # noqa: E402
+from livecut.network import build, normalise, remember  # noqa: E402
 from livecut.network.unet import DeepMobileUNet, EfficientUNet, MobileUNet  # noqa: E402
 from livecut.training.augment import pair  # noqa: E402
 from livecut.training.checkpoint import load_checkpoint, load_encoder, load_start  # noqa: E402
 from livecut.training.data import Batches  # noqa: E402
 from livecut.training.export import Exported, export  # noqa: E402
-from livecut.training.losses import LOSSES, bce, boundary, dice, measure  # noqa: E402
+from livecut.training.losses import LOSSES, Before, bce, boundary, dice, measure, steady  # noqa: E402
 from livecut.training.settings import TrainSettings  # noqa: E402
 from livecut.training.train import train  # noqa: E402
 
@@ -280,6 +280,16 @@ def test_boundary_loss_is_of_the_edge_alone() -> None:
     assert boundary(logits, torch.zeros_like(target)).item() == 0
 
 
+def test_steady_loss_by_hand() -> None:
+    """Alpha that changes as the truth does costs nothing, wrong as both may be."""
+    now = torch.logit(torch.tensor([[[[0.5, 0.9]]], [[[0.5, 0.5]]]]))
+    was = torch.tensor([[[[0.2, 0.9]]], [[[0.0, 0.0]]]])
+    target, earlier = torch.tensor([[[[1.0, 0.0]]]] * 2), torch.tensor([[[[0.7, 0.1]]]] * 2)
+    before = Before(was, earlier, torch.tensor([1.0, 0.0]).view(2, 1, 1, 1))
+    assert steady(now, target, before).item() == pytest.approx(10 * (0.1**2 / 2) / 2, rel=1e-4)
+    assert list(measure(["bce"], now, target, 1.0, before)) == ["bce", "steady"]
+
+
 def test_losses_by_name() -> None:
     target = (torch.rand(2, 1, 8, 8) > 0.5).float()
     logits = torch.randn(2, 1, 8, 8, requires_grad=True)
@@ -349,6 +359,48 @@ def test_a_deeper_network_goes_on_from_a_shallower_one(trained: Path) -> None:
     assert torch.equal(found[f"features.11.{weight}"], source[f"features.9.{weight}"])
     assert torch.equal(found["head.weight"], source["head.weight"])
     assert torch.equal(found[f"features.9.{weight}"], before[f"features.9.{weight}"])
+
+
+def test_memory_begins_where_the_network_without_ended(trained: Path) -> None:
+    plain, network = build("live"), build("steady")
+    load_start(plain, trained / "best.pt")
+    load_start(network, trained / "best.pt")
+    image = torch.randint(0, 256, (2, 48, 64, 3), dtype=torch.uint8)
+    before = torch.rand(2, 24, 32)
+    with torch.inference_mode():
+        expected = plain.eval()(normalise(image))
+        got = network.eval()(normalise(remember(image, before)))
+    assert torch.allclose(got, expected, atol=1e-5)
+
+
+def test_a_network_with_memory_learns_and_is_the_same_on_both_engines(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    """With and without a frame before; and in int8 as far as that goes."""
+    changes = {"model": "steady", "start": str(trained / "best.pt"), "lr": 0.01}
+    parts: list[float] = []
+    train(
+        settings(data, tmp_path / "run", **changes), report=lambda _, loss, __: parts.append(loss)
+    )
+    assert "loss_steady" in (tmp_path / "run" / "log.csv").read_text()
+    weight = load_checkpoint(tmp_path / "run" / "last.pt")["averaged"]["features.0.0.weight"]
+    assert weight[:, 3].abs().max() > 1e-3, "it has learnt to look at what was before"
+    path = tmp_path / "steady.onnx"
+    exported(tmp_path / "run" / "last.pt", path)
+    ways = [
+        Segmenter(path, engine=engine, device="cpu", temporal=True) for engine in ("onnx", "torch")
+    ]
+    image = np.full((96, 128, 3), 110, np.uint8)
+    cv2.circle(image, (64, 50), 40, (20, 120, 250), -1)
+    alphas = [[segmenter(image) for _ in range(3)] for segmenter in ways]
+    for one, other in zip(*alphas, strict=True):
+        assert np.abs(one.astype(int) - other).max() <= 2
+    inputs = [segmenter._engine.input for segmenter in ways]
+    assert all(each.shape[2] == 4 and each[..., 3].any() for each in inputs)
+    for segmenter in ways:
+        segmenter.reset()
+        assert (segmenter(image) == alphas[ways.index(segmenter)][0]).all()
+        assert not segmenter._engine.input[..., 3].any(), "reset equals fresh"
 
 
 def test_frozen_features_stay_as_they_are(data: Path, trained: Path, tmp_path: Path) -> None:

@@ -1,0 +1,95 @@
+"""What both cutters away from the host are tested with: frames that can be told apart, and what holds of both."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from livecut.backgrounds import open_background
+from livecut.errors import EngineError
+from livecut.frame import Frame, Image, as_image
+from livecut.guard import Guard
+from livecut.sources import open_source
+from tests.fakes import PERSON, ROOM, shows_room
+
+SIZE = (64, 48)
+SIZES = [(640, 360), (321, 243), (203, 360)]
+
+
+@cache
+def clip() -> list[Image]:
+    """Three frames of the demo clip, ten apart."""
+    frames = list[Image]()
+    with open_source("demo") as source:
+        for number in range(21):
+            image = np.zeros((source.size[1], source.size[0], 3), np.uint8)
+            source.read(image)
+            frames += [image] * (number % 10 == 0)
+    return frames
+
+
+def demo(size: tuple[int, int], count: int = 1) -> list[Image]:
+    """At most three frames of the demo clip."""
+    return [as_image(cv2.resize(image, size)) for image in clip()[:count]]
+
+
+def iou(a: Image, b: Image) -> float:
+    return float(((a > 127) & (b > 127)).sum() / ((a > 127) | (b > 127)).sum())
+
+
+def person_at(x: int) -> Image:
+    image = np.full((SIZE[1], SIZE[0], 3), ROOM, np.uint8)
+    image[8:40, x : x + 16] = PERSON
+    return image
+
+
+def frame(index: int) -> Frame:
+    """The person is somewhere else in each."""
+    return Frame(person_at(4 + index * 12 % 44), index, 0.0, 0.0)
+
+
+def blank() -> Image:
+    return np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+
+
+def is_composite(image: Image, index: int) -> bool:
+    """Whether an image shows the person of that frame, and black elsewhere."""
+    expected = np.where((person_at(4 + index * 12 % 44) == PERSON).all(-1)[..., None], PERSON, 0)
+    return float(np.abs(image.astype(int) - expected).mean()) < 6 and not shows_room(image)
+
+
+def never_takes_what_was_given_up(made: Any) -> None:
+    """Of a cutter with one frame in flight."""
+    old, new = frame(1), frame(2)
+    slot = made.infer(old)
+    made.infer(new)
+    guard = Guard(
+        SIZE,
+        segment=lambda frame, alpha: made.finish(slot, alpha),
+        compose=lambda cutout, out: made.compose(open_background("#000000", SIZE), cutout, out),
+        live=False,
+    )
+    with pytest.raises(EngineError, match="of another frame than 1"):
+        guard.process(old, np.zeros(SIZE[::-1], np.uint8), blank())
+    with pytest.raises(EngineError, match="handed over before"):
+        made.finish(slot)
+
+
+def composes_only_what_came_down_last(made: Any) -> None:
+    """Of a cutter with two frames in flight."""
+    first, second = made.infer(frame(1)), made.infer(frame(2))
+    old = made.finish(first)
+    made.finish(second)
+    background, out = open_background("#000000", SIZE), blank()
+    with pytest.raises(EngineError, match="not that of frame 1"):
+        made.compose(background, old, out)
+    assert not out.any()
+    last = made.cut(frame(3))
+    made.infer(frame(4))
+    made.infer(frame(5))
+    with pytest.raises(EngineError, match="frame 5 was sent over frame 3"):
+        made.compose(background, last, out)
