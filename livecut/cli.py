@@ -230,7 +230,13 @@ def doctor() -> None:
         raise SystemExit(1)
 
 
-for command in (cli_bench.bench, cli_train.train, cli_eval.evaluate, cli_train.export):
+for command in (
+    cli_bench.bench,
+    cli_train.train,
+    cli_train.soften,
+    cli_eval.evaluate,
+    cli_train.export,
+):
     cli.add_command(command)
 
 
