@@ -6,6 +6,8 @@ import ctypes
 import hashlib
 import os
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +80,8 @@ def fault_of(kind: str) -> str:
 
 def provider_fault(kind: str) -> str:
     """Why the library of cuda's or tensorrt's provider cannot be loaded, as the loader says it; else empty."""
-    ort.preload_dlls()
+    with redirect_stdout(StringIO()):  # it prints what it does not find
+        ort.preload_dlls()
     prefix, suffix = ("", ".dll") if sys.platform == "win32" else ("lib", ".so")
     folder = Path(ort.__file__).parent / "capi"
     try:
