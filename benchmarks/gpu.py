@@ -29,7 +29,7 @@ from livecut.bench.machine import machine as facts
 from livecut.bench.record import describe, write
 from livecut.bench.roofline import Card, Traffic
 from livecut.form import BGR, BT709, Form, Size, i420
-from livecut.frame import Frame, Image
+from livecut.frame import Frame, Image, blank_outputs
 from livecut.models import find_model
 
 IN_FLIGHT = 3
@@ -45,6 +45,8 @@ class Way:
     channels_last: bool = True
     planar: bool = True
     """I420 out, in place of BGR."""
+    lent: bool = True
+    """Frames and outputs in pinned memory, which is copied from and to in place."""
 
 
 ALL = Way()
@@ -55,7 +57,8 @@ WAYS = {
     "without float16 (float32)": replace(ALL, half=False),
     "without channels_last": replace(ALL, channels_last=False),
     "without I420 output (BGR)": replace(ALL, planar=False),
-    "none": Way(*[False] * 5),
+    "without frames and outputs in pinned memory": replace(ALL, lent=False),
+    "none": Way(*[False] * 6),
 }
 
 
@@ -69,7 +72,8 @@ class Assumed:
 
     card: Card = ASSUMED
     host: float = 10e9
-    """Bytes per second of the processor's copy of a frame into pinned memory, and of a composite out of it."""
+    """Bytes per second of the processor's copy of a frame into pinned memory, and of a composite out of it,
+    where they do not lie there."""
     launch: float = 6e-6
     """Seconds of the processor to launch one PyTorch operation."""
     step: float = 1.5e-6
@@ -88,7 +92,7 @@ def predict(way: Way, moved: Traffic, picture: int, assumed: Assumed) -> tuple[f
     extra = 0 if way.channels_last else moved.convolved / assumed.card.device
     device = bus["device"] + extra + moved.launches * assumed.step
     enqueue = assumed.frame + (0 if way.graph else moved.launches * assumed.launch)
-    copies = (moved.up + picture) / assumed.host
+    copies = 0.0 if way.lent else (moved.up + picture) / assumed.host
     # A kernel that is not in a graph begins when it was launched, beside those that run already.
     compute = device if way.graph else max(device, enqueue)
     alone = copies + bus["up"] + compute + bus["down"] + assumed.frame
@@ -129,11 +133,7 @@ class Runner:
             i420(BT709) if way.planar else BGR,
             open_background(background, size),
         )
-        self._out, self._alpha = (
-            np.zeros(self._form.shape(size), np.uint8),
-            np.zeros(size[::-1], np.uint8),
-        )
-        self._count = 0
+        self._size, self._lent, self._count = size, way.lent, 0
         self.alone: list[float] = []
         self.rates: list[float] = []
         self._cutters = []
@@ -157,19 +157,25 @@ class Runner:
 
     def _run(self, which: int, ahead: int, frames: Sequence[Image], seconds: float) -> list[float]:
         cutter, waiting, times = self._cutters[which], deque[Any](), list[float]()
+        outputs = (cutter.outputs if self._lent else blank_outputs)(self._form, self._size, ahead)
+        if self._lent:
+            held = frames
+            frames = cutter.frames(BGR, self._size, len(held))
+            for image, given in zip(frames, held, strict=True):
+                np.copyto(image, given)
         end = time.perf_counter() + seconds
         while time.perf_counter() < end:
             begun = time.perf_counter()
             image = frames[self._count % len(frames)]
-            waiting.append(cutter.infer(Frame(image, self._count, 0.0, 0.0)))
+            alpha, out = outputs[self._count % ahead]
+            waiting.append((cutter.infer(Frame(image, self._count, 0.0, 0.0), alpha), alpha, out))
             self._count += 1
             if len(waiting) == ahead:
-                cutter.compose(
-                    self._behind, cutter.finish(waiting.popleft(), self._alpha), self._out
-                )
+                slot, alpha, out = waiting.popleft()
+                cutter.compose(self._behind, cutter.finish(slot, alpha), out)
             times.append(time.perf_counter() - begun)
-        for slot in waiting:
-            cutter.finish(slot, self._alpha)
+        for slot, alpha, _ in waiting:
+            cutter.finish(slot, alpha)
         return times
 
 

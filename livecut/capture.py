@@ -8,15 +8,17 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
-import numpy as np
-
 from livecut.errors import SourceError
-from livecut.form import Form
-from livecut.frame import Frame, Image
+from livecut.form import Form, Size
+from livecut.frame import Frame, Image, blank_frames
 from livecut.sources import Source
 
 RETRY = 0.5
 """Seconds between two tries to reopen a source that was lost."""
+
+
+Buffers = Callable[[Form, Size, int], Sequence[Image]]
+"""Makes so many buffers for frames."""
 
 
 class Holder(Protocol):
@@ -109,16 +111,17 @@ class Capture:
         self.name = source.name
         self._source = source
         self._form: Form | None = None
-        self._asked: Form | None = None
+        self._asked: tuple[Form | None, Buffers] | None = None
+        self._make: Buffers = blank_frames
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def ask(self, form: Form) -> None:
-        """Take the frames to come in this form, where the source gives it."""
-        self._asked = form
+    def ask(self, form: Form | None, make: Buffers) -> None:
+        """Take the frames to come in this form, where the source gives it, into buffers of `make`."""
+        self._asked = form, make
 
     def stop(self) -> None:
         """Ask the thread to end and wait for it; a read that hangs is left behind."""
@@ -155,12 +158,12 @@ class Capture:
         """What the source is to fill, in the form that it gives now."""
         source = self._source
         if self._asked is not None:
-            asked, self._asked = self._asked, None
-            self.fault = source.give(asked)
+            (asked, self._make), self._asked, self._form = self._asked, None, None
+            if asked is not None:
+                self.fault = source.give(asked)
         if source.form != self._form:
             self._form = source.form
-            shape = self._form.shape(source.size)
-            self.slot.use([np.zeros(shape, np.uint8) for _ in range(3)])
+            self.slot.use(self._make(self._form, source.size, 3))
         return self.slot.writable()
 
     def _reopen(self) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from livecut.backgrounds import Background
 from livecut.engines import nvidia, split
 from livecut.errors import ConfigError, EngineError, ModelError
-from livecut.form import Form
+from livecut.form import Form, Size
 from livecut.frame import Cutout, Frame, Image
 from livecut.models import TORCHVISION, find_model
 from livecut.segmenter import Segmenter
@@ -33,6 +33,12 @@ class Cutter(Protocol):
 
         Where the one asked for is not made here, it is BGR, or BGRA for a transparent one.
         """
+
+    def frames(self, form: Form, size: Size, count: int) -> list[Image]:
+        """Buffers for frames of a form, from which they are taken up fastest."""
+
+    def outputs(self, form: Form, size: Size, count: int) -> list[tuple[Image, Image]]:
+        """Pairs of alpha and picture, for `cut` and `compose`, into which both are written fastest."""
 
     def reset(self) -> None:
         """Forget the frames before."""

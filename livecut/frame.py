@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from livecut.form import BGR, Form
+from livecut.form import BGR, Form, Size
 
 Image = NDArray[np.uint8]
 """uint8, one channel (H, W), BGR (H, W, 3) or what else a `Form` says; C-contiguous."""
@@ -81,3 +81,13 @@ def as_image(array: NDArray[Any] | None) -> Image:
 def taken_as_bt709(width: int, height: int) -> bool:
     """Whether players take video of this size, in pixels, as BT.709 where it does not say; else BT.601."""
     return width >= 1280 or height > 576
+
+
+def blank_frames(form: Form, size: Size, count: int) -> list[Image]:
+    """Buffers for frames of a form."""
+    return [np.zeros(form.shape(size), np.uint8) for _ in range(count)]
+
+
+def blank_outputs(form: Form, size: Size, count: int) -> list[tuple[Image, Image]]:
+    """Pairs of alpha (H, W) and a picture of a form."""
+    return [(np.zeros(size[::-1], np.uint8), image) for image in blank_frames(form, size, count)]

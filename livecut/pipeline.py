@@ -217,12 +217,11 @@ class Pipeline:
         From then on the source gives what the cutter takes as the camera has it.
         """
         cutter = self._opened_cutter()
-        pairs = self._buffers(3)
+        pairs = cutter.outputs(self.form, self.source.size, 3)
         outputs.use([out for _, out in pairs])
         native = self.source.native
         native = native if native in cutter.takes else None
-        if native:
-            capture.ask(native)
+        capture.ask(native, cutter.frames)
         self._warm_up(cutter, *pairs[0], native or BGR)
         return cutter, self._guard(cutter, cutter.cut), pairs
 
@@ -233,6 +232,7 @@ class Pipeline:
         form = wanted.pop() if len(wanted) == 1 else self.form
         self.form = cutter.deliver(form if form.transparent == self._transparent else self.form)
         self.description = cutter.description
+        self._frames = cutter.frames
         return cutter
 
     def _warm_up(self, segmenter: Cutter, alpha: Image, out: Image, form: Form = BGR) -> None:
@@ -244,19 +244,12 @@ class Pipeline:
         segmenter.reset()
         self.stats.restart()
 
-    def _buffers(self, count: int) -> list[tuple[Image, Image]]:
-        size = self.source.size
-        return [
-            (np.zeros(size[::-1], np.uint8), np.zeros(self.form.shape(size), np.uint8))
-            for _ in range(count)
-        ]
-
     def _prepared(self, frame: Frame) -> Frame:
         if not self.mirror:
             return frame
         place = frame.index % len(self._flipped)
         if self._flipped[place].shape != frame.image.shape:
-            self._flipped[place] = np.empty_like(frame.image)
+            [self._flipped[place]] = self._frames(frame.form, self.source.size, 1)
         flip(frame.image, frame.form, self._flipped[place])
         return replace(frame, image=self._flipped[place])
 
@@ -301,9 +294,9 @@ class Pipeline:
         source = self.source
         segmenter = self._opened_cutter()
         paced = any(sink.paced for sink in self.sinks)
-        [(alpha, out)] = self._buffers(1)
+        [(alpha, out)] = segmenter.outputs(self.form, source.size, 1)
         self._warm_up(segmenter, alpha, out)
-        images = [np.zeros((*alpha.shape, 3), np.uint8) for _ in self._flipped]
+        images = segmenter.frames(BGR, source.size, len(self._flipped))
         due = time.perf_counter()
         with Ahead(self._next, segmenter, images) as ahead:
             guard = self._guard(segmenter, ahead.cut)

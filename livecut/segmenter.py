@@ -15,7 +15,7 @@ from livecut.compositor import cpu
 from livecut.engines import Engine, open_engine
 from livecut.errors import EngineError
 from livecut.form import BGR, BGRA, Form
-from livecut.frame import Cutout, Frame, Image
+from livecut.frame import Cutout, Frame, Image, blank_frames, blank_outputs
 from livecut.models import DEFAULT_MODEL, input_size
 from livecut.stats import Stats
 
@@ -149,6 +149,7 @@ class Segmenter:
     """
 
     takes: Sequence[Form] = (BGR,)
+    frames, outputs = staticmethod(blank_frames), staticmethod(blank_outputs)
 
     def __init__(
         self,

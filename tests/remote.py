@@ -11,6 +11,7 @@ import pytest
 
 from livecut.backgrounds import open_background
 from livecut.errors import EngineError
+from livecut.form import BGR
 from livecut.frame import Frame, Image, as_image
 from livecut.guard import Guard
 from livecut.sources import open_source
@@ -77,6 +78,28 @@ def never_takes_what_was_given_up(made: Any) -> None:
         guard.process(old, np.zeros(SIZE[::-1], np.uint8), blank())
     with pytest.raises(EngineError, match="handed over before"):
         made.finish(slot)
+
+
+def uses_lent_buffers_in_place(made: Any) -> None:
+    """And others beside them; what was given up never comes into the output of another."""
+    images, pairs = made.frames(BGR, SIZE, 3), made.outputs(BGR, SIZE, 2)
+    background = open_background("#000000", SIZE)
+    for index in range(8):
+        image = images[index % 3]
+        image[:] = frame(index).image
+        sent = frame(index) if index == 4 else Frame(image, index, 0.0, 0.0)
+        alpha, out = (np.zeros(SIZE[::-1], np.uint8), blank()) if index == 5 else pairs[index % 2]
+        slot = made.infer(sent, alpha)
+        if index == 6:
+            continue
+        found = made.finish(slot, alpha)
+        assert found.alpha is alpha
+        assert np.shares_memory(slot.image(BGR), sent.image) == (index != 4)
+        assert np.shares_memory(slot.alpha(), alpha) == (index != 5)
+        made.compose(background, found, out)
+        assert np.shares_memory(slot.picture(), out) == (index != 5)
+        assert is_composite(out, index)
+        assert alpha[out.any(-1)].all()
 
 
 def composes_only_what_came_down_last(made: Any) -> None:

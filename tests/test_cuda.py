@@ -89,6 +89,27 @@ def test_a_frame_that_was_given_up_is_never_taken_for_another(network: Blueness)
     remote.never_takes_what_was_given_up(cutter())
 
 
+@pytest.mark.parametrize("in_flight", [1, 2])
+def test_lent_buffers_are_used_in_place(network: Blueness, in_flight: int) -> None:
+    remote.uses_lent_buffers_in_place(cutter(in_flight=in_flight))
+
+
+def test_a_lent_output_of_another_form_is_written_by_a_copy(network: Blueness) -> None:
+    made, form = cutter(), i420(BT709)
+    [(alpha, out)] = made.outputs(BGR, SIZE, 1)
+    planar = np.zeros(form.shape(SIZE), np.uint8)
+    made.deliver(form)
+    found = made.cut(frame(1), alpha)
+    assert found.alpha is alpha
+    assert alpha.any()
+    made.compose(open_background("#000000", SIZE), found, planar)
+    assert not out.any()
+    expected = convert(
+        np.where((frame(1).image == PERSON).all(-1)[..., None], PERSON, 0).astype(np.uint8), form
+    )
+    assert np.abs(planar.astype(int) - expected).mean() < 6
+
+
 def test_composes_only_what_came_down_last(network: Blueness) -> None:
     remote.composes_only_what_came_down_last(cutter(in_flight=2))
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from livecut.backgrounds import EdgeColours, open_background
 from livecut.compositor import colours, cpu, device, edges
 from livecut.compositor.edges import cell_size, cells_least
+from livecut.compositor.packets import HEADER
 from livecut.compositor.scene import Scene, blur_matrix, halved, mean_matrix, spread_matrix
 from livecut.convert import convert, to_bgr
 from livecut.form import BGR, BGRA, BT709, NV12, RGBA, YUYV, Form, i420
@@ -229,8 +230,8 @@ def compositor(
 
 def run_bytes(made: device.Compositor, image: Image, index: int) -> None:
     """Of a frame in the form that the compositor takes."""
-    made.incoming[: device.HEADER].view(torch.int64).copy_(torch.tensor([index, index > 0]))
-    made.incoming[device.HEADER :].copy_(torch.from_numpy(image).reshape(-1))
+    made.incoming[:HEADER].view(torch.int64).copy_(torch.tensor([index, index > 0]))
+    made.incoming[HEADER:].copy_(torch.from_numpy(image).reshape(-1))
     made.run()
 
 
@@ -239,7 +240,7 @@ def run(made: device.Compositor, image: Image, index: int) -> tuple[int, Image, 
     run_bytes(made, image, index)
     out = made.outgoing.numpy().copy()
     height, width = image.shape[:2]
-    receipt, alpha, picture = np.split(out, [device.HEADER, device.HEADER + height * width])
+    receipt, alpha, picture = np.split(out, [HEADER, HEADER + height * width])
     return (
         int(receipt.view(np.int64)[0]),
         picture.reshape(height, width, -1),
@@ -335,7 +336,7 @@ def test_other_forms_are_those_of_the_picture(form: Form) -> None:
     _, picture, alpha = run(spoilt(Scene("picture"), size), image, 0)
     made = spoilt(Scene("picture", form=form), size)
     run_bytes(made, image, 0)
-    rest = made.outgoing[device.HEADER :]
+    rest = made.outgoing[HEADER:]
     assert (rest[: alpha.size].numpy() == alpha.reshape(-1)).all()
     got = rest[alpha.size :].reshape(form.shape(size)).numpy().astype(int)
     assert np.abs(got - convert(picture, form)).max() <= 1
@@ -364,7 +365,7 @@ def test_frames_as_a_camera_has_them(form: Form, kind: str) -> None:
     _, expected, expected_alpha = run(spoilt(scene), to_bgr(raw, form), 0)
     made = spoilt(scene, form=form)
     run_bytes(made, raw, 0)
-    rest = made.outgoing[device.HEADER :].numpy()
+    rest = made.outgoing[HEADER:].numpy()
     alpha, picture = rest[: 64 * 48].reshape(48, 64), rest[64 * 48 :].reshape(48, 64, -1)
     assert np.abs(alpha.astype(int) - expected_alpha).max() <= 3
     both = alpha >= 0

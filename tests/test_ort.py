@@ -15,8 +15,9 @@ pytest.importorskip("onnx")
 
 from livecut import EngineError, Pipeline
 from livecut.backgrounds import open_background
-from livecut.compositor.graph import HEADER, Writer
+from livecut.compositor.graph import Writer
 from livecut.compositor.ort import OrtCutter, Slot
+from livecut.compositor.packets import HEADER
 from livecut.compositor.scene import Scene
 from livecut.engines import nvidia
 from livecut.engines.fixed import read_network
@@ -148,7 +149,7 @@ def test_a_step_that_is_left_out_gives_no_picture(
     place = Host()
     made = cutter(tmp_path, place)
     made.cut(frame(3))
-    copy, tensors, host = place.copy, made._program.tensors, made._slots[0].got
+    copy, tensors, host = place.copy, made._program.tensors, made._slots[0].down.header
 
     def skipping(to: Any, source: Any) -> None:
         if not (
@@ -162,11 +163,16 @@ def test_a_step_that_is_left_out_gives_no_picture(
         monkeypatch.setattr(place, "run", lambda session, binding: None)
     with pytest.raises(EngineError, match=r"in place of 4|no valid alpha"):
         made.cut(frame(4))
-    assert host[8] != 1 or left_out != "download"
+    assert host[1] != 1 or left_out != "download"
 
 
 def test_a_frame_that_was_given_up_is_never_taken_for_another(tmp_path: Path) -> None:
     remote.never_takes_what_was_given_up(cutter(tmp_path))
+
+
+@pytest.mark.parametrize("in_flight", [1, 2])
+def test_lent_buffers_are_used_in_place(tmp_path: Path, in_flight: int) -> None:
+    remote.uses_lent_buffers_in_place(cutter(tmp_path, in_flight=in_flight))
 
 
 def test_composes_only_what_came_down_last(tmp_path: Path) -> None:

@@ -17,11 +17,12 @@ import torch
 
 from livecut.backgrounds import Background, Transparent
 from livecut.compositor.device import Compositor
+from livecut.compositor.packets import Packet
 from livecut.compositor.precision import choose_precision, planes_dtype
 from livecut.compositor.queues import Machine
 from livecut.compositor.remote import RemoteCutter
 from livecut.compositor.scene import Scene, scene_of
-from livecut.compositor.slot import Slot
+from livecut.compositor.slot import Slot, packet
 from livecut.errors import EngineError
 from livecut.form import BGR, BGRA, NV12, YUYV, Form, Size
 from livecut.frame import Frame, Image
@@ -93,17 +94,17 @@ class DeviceCutter(RemoteCutter[Slot]):
         """Makes EngineErrors of what the device and PyTorch raise."""
         return failures()
 
-    def infer(self, frame: Frame) -> Slot:
+    def _packet(self, count: int) -> Packet:
+        with failures():
+            return packet(self._machine, count)
+
+    def infer(self, frame: Frame, out: Image | None = None) -> Slot:
         start = time.perf_counter()
         background, output = self._background, self._output
         scene = scene_of(background, output)
         with failures():
             self._build((frame.shape[1], frame.shape[0]), frame.form, scene)
-            slot = self._next()
-            slot.frame, slot.background = frame, background if scene is not None else None
-            slot.form = output
-            np.copyto(slot.image(frame.form), frame.image)
-            slot.header[:] = frame.index, self._steady
+            slot = self._load(frame, background if scene is not None else None, output, out)
             slot.forget()
             self._show(slot.background, frame.position)
             self._launch(slot)
@@ -114,7 +115,7 @@ class DeviceCutter(RemoteCutter[Slot]):
     def _launch(self, slot: Slot) -> None:
         compositor = self._compositor
         sent, count = len(compositor.incoming), len(compositor.outgoing)
-        there, here = slot.device_in[:sent], slot.host_in[:sent]
+        there, here = slot.device_in[:sent], slot.up.memory[:sent]
         self._copy_in.run(lambda: there.copy_(here, non_blocking=True))
         self._copy_in.record(slot.arrived)
         self._compute.wait(slot.arrived)
@@ -123,7 +124,7 @@ class DeviceCutter(RemoteCutter[Slot]):
         self._compute.run(lambda: slot.device_out[:count].copy_(compositor.outgoing))
         self._compute.record(slot.made)
         self._copy_out.wait(slot.made)
-        down, up = slot.host_out[:count], slot.device_out[:count]
+        down, up = slot.down.memory[:count], slot.device_out[:count]
         self._copy_out.run(lambda: down.copy_(up, non_blocking=True))
         self._copy_out.record(slot.landed)
 

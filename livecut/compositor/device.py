@@ -17,14 +17,12 @@ from torch import Tensor
 from livecut.backgrounds import box_width, room_size
 from livecut.compositor import colours
 from livecut.compositor.edges import CLEAR, FLOOR, GAIN, NOISE, cell_size, cells_least
+from livecut.compositor.packets import HEADER
 from livecut.compositor.scene import Floats, Scene, blur_matrix, halved, mean_matrix, spread_matrix
 from livecut.form import BGR, Form, Size
 from livecut.network import Portable
 from livecut.segmenter import CUT, EPSILON, KEEP, LIFT, LIMITS, MARGIN, MOVES, REACH
 
-HEADER = 16
-"""Bytes before the picture in a packet, two int64. In: the frame's index, and 1 where it follows the
-frame before. Out: the receipt, and 0."""
 INVALID = -(1 << 62)
 """The receipt in place of the frame's index where the network gave no valid alpha."""
 

@@ -13,14 +13,12 @@ import numpy as np
 
 from livecut.backgrounds import box_width, room_size
 from livecut.compositor.edges import CLEAR, FLOOR, GAIN, NOISE, cell_size, cells_least
+from livecut.compositor.packets import HEADER
 from livecut.compositor.scene import Scene, blur_matrix, halved, mean_matrix, spread_matrix
 from livecut.engines.graph import BYTE, FLOAT, HALF, Graph, Network
 from livecut.form import Size
 from livecut.segmenter import CUT, EPSILON, KEEP, LIFT, LIMITS, MARGIN, MOVES, REACH
 
-HEADER = 16
-"""Bytes before the picture in a packet: the frame's index in eight; then one that is, of a packet that
-goes in, 1 where the frame follows the one before, and of one that comes out 1 where alpha is valid."""
 GREY = (0.114, 0.587, 0.299)
 """Of blue, green and red, as in ITU-R BT.601."""
 
@@ -32,7 +30,8 @@ class Writer:
     are float16. The inputs are `frame` (a packet with BGR (H, W, 3)), `last` (1, h, w, 3) and `state`
     (1, 1, h/s, w/s), of a network with memory also `before` (1, 1, h/s, w/s), which are what `last_out`,
     `state_out` and `before_out` were for the frame before, and for a scene of kind picture `picture` (1,
-    H, W, 3); the outputs are those and `made`, a packet with alpha (H, W) and the picture (H, W, C).
+    H, W, 3); the outputs are those and `made`, a packet with alpha (H, W) and the picture (H, W, C). The header of what comes out says the frame's index, and 1
+    where alpha is valid.
     """
 
     def __init__(

@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from livecut.backgrounds import Background, Transparent
-from livecut.compositor.graph import HEADER, Writer
+from livecut.compositor import packets
+from livecut.compositor.graph import Writer
+from livecut.compositor.packets import HEADER, Packet
 from livecut.compositor.remote import RemoteCutter
 from livecut.compositor.scene import Scene, scene_of
 from livecut.engines.fixed import choose_precision, description, read_network
@@ -24,33 +26,19 @@ from livecut.models import input_size
 from livecut.stats import Stats
 
 
-class Slot:
-    """A place for one frame in flight: its packets in the host's memory."""
+def packet(place: Place, count: int) -> Packet:
+    """Memory of the host for so many bytes after a header, that copies to and from a place are fast with."""
+    memory = place.host(HEADER + count)
+    return Packet(memory, memory)
+
+
+class Slot(packets.Slot):
+    """A place for one frame in flight, and where what was sent last has come down."""
 
     def __init__(self, place: Place, size: Size) -> None:
-        (width, height), pixels = size, size[0] * size[1]
-        self.sent, self.got = place.host(HEADER + 3 * pixels), place.host(HEADER + (1 + 4) * pixels)
-        self.index = self.sent[:8].view(np.int64)
-        self._image: Image = self.sent[HEADER:].reshape(height, width, 3)
-        self._receipt = self.got[:8].view(np.int64)
-        self.alpha: Image = self.got[HEADER : HEADER + pixels].reshape(height, width)
-        self._size, self._came = size, self.got[HEADER + pixels :]
+        pixels = size[0] * size[1]
+        super().__init__(size, packet(place, 3 * pixels), packet(place, (1 + 4) * pixels))
         self.landed = place.event()
-        """Where what was sent last has come down."""
-        self.frame: Frame | None = None
-        """The frame that is in flight here."""
-        self.background: Background | None = None
-        """What the frame is composited over; None where only its alpha is made."""
-        self.form = BGR
-        """Of the composite."""
-
-    def image(self, form: Form = BGR) -> Image:
-        """Where the frame lies that goes up, in the one form that is taken."""
-        return self._image
-
-    def picture(self) -> Image:
-        """The composite that has come down."""
-        return self._came[: self.form.count(self._size)].reshape(self.form.shape(self._size))
 
     def wait(self) -> None:
         """Wait until what was sent last has come down."""
@@ -58,7 +46,8 @@ class Slot:
 
     def receipt(self) -> int | None:
         """The index of the frame whose alpha has come down; None where that is not valid."""
-        return int(self._receipt[0]) if self.got[8] == 1 else None
+        index, valid = self.down.header.tolist()
+        return int(index) if valid == 1 else None
 
 
 class OrtCutter(RemoteCutter[Slot]):
@@ -96,7 +85,10 @@ class OrtCutter(RemoteCutter[Slot]):
         """BGR, or BGRA where a transparent form is asked for: what `compose` writes in any case."""
         return BGRA if form.transparent else BGR
 
-    def infer(self, frame: Frame) -> Slot:
+    def _packet(self, count: int) -> Packet:
+        return packet(self._place, count)
+
+    def infer(self, frame: Frame, out: Image | None = None) -> Slot:
         start = time.perf_counter()
         place, background = self._place, self._background
         form = BGRA if isinstance(background, Transparent) else BGR
@@ -105,20 +97,16 @@ class OrtCutter(RemoteCutter[Slot]):
         wanted = scene or self._scene or Scene("picture")
         if size != self._size or wanted != self._scene:
             self._build(size, wanted)
-        slot = self._next()
-        slot.frame, slot.background = frame, background if scene is not None else None
-        slot.form = form
-        np.copyto(slot.image(), frame.image)
-        slot.index[0], slot.sent[8] = frame.index, self._steady
+        slot = self._load(frame, background if scene is not None else None, form, out)
         self.reset()  # what fails half-way is followed by none
-        slot.got[:HEADER] = 0
+        slot.down.header[:] = 0
         self._show(slot.background, frame.position)
         tensors = self._program.tensors
-        place.copy(tensors["frame"], slot.sent)
+        place.copy(tensors["frame"], slot.up.memory)
         self._program.run()
         for kept in self._kept:
             place.copy(tensors[kept], tensors[f"{kept}_out"])
-        place.copy(slot.got[: self._made], tensors["made"])
+        place.copy(slot.down.memory[: self._made], tensors["made"])
         place.record(slot.landed)
         self._steady = self._temporal
         self._stats.add("preprocess", time.perf_counter() - start)

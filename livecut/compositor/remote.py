@@ -7,44 +7,19 @@ import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from livecut.backgrounds import Background, Still, Video
+from livecut.compositor.packets import Lending, Packet, Slot
 from livecut.convert import convert, to_bgr
 from livecut.errors import EngineError
 from livecut.form import Form
 from livecut.frame import Cutout, Frame, Image
 from livecut.stats import Stats
 
-
-class Place(Protocol):
-    """A place for one frame in flight."""
-
-    alpha: Image
-    """(H, W), where it has come down."""
-    frame: Frame | None
-    """The frame that is in flight here."""
-    background: Background | None
-    """What the frame is composited over; None where only its alpha is made."""
-    form: Form
-    """Of the composite."""
-
-    def image(self, form: Form) -> Image:
-        """Where the frame lies that goes up."""
-
-    def picture(self) -> Image:
-        """The composite that has come down."""
-
-    def wait(self) -> None:
-        """Wait until what was sent last has come down."""
-
-    def receipt(self) -> int | None:
-        """The index of the frame whose alpha has come down; None where that is not valid."""
-
-
-P = TypeVar("P", bound=Place)
+P = TypeVar("P", bound=Slot)
 
 
 class RemoteCutter(Generic[P]):
@@ -58,6 +33,8 @@ class RemoteCutter(Generic[P]):
         self, background: Background, *, temporal: bool, in_flight: int, stats: Stats | None
     ) -> None:
         self._temporal, self._in_flight = temporal, in_flight
+        self._lending = Lending(self._packet)
+        self.frames, self.outputs = self._lending.frames, self._lending.outputs
         self._stats = stats or Stats()
         self._slots: Sequence[P] = ()
         self._background = background
@@ -72,11 +49,16 @@ class RemoteCutter(Generic[P]):
         """Held while a background, which may be read by both halves' threads, makes a picture."""
 
     @abstractmethod
-    def infer(self, frame: Frame) -> P:
+    def infer(self, frame: Frame, out: Image | None = None) -> P:
         """Send a frame on its way and return at once; all but the handing over is done there.
 
-        Raises EngineError, and ConfigError where the background fails.
+        `out` is where `finish` is to write its alpha; one of `outputs` it comes down to, and the composite
+        to the other of the pair. Raises EngineError, and ConfigError where the background fails.
         """
+
+    @abstractmethod
+    def _packet(self, count: int) -> Packet:
+        """Memory of the host for so many bytes after a header, that copies are fast with."""
 
     @abstractmethod
     def _send(self, picture: Image) -> None:
@@ -90,12 +72,18 @@ class RemoteCutter(Generic[P]):
         """Forget the frames before."""
         self._steady = False
 
-    def _next(self) -> P:
-        """The next slot, which nothing is under way to."""
+    def _load(
+        self, frame: Frame, background: Background | None, form: Form, out: Image | None
+    ) -> P:
+        """The next slot, which nothing is under way to, with the frame."""
         slot = self._slots[self._count % self._in_flight]
         self._count += 1
         if slot.frame is not None:  # given up, and perhaps under way still
             slot.wait()
+        slot.background = background
+        lent = self._lending.packet
+        slot.take(frame, form, lent(frame.image, frame.form), lent(out, form))
+        slot.up.header[:] = frame.index, self._steady
         return slot
 
     def _show(self, background: Background | None, position: float) -> None:
@@ -125,15 +113,16 @@ class RemoteCutter(Generic[P]):
         if receipt != frame.index:
             raise EngineError(f"frame {receipt} came from the device in place of {frame.index}")
         if out is None:
-            out = np.empty(slot.alpha.shape, np.uint8)
-        np.copyto(out, slot.alpha)
+            out = np.empty(frame.shape, np.uint8)
+        if self._lending.packet(out, slot.form) is not slot.down:
+            np.copyto(out, slot.alpha())
         self._down, self._landed = slot, frame
         self._stats.add("network", time.perf_counter() - start)
         return Cutout(frame, out)
 
     def cut(self, frame: Frame, out: Image | None = None) -> Cutout:
         """`infer` and `finish`, one after the other."""
-        return self.finish(self.infer(frame), out)
+        return self.finish(self.infer(frame, out), out)
 
     def compose(self, background: Background, cutout: Cutout, out: Image) -> None:
         """Write the composite of the cutout that `finish` gave last into `out`, as it came down.
@@ -146,7 +135,7 @@ class RemoteCutter(Generic[P]):
             raise EngineError(f"the composite that came down is not that of frame {frame.index}")
         if slot.background is None:
             self._compose_here(slot, background, cutout, out)
-        else:
+        elif self._lending.packet(out, slot.form) is not slot.down:
             np.copyto(out, slot.picture())
         if slot.frame is not None:
             raise EngineError(f"frame {slot.frame.index} was sent over frame {frame.index}")
