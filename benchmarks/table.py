@@ -16,7 +16,8 @@ from livecut.bench.record import read, write
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- speed -->\n", "<!-- /speed -->"
-HEAD = "| machine | case | fps | age p50 ms | p95 | p99 | network p50 |\n|---|---|---|---|---|---|---|\n"
+COLUMNS = "fps | age p50 | p99 | "
+"""Of each machine, in frames per second and milliseconds."""
 
 
 def newest() -> list[Path]:
@@ -26,19 +27,25 @@ def newest() -> list[Path]:
     return sorted(newest.glob("*.json"))
 
 
-def line(machine: str, row: dict[str, Any]) -> str:
-    """A line of the table."""
-    age, network = row["stages"]["age"], row["stages"]["network"]
-    return (
-        f"| {machine} | {row['name']} | {median(row['fps']):.0f} | {age['p50']:.1f} | "
-        f"{age['p95']:.1f} | {age['p99']:.1f} | {network['p50']:.1f} |\n"
-    )
+def cells(row: dict[str, Any] | None) -> str:
+    """What `COLUMNS` says, of a result."""
+    if row is None:
+        return " | " * 3
+    age = row["stages"]["age"]
+    return f"{median(row['fps']):.0f} | {age['p50']:.1f} | {age['p99']:.1f} | "
 
 
 def table() -> str:
-    """The whole table, in Markdown."""
-    records = [(path.stem, read(path)) for path in newest()]
-    return HEAD + "".join(line(name, row) for name, record in records for row in record["results"])
+    """The whole table, in Markdown: a line for each case, the machines beside each other."""
+    records = {path.stem: read(path)["results"] for path in newest()}
+    found = {name: {row["name"]: row for row in rows} for name, rows in records.items()}
+    cases = dict.fromkeys(case for rows in found.values() for case in rows)
+    head = "".join(f"{name}: {COLUMNS}" for name in found)
+    lines = [f"| | {head}", "|---" * (1 + 3 * len(found)) + "|"]
+    lines += [
+        f"| {case} | " + "".join(cells(rows.get(case)) for rows in found.values()) for case in cases
+    ]
+    return "".join(line.rstrip() + "\n" for line in lines)
 
 
 def main() -> int:
