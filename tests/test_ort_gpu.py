@@ -14,12 +14,16 @@ from livecut import Segmenter
 from livecut.backgrounds import open_background
 from livecut.compositor.ort import OrtCutter
 from livecut.engines.fixed import FixedEngine
+from livecut.engines.nvidia import driver_loads
 from livecut.engines.places import Gpu, Host
 from livecut.frame import Frame
 from livecut.models import find_model
 from tests.remote import demo, iou
 
-pytestmark = pytest.mark.gpu
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not driver_loads(), reason="no NVIDIA driver here"),
+]
 SIZE = (1280, 720)
 
 
@@ -37,7 +41,7 @@ def test_the_gpu_gives_what_the_cpu_gives(background: str) -> None:
         OrtCutter(find_model("live"), place, behind, temporal=True)
         for place in (Gpu("cuda"), Host(threads=2))
     ]
-    for index, image in enumerate(demo(SIZE)):
+    for index, image in enumerate(demo(SIZE, 3)):
         alphas, pictures = [], []
         for cutter in cutters:
             out = np.zeros((*image.shape[:2], channels), np.uint8)
@@ -82,5 +86,5 @@ def test_the_network_alone(device: str, tmp_path: Any, monkeypatch: pytest.Monke
         pytest.importorskip("tensorrt_libs")
     segmenter, expected = Segmenter(device=device, engine="onnx"), Segmenter(device="cpu")
     assert isinstance(segmenter._engine, FixedEngine)
-    for image in demo(SIZE):
+    for image in demo(SIZE, 3):
         assert iou(segmenter(image), expected(image)) > 0.995

@@ -40,6 +40,9 @@ def measure(case: Case, count: int) -> dict[str, list[float]]:
         )
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+            own, _, said = reason.partition(": ")
+            if own.startswith("livecut.errors."):
+                raise EngineError(said)
             raise EngineError(f"livecut could not be started in a process of its own: {reason}")
         told = json.loads(done.stdout)
         found["first_s"].append(round(told["first"] - begun, 3))
