@@ -365,5 +365,5 @@ def test_the_schema_is_that_of_the_docstring() -> None:
 
 
 def test_what_is_wrong_with_a_device_is_said_as_it_is() -> None:
-    with pytest.raises(EngineError, match=r"^device cuda:9: no NVIDIA driver|^device cuda:9: "):
+    with pytest.raises(EngineError, match=r"^device cuda:9: "):
         cold.measure(Case(size=SMALL, device="cuda:9"), 1)
