@@ -160,7 +160,7 @@ def test_a_loss_that_is_no_number_ends_the_run(
 ) -> None:
     monkeypatch.setattr(
         "livecut.training.run.measure",
-        lambda _n, logits, _t, _w: {"bce": logits.sum() * float("nan")},
+        lambda _n, logits, *_: {"bce": logits.sum() * float("nan")},
     )
     with pytest.raises(ModelError, match="the loss is nan at step 10; resume with a lower --lr"):
         train(settings(data, tmp_path, **CHANGES | {"save_every": 16}))
