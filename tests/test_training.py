@@ -376,7 +376,7 @@ def test_memory_begins_where_the_network_without_ended(trained: Path) -> None:
 def test_a_network_with_memory_learns_and_is_the_same_on_both_engines(
     data: Path, trained: Path, tmp_path: Path
 ) -> None:
-    """With and without a frame before; and in int8 as far as that goes."""
+    """With and without a frame before."""
     changes = {"model": "steady", "start": str(trained / "best.pt"), "lr": 0.01}
     parts: list[float] = []
     train(
