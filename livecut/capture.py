@@ -158,9 +158,11 @@ class Capture:
         """What the source is to fill, in the form that it gives now."""
         source = self._source
         if self._asked is not None:
-            (asked, self._make), self._asked, self._form = self._asked, None, None
+            (asked, make), self._asked = self._asked, None
             if asked is not None:
                 self.fault = source.give(asked)
+            if make is not self._make:
+                self._make, self._form = make, None
         if source.form != self._form:
             self._form = source.form
             self.slot.use(self._make(self._form, source.size, 3))

@@ -238,10 +238,10 @@ def soften(data: Path, out: Path, model: str, adapter: Path | None, device: str)
 
     Masks that OUT has already are kept, so that a run that was stopped goes on.
     """
-    with needs_torch():
-        from livecut.foreign import open_network
-        from livecut.labelled import read_folder
-        from livecut.training.soften import soften_folder
+    from livecut.foreign import open_network
+    from livecut.labelled import read_folder
+    from livecut.training.soften import soften_folder
+
     pairs = read_folder(data).train
     teacher = open_network(model, adapter, engine="auto", device=device)
     with progress_bar() as bar:

@@ -148,7 +148,8 @@ class Compositor:
             self._memory.copy_((255 * before + 0.5).permute(1, 2, 0))
         alpha = self._network(self._input[None])[0].float()
         valid = in_range(alpha)
-        self._before.copy_(torch.where(valid, alpha, 0))
+        if self._network.memory:
+            self._before.copy_(torch.where(valid, alpha, 0))
         settle(alpha, self._state, change, follows)
         return alpha, valid & in_range(alpha)
 

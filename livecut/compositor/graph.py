@@ -30,8 +30,8 @@ class Writer:
     are float16. The inputs are `frame` (a packet with BGR (H, W, 3)), `last` (1, h, w, 3) and `state`
     (1, 1, h/s, w/s), of a network with memory also `before` (1, 1, h/s, w/s), which are what `last_out`,
     `state_out` and `before_out` were for the frame before, and for a scene of kind picture `picture` (1,
-    H, W, 3); the outputs are those and `made`, a packet with alpha (H, W) and the picture (H, W, C). The header of what comes out says the frame's index, and 1
-    where alpha is valid.
+    H, W, 3); the outputs are those and `made`, a packet with alpha (H, W) and the picture (H, W, C),
+    whose header says the frame's index, and 1 where alpha is valid.
     """
 
     def __init__(
