@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from livecut.errors import ConfigError
 from livecut.models import REFERENCES
@@ -31,6 +32,33 @@ def parse_weights(
             raise click.BadParameter(f"'{text}' is not SOURCE=NUMBER, as in selfies=0.5")
         found.append((source, weight))
     return tuple(found)
+
+
+def parse_stages(
+    context: click.Context, option: click.Parameter, given: tuple[Any, ...]
+) -> list[dict[str, Any]]:
+    """The tables [[stage]] of a configuration, their values as the options'. Raises click.BadParameter."""
+    from livecut.training.settings import OF_THE_MACHINE
+
+    others = (*OF_THE_MACHINE, "resume", "stage", "config", "help")
+    params = {p.name: p for p in context.command.params if p.name and p.name not in others}
+    stages = []
+    for number, table in enumerate(given, 1):
+        if not isinstance(table, dict):
+            raise click.BadParameter(
+                f"{table!r} is no stage; expected tables [[stage]] in a --config"
+            )
+        stage = {}
+        for key, value in table.items():
+            param = params.get(key.replace("-", "_"))
+            if param is None:
+                raise click.BadParameter(
+                    f"stage {number}: unknown key '{key}'; expected some of: {', '.join(sorted(params))}"
+                )
+            several = getattr(param, "multiple", False) and isinstance(value, str)
+            stage[str(param.name)] = param.process_value(context, [value] if several else value)
+        stages.append(stage)
+    return stages
 
 
 @click.command()
@@ -150,19 +178,27 @@ def parse_weights(
     help="Of the convolutions. auto: half on CUDA, else float32; CPUs with AVX512-BF16 are faster in bfloat16.",
 )
 @click.option("--resume", is_flag=True, help="Go on from OUT/last.pt.")
+@click.option("--stage", hidden=True, multiple=True, type=click.UNPROCESSED, callback=parse_stages)
 @config_option
-def train(resume: bool, **options: Any) -> None:
+def train(resume: bool, stage: list[dict[str, Any]], **options: Any) -> None:
     """Train a network on labelled pictures: images and masks, matched by name.
+
+    A --config with tables [[stage]] trains in stages, in OUT/1, OUT/2 and so on, each from the best of the one
+    before and with options of its own.
 
     On several GPUs: torchrun --nproc-per-node N --no-python livecut train ...; --batch is shared.
     """
     with needs_torch():
-        from livecut.training.settings import TrainSettings
+        from livecut.training.settings import TrainSettings, staged
         from livecut.training.train import train as fit
-    settings = TrainSettings(**options)
+    source = click.get_current_context().get_parameter_source
+    for values in stage:
+        for name in [n for n in values if source(n) == ParameterSource.COMMANDLINE]:
+            del values[name]
+    stages = staged(options, stage) or [TrainSettings(**options)]
     first = os.environ.get("RANK", "0") == "0"
     with progress_bar(shown=first) as bar:
-        task = bar.add_task("training", total=settings.steps)
+        task = bar.add_task("training", total=sum(s.steps for s in stages))
 
         def report(step: int, loss: float, scores: tuple[float, float] | None) -> None:
             bar.update(task, completed=step, description=f"loss {loss:.4f}")
@@ -171,7 +207,7 @@ def train(resume: bool, **options: Any) -> None:
                     f"step {step}: loss {loss:.4f}, validation IoU {scores[0]:.2f} %, webcam-like {scores[1]:.2f} %"
                 )
 
-        best = fit(settings, resume=resume, report=report, notice=bar.console.print)
+        best = fit(*stages, resume=resume, report=report, notice=bar.console.print)
     if first:
         say(f"best checkpoint: {best}; write it for use with: livecut export {best} -o NAME.onnx")
 

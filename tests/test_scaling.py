@@ -100,7 +100,8 @@ def keep(self, *values):
 run.Run.__init__ = keep
 from tests.test_training import settings
 data, out = map(Path, sys.argv[1:])
-train.train(settings(data, out, **{changes}))
+after = dict(start=str(out / "best.pt"), steps=10)
+train.train(settings(data, out, **{changes}), settings(data, out / "next", **after))
 assert held[0].group.count == 2
 names = [name for name, _ in held[0].network.named_parameters()]
 torch.save(dict(held[0].network.named_parameters()), out / f"rank{held[0].group.rank}.pt")
@@ -128,6 +129,7 @@ def test_two_processes_train_one_network(data: Path, alone: Path, tmp_path: Path
     first, second = (torch.load(out / f"rank{i}.pt", weights_only=True) for i in range(2))
     assert equal(first, second), "the processes hold one network"
     assert {p.name for p in out.iterdir()} >= {"best.pt", "last.pt", "log.csv", "settings.toml"}
+    assert load_checkpoint(out / "next" / "last.pt")["step"] == 10, "a second stage follows"
     # Half a batch has other batch norm statistics than a whole one; else the runs would be equal.
     losses = np.array([[float(row["loss"]) for row in read(o / "log.csv")] for o in (alone, out)])
     assert np.abs(losses[0] - losses[1]).max() < 0.1 * losses.mean()
@@ -238,8 +240,8 @@ def test_settings_come_back_from_their_file(
 
     taken: list[TrainSettings] = []
 
-    def take(given: TrainSettings, **_: object) -> Path:
-        taken.append(given)
+    def take(*given: TrainSettings, **_: object) -> Path:
+        taken.extend(given)
         return tmp_path
 
     monkeypatch.setattr("livecut.training.train.train", take)
@@ -260,6 +262,70 @@ def test_settings_come_back_from_their_file(
     assert (taken[1].lr, taken[1].size, taken[1].loss) == (0.5, (32, 32), ("dice",))
     config.write_text("stepz = 3\n")
     assert_one_clear_line(run("train", "--config", config), "unknown key 'stepz'", "steps")
+
+
+STAGES = """
+seed = 3
+size = "64x48"
+steps = 12
+batch = 4
+average = 0.9
+workers = 0
+
+[[stage]]
+model = "live"
+
+[[stage]]
+lr = 5e-4
+freeze = 2
+size = "96x64"
+weights = "other=2"
+"""
+
+
+def test_stages_are_runs_one_after_another(data: Path, tmp_path: Path) -> None:
+    config, out = tmp_path / "a.toml", tmp_path / "run"
+    config.write_text(STAGES)
+    given = ("train", "--config", config, "--data", data, "--out", out, "--steps", "10")
+    done = run(*given, OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    assert f"best checkpoint: {out / '2' / 'best.pt'}" in " ".join(done.stderr.decode().split())
+    first, second = (tomllib.loads((out / n / "settings.toml").read_text()) for n in "12")
+    assert (first["start"], first["lr"], first["freeze"], first["size"]) == ("", 1e-3, 0, "64x48")
+    assert (second["lr"], second["freeze"], second["size"]) == (5e-4, 2, "96x64")
+    assert (second["start"], second["weights"]) == (str(out / "1" / "best.pt"), ["other=2"])
+    assert (first["seed"], second["seed"], first["steps"], second["steps"]) == (3, 3, 10, 10)
+    alone = tmp_path / "alone"
+    by_hand = run(
+        "train", "--config", out / "2" / "settings.toml", "--out", alone, OMP_NUM_THREADS="1"
+    )
+    assert by_hand.returncode == 0, by_hand.stderr
+    wanted = load_checkpoint(alone / "last.pt")["network"]
+    assert equal(load_checkpoint(out / "2" / "last.pt")["network"], wanted)
+    (out / "2" / "last.pt").unlink()  # killed before the second stage had saved
+    assert run(*given, "--resume", OMP_NUM_THREADS="1").returncode == 0
+    assert equal(load_checkpoint(out / "2" / "last.pt")["network"], wanted)
+    assert_one_clear_line(run(*given), "1/last.pt is there already; add --resume")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("stage = 3", "stage"),
+        ("stage = ['a']", "'a' is no stage; expected tables [[stage]]"),
+        (
+            "[[stage]]\n[[stage]]\nout = 'x'",
+            "stage 2: unknown key 'out'; expected some of: average",
+        ),
+        ("[[stage]]\nsteps = 'many'", "'many' is not a valid integer"),
+        ("[[stage]]\nweights = 'a'", "'a' is not SOURCE=NUMBER"),
+    ],
+)
+def test_stages_that_are_none(text: str, expected: str, data: Path, tmp_path: Path) -> None:
+    config = tmp_path / "a.toml"
+    config.write_text(text)
+    done = run("train", "--config", config, "--data", data, "--out", tmp_path / "run")
+    assert_one_clear_line(done, expected)
 
 
 def test_recipe_names_no_place(tmp_path: Path) -> None:

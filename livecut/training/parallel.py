@@ -70,6 +70,11 @@ class Group:
             values /= self.count
         return values
 
+    def wait(self) -> None:
+        """Until all processes have come here: what the first saved can then be read."""
+        if self.count > 1:
+            dist.barrier()
+
 
 @contextlib.contextmanager
 def process_group(device: str) -> Iterator[Group]:

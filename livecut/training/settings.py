@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,20 @@ def recipe(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The options that reproduce a network anywhere: of files their names alone, no `OF_THE_MACHINE`."""
     kept = {k: v for k, v in options(settings).items() if k not in OF_THE_MACHINE}
     return kept | {key: Path(kept[key]).name for key in ("encoder", "start")}
+
+
+def staged(options: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> list[TrainSettings]:
+    """What each of several runs one after another depends on: `options`, and the stage's own in their place.
+
+    Each has a folder in `out` by its number, 1 the first; all but the first start from the best checkpoint of
+    the one before, where they do not say another.
+    """
+    found: list[TrainSettings] = []
+    for number, stage in enumerate(stages, 1):
+        start = {"encoder": "", "start": str(found[-1].out / "best.pt")} if found else {}
+        out = {"out": options["out"] / str(number)}
+        found.append(TrainSettings(**{**options, **start, **stage, **out}))
+    return found
 
 
 def to_toml(values: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from livecut.network import alpha_at, normalise, without_memory
 from livecut.network.base import Network
 from livecut.training.checkpoint import load_checkpoint, save
 from livecut.training.log import Log, draw
-from livecut.training.parallel import process_group
+from livecut.training.parallel import Group, process_group
 from livecut.training.run import Run
 from livecut.training.settings import TrainSettings, options, to_toml
 
@@ -91,32 +91,47 @@ class Keeper:
 
 
 def train(
-    settings: TrainSettings,
-    *,
+    *stages: TrainSettings,
     resume: bool = False,
     report: Report = lambda *_: None,
-    notice: Callable[[str], None] = lambda _: None,
+    notice: Notice = lambda _: None,
 ) -> Path:
-    """Train a network and return the path of its best checkpoint, `out`/best.pt.
+    """Train a network in one stage or several and return the path of its best checkpoint, `out`/best.pt.
 
-    `out` also gets last.pt, which holds the whole state and from where `resume` goes on, settings.toml,
-    log.csv and, where matplotlib is installed, curve.png. Every `LOG_EVERY` steps `report` gets (step,
-    loss, validation IoU or None); `notice` gets a line for people. Raises ConfigError and ModelError.
+    Each stage's `out`, a folder of its own, gets that and last.pt, which holds the whole state and from where
+    `resume` goes on, settings.toml, log.csv and, where matplotlib is installed, curve.png. Every `LOG_EVERY`
+    steps `report` gets (step, over all stages; loss; validation IoU or None); `notice` gets a line for people.
+    Raises ConfigError and ModelError.
     """
+    done = 0
+    with process_group(stages[0].device) as group:
+        for number, settings in enumerate(stages):
+            begun = (settings.out / "last.pt").exists()
+            _stage(settings, group, resume and (begun or not number), _after(done, report), notice)
+            group.wait()
+            done += settings.steps
+    return stages[-1].out / "best.pt"
+
+
+def _after(done: int, report: Report) -> Report:
+    return lambda step, loss, scores: report(done + step, loss, scores)
+
+
+def _stage(
+    settings: TrainSettings, group: Group, resume: bool, report: Report, notice: Notice
+) -> None:
     data = read_folder(settings.data)
-    with process_group(settings.device) as group:
-        group.share(settings.batch)
-        last = settings.out / "last.pt"
-        if not resume and last.exists():
-            raise ConfigError(f"{last} is there already; add --resume, or give another --out")
-        run = Run(settings, group, load_checkpoint(last) if resume else None)
-        keeper = Keeper(run, data, report, notice) if group.first else None
-        for batch in run.loader(data):
-            run.advance(*batch)
-            validates = run.step % settings.validate_every == 0 or run.step == settings.steps
-            saves = validates or run.step % settings.save_every == 0
-            if saves or run.step % LOG_EVERY == 0:
-                losses = run.losses()
-                if keeper:
-                    keeper.keep(losses, validates=validates, saves=saves)
-    return settings.out / "best.pt"
+    group.share(settings.batch)
+    last = settings.out / "last.pt"
+    if not resume and last.exists():
+        raise ConfigError(f"{last} is there already; add --resume, or give another --out")
+    run = Run(settings, group, load_checkpoint(last) if resume else None)
+    keeper = Keeper(run, data, report, notice) if group.first else None
+    for batch in run.loader(data):
+        run.advance(*batch)
+        validates = run.step % settings.validate_every == 0 or run.step == settings.steps
+        saves = validates or run.step % settings.save_every == 0
+        if saves or run.step % LOG_EVERY == 0:
+            losses = run.losses()
+            if keeper:
+                keeper.keep(losses, validates=validates, saves=saves)
