@@ -143,3 +143,39 @@ def test_pairs_have_them_all_by_chance(monkeypatch: pytest.MonkeyPatch, tmp_path
     )
     for (name, times), share in zip(called.items(), shares, strict=True):
         assert share / 2 < times / 600 < 2 * share, name
+
+
+def test_beside_is_what_no_person_is_in() -> None:
+    image, mask = GREY.copy(), disc(20, 40, 15)
+    image[mask > 0] = 255
+    found = augment.beside(image, mask)
+    assert found is not None
+    assert found.shape == (64, 60, 3), "to the right of the disc, the larger side"
+    assert (found == 120).all()
+    above = augment.beside(
+        GREY, cv2.rectangle(np.zeros((64, 96), np.uint8), (0, 40), (95, 63), 255, -1)
+    )
+    assert above is not None
+    assert above.shape == (40, 96, 3)
+    assert augment.beside(GREY, np.full((64, 96), 255, np.uint8)) is None
+    whole = augment.beside(GREY, np.zeros((64, 96), np.uint8))
+    assert whole is not None
+    assert whole.shape == GREY.shape
+
+
+def test_samples_without_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(augment, "EMPTY", 1.0)
+    monkeypatch.setattr(augment, "photometry", lambda image, _: image)
+    red = np.full((40, 40, 3), (0, 0, 250), np.uint8)
+    image, mask = GREY.copy(), disc(20, 40, 15)
+    image[mask > 0] = 255
+    filled = np.full((64, 96), 255, np.uint8)
+    for seed in range(10):
+        beside, alpha = augment.pair(image, mask, red, SIZE, default_rng(seed))
+        assert not alpha.any()
+        assert (beside == 120).all(), "beside the person"
+        room, alpha = augment.pair(image, filled, red, SIZE, default_rng(seed))
+        assert not alpha.any()
+        assert (room == red[0, 0]).all(), "nothing is beside: a room"
+        _, alpha = augment.pair(image, filled, None, SIZE, default_rng(seed))
+        assert alpha.any(), "no room either: the person stays"

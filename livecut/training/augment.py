@@ -16,17 +16,19 @@ from livecut.frame import Image, as_image
 COMPOSITE = 0.15
 """Share of the samples whose background is replaced by another picture, besides those that leave
 more than 40 % of the output uncovered."""
-EMPTY = 0.02
-"""Share of the samples with no person at all."""
-SECOND = 0.06
+EMPTY = 0.06
+"""Share of the samples with no person at all: what is beside the person of a picture, or a room."""
+ROOM_BESIDE = 0.3
+"""What is beside a person has to be that large, as a share of the picture's shorter side."""
+SECOND = 0.04
 """Share of the samples with a second person, out of another picture."""
-PERSPECTIVE, TILT = 0.2, 0.1
+PERSPECTIVE, TILT = 0.1, 0.1
 """Share of the samples in perspective, and how far a corner moves at most, in widths and heights."""
-OBJECT = 0.1
+OBJECT = 0.05
 """Share of the samples with a thing before the person, out of a room."""
-MOTION = 0.06
+MOTION = 0.04
 """Share of the samples that a moving camera blurred."""
-LOW_LIGHT = 0.06
+LOW_LIGHT = 0.04
 """Share of the samples in the dark."""
 STILL = 0.25
 """Share of the pairs of frames between which nothing moves."""
@@ -46,6 +48,15 @@ def cover(image: Image, size: tuple[int, int], rng: Generator) -> Image:
     m = np.array([[scale, 0, -x], [0, scale, -y]])
     out = cv2.warpAffine(image, m, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     return as_image(cv2.flip(out, 1) if rng.random() < 0.5 else out)
+
+
+def beside(image: Image, mask: Image) -> Image | None:
+    """The largest part of a picture left, right or above of its person; None where all are small."""
+    x, y, across, _ = cv2.boundingRect(mask)
+    parts = image[:, :x], image[:, x + across :], image[:y, :] if across else image
+    largest = max(parts, key=lambda part: part.size)
+    least = ROOM_BESIDE * min(mask.shape)
+    return as_image(largest) if min(largest.shape[:2]) >= least else None
 
 
 def placement(mask: Image, size: tuple[int, int], rng: Generator) -> Map:
@@ -234,8 +245,11 @@ def pair(
     `moved`, a map (3, 3), the picture, or in a room the person alone, is elsewhere, and all else as the
     same `rng` made it without.
     """
-    if room is not None and rng.random() < EMPTY:
-        return photometry(cover(room, size, rng), rng), np.zeros(size[::-1], np.uint8)
+    if rng.random() < EMPTY:
+        part = beside(image, mask)
+        nobody = room if part is None else part
+        if nobody is not None:
+            return photometry(cover(nobody, size, rng), rng), np.zeros(size[::-1], np.uint8)
     m = placement(mask, size, rng)
     shrink = float(np.hypot(m[0, 0], m[1, 0]))
     if shrink < 0.6:
