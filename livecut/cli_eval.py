@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from livecut.foreign import Foreign
+    from livecut.labelled import Pair
     from livecut.segmenter import Segmenter
 
 
@@ -56,6 +57,11 @@ if TYPE_CHECKING:
     "--json", "as_json", is_flag=True, help="Print one JSON object in place of the table."
 )
 @click.option(
+    "--nobody",
+    is_flag=True,
+    help="Of pictures: take what is beside their persons, where nobody is; leak is what is kept of it.",
+)
+@click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
     help="Of pictures: run all as on a GPU, in this precision, and say how far it is from float32.",
@@ -77,6 +83,7 @@ def evaluate(
     engine: str,
     adapter: Path | None,
     as_json: bool,
+    nobody: bool,
     precision: str | None,
     worst: Path | None,
 ) -> None:
@@ -110,9 +117,9 @@ def evaluate(
     """
     from livecut.foreign import open_network
 
-    if sequences and (images or masks or index or worst or precision):
+    if sequences and (images or masks or index or worst or precision or nobody):
         raise click.UsageError(
-            "--sequences goes without --images, --masks, --index, --precision and --worst"
+            "--sequences goes without --images, --masks, --index, --nobody, --precision and --worst"
         )
     if precision and (adapter or engine == "onnx"):
         raise click.UsageError("--precision goes without --adapter and --engine onnx")
@@ -120,15 +127,17 @@ def evaluate(
     if sequences:
         evaluate_sequences(sequences, count, model, network, as_json)
     elif images and masks:
-        evaluate_pictures(images, masks, index, model, network, as_json, worst, device, precision)
+        from livecut.evaluation import find_pairs
+
+        pairs = find_pairs(images, masks, index, nobody)
+        evaluate_pictures(images, pairs, model, network, as_json, worst, device, precision)
     else:
         raise click.UsageError("give --images and --masks, or --sequences")
 
 
 def evaluate_pictures(
     images: Path,
-    masks: Path,
-    index: Path | None,
+    pairs: list[Pair],
     model: str,
     network: Callable[[], Segmenter | Foreign],
     as_json: bool,
@@ -137,13 +146,12 @@ def evaluate_pictures(
     precision: str | None,
 ) -> None:
     """`livecut eval` of stills."""
-    from livecut.evaluation import contact_sheet, find_pairs, report, score, table
+    from livecut.evaluation import contact_sheet, report, score, table
     from livecut.parity import DeviceMatting, compare, sentence
     from livecut.sinks import require_picture, save_picture
 
     if worst:
         require_picture(worst)
-    pairs = find_pairs(images, masks, index)
     matting = DeviceMatting(model, device, precision) if precision else network()
     parity = None
     with progress_bar() as bar:

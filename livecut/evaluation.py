@@ -15,7 +15,7 @@ from rich.table import Table
 from livecut import metrics
 from livecut.errors import ConfigError
 from livecut.frame import Image
-from livecut.labelled import Pair, pairs_in, with_index
+from livecut.labelled import Pair, Vacant, beside, pairs_in, with_index
 from livecut.sources import PICTURES
 from livecut.stills import StillJob
 
@@ -77,11 +77,14 @@ class Report:
     overall: Summary
 
 
-def find_pairs(images: Path, masks: Path, index: Path | None = None) -> list[Pair]:
+def find_pairs(
+    images: Path, masks: Path, index: Path | None = None, nobody: bool = False
+) -> list[Pair]:
     """The pictures of two folders, matched by name, and what an index says of them.
 
     Without `index` it is images/../../index.tsv, where that exists; its rows count whose split is
-    the name of the folder above `images`. Raises ConfigError.
+    the name of the folder above `images`. With `nobody`, what is beside the persons in place of the
+    pictures, where that is large enough. Raises ConfigError.
     """
     for folder in (images, masks):
         if not folder.is_dir():
@@ -98,6 +101,10 @@ def find_pairs(images: Path, masks: Path, index: Path | None = None) -> list[Pai
             )
     elif (split.parent / "index.tsv").is_file():
         pairs = with_index(pairs, split.name, split.parent / "index.tsv")
+    if nobody:
+        pairs = [Vacant(**vars(pair)) for pair in pairs if beside(*pair.read()) is not None]
+        if not pairs:
+            raise ConfigError(f"the persons fill all pictures of {images}; leave --nobody out")
     return pairs
 
 

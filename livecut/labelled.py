@@ -21,8 +21,11 @@ import cv2
 import numpy as np
 
 from livecut.errors import ConfigError
-from livecut.frame import Image
+from livecut.frame import Image, as_image
 from livecut.sources import PICTURES
+
+BESIDE = 0.3
+"""What is beside a person has to be that large, as a share of the picture's shorter side."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,27 @@ class Pair:
                 f"{self.mask} has shape {mask.shape}, its image {image.shape[:2]}; they must agree"
             )
         return np.asarray(image, np.uint8), np.asarray(mask, np.uint8)
+
+
+@dataclass(frozen=True)
+class Vacant(Pair):
+    """What is beside the person of a picture, and a mask of nobody."""
+
+    def read(self) -> tuple[Image, Image]:
+        """As of a pair; the whole picture, where `beside` finds nothing."""
+        image, mask = super().read()
+        part = beside(image, mask)
+        room = np.ascontiguousarray(image if part is None else part)
+        return room, np.zeros(room.shape[:2], np.uint8)
+
+
+def beside(image: Image, mask: Image) -> Image | None:
+    """The largest part of a picture left, right or above of its person; None where all are small."""
+    x, y, across, _ = cv2.boundingRect(mask)
+    parts = image[:, :x], image[:, x + across :], image[:y, :] if across else image
+    largest = max(parts, key=lambda part: part.size)
+    least = BESIDE * min(mask.shape)
+    return as_image(largest) if min(largest.shape[:2]) >= least else None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from livecut.training import augment
 
 pytest.importorskip("torch")
 
+from livecut import labelled
 from livecut.labelled import Data, Pair
 from livecut.training.data import Augmented
 
@@ -148,17 +149,17 @@ def test_pairs_have_them_all_by_chance(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_beside_is_what_no_person_is_in() -> None:
     image, mask = GREY.copy(), disc(20, 40, 15)
     image[mask > 0] = 255
-    found = augment.beside(image, mask)
+    found = labelled.beside(image, mask)
     assert found is not None
     assert found.shape == (64, 60, 3), "to the right of the disc, the larger side"
     assert (found == 120).all()
-    above = augment.beside(
-        GREY, cv2.rectangle(np.zeros((64, 96), np.uint8), (0, 40), (95, 63), 255, -1)
-    )
+    low = np.zeros((64, 96), np.uint8)
+    low[40:] = 255
+    above = labelled.beside(GREY, low)
     assert above is not None
     assert above.shape == (40, 96, 3)
-    assert augment.beside(GREY, np.full((64, 96), 255, np.uint8)) is None
-    whole = augment.beside(GREY, np.zeros((64, 96), np.uint8))
+    assert labelled.beside(GREY, np.full((64, 96), 255, np.uint8)) is None
+    whole = labelled.beside(GREY, np.zeros((64, 96), np.uint8))
     assert whole is not None
     assert whole.shape == GREY.shape
 

@@ -80,6 +80,26 @@ def test_json_without_an_index(split: Path) -> None:
     assert 0 < every["ms_p50"] < 10_000
 
 
+def test_nobody_is_measured_beside_the_persons(tmp_path: Path) -> None:
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+    for number, right in ((1, 40), (2, 200)):
+        mask = np.zeros((120, 200), np.uint8)
+        mask[:, :right] = 255
+        for part in ("images", "masks"):
+            cv2.imwrite(str(tmp_path / part / f"desk_{number}.png"), mask)
+    given = ("eval", *folders(tmp_path), "--nobody", "--json")
+    found = json.loads(run(*given).stdout)["overall"]
+    assert found["pictures"] == 1, "the other has nothing beside its person"
+    black = np.zeros((120, 160, 3), np.uint8)
+    assert found["leak"] == pytest.approx(100 * Segmenter()(black).mean() / 255, abs=1e-4)
+    assert (found["miss"], found["mad"]) == (0.0, pytest.approx(found["leak"]))
+    (tmp_path / "images" / "desk_1.png").unlink()
+    assert_one_clear_line(run(*given), "the persons fill all pictures", "leave --nobody out")
+    refused = run("eval", "--sequences", tmp_path, "--nobody")
+    assert_one_clear_line(refused, "--sequences goes without", "--nobody")
+
+
 def test_table_fits_and_has_the_index(split: Path, tmp_path: Path) -> None:
     index = tmp_path / "index.tsv"
     index.write_text(

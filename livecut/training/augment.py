@@ -12,14 +12,13 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from livecut.frame import Image, as_image
+from livecut.labelled import beside
 
 COMPOSITE = 0.15
 """Share of the samples whose background is replaced by another picture, besides those that leave
 more than 40 % of the output uncovered."""
 EMPTY = 0.06
 """Share of the samples with no person at all: what is beside the person of a picture, or a room."""
-ROOM_BESIDE = 0.3
-"""What is beside a person has to be that large, as a share of the picture's shorter side."""
 SECOND = 0.04
 """Share of the samples with a second person, out of another picture."""
 PERSPECTIVE, TILT = 0.1, 0.1
@@ -48,15 +47,6 @@ def cover(image: Image, size: tuple[int, int], rng: Generator) -> Image:
     m = np.array([[scale, 0, -x], [0, scale, -y]])
     out = cv2.warpAffine(image, m, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     return as_image(cv2.flip(out, 1) if rng.random() < 0.5 else out)
-
-
-def beside(image: Image, mask: Image) -> Image | None:
-    """The largest part of a picture left, right or above of its person; None where all are small."""
-    x, y, across, _ = cv2.boundingRect(mask)
-    parts = image[:, :x], image[:, x + across :], image[:y, :] if across else image
-    largest = max(parts, key=lambda part: part.size)
-    least = ROOM_BESIDE * min(mask.shape)
-    return as_image(largest) if min(largest.shape[:2]) >= least else None
 
 
 def placement(mask: Image, size: tuple[int, int], rng: Generator) -> Map:
