@@ -7,17 +7,22 @@ import subprocess
 import sys
 import time
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 torch = pytest.importorskip("torch")
 
 from livecut import ConfigError, ModelError  # noqa: E402
+from livecut.cli import cli  # noqa: E402
 from livecut.labelled import read_folder  # noqa: E402
+from livecut.models import model_names, models_dir  # noqa: E402
+from livecut.network.weights import load_weights  # noqa: E402
 from livecut.training.checkpoint import load_checkpoint  # noqa: E402
 from livecut.training.data import Batches  # noqa: E402
 from livecut.training.log import Log, read  # noqa: E402
@@ -231,20 +236,33 @@ def test_no_curve_without_matplotlib(
     assert len(read(tmp_path / "log.csv")) == 2
 
 
-def test_settings_come_back_from_their_file(
-    alone: Path, data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    from click.testing import CliRunner
-
-    from livecut.cli import cli
-
-    taken: list[TrainSettings] = []
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[TrainSettings]:
+    """What `livecut train` would have trained with."""
+    found: list[TrainSettings] = []
 
     def take(*given: TrainSettings, **_: object) -> Path:
-        taken.extend(given)
+        found.extend(given)
         return tmp_path
 
     monkeypatch.setattr("livecut.training.train.train", take)
+    return found
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_settings_of_a_shipped_model(name: str, taken: list[TrainSettings], tmp_path: Path) -> None:
+    config = str(models_dir() / f"{name}.toml")
+    given = ["train", "--config", config, "--data", str(tmp_path), "--out", str(tmp_path)]
+    done = CliRunner().invoke(cli, given)
+    assert done.exit_code == 0, done.output
+    assert taken[-1].model == load_weights(models_dir() / f"{name}.safetensors")[1].network
+    for one, other in pairwise(taken):
+        assert other.start == str(one.out / "best.pt")
+
+
+def test_settings_come_back_from_their_file(
+    taken: list[TrainSettings], data: Path, tmp_path: Path
+) -> None:
     chosen = settings(
         data,
         tmp_path,
