@@ -213,7 +213,7 @@ def train(resume: bool, stage: list[dict[str, Any]], **options: Any) -> None:
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoints", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option(
     "-o",
     "--output",
@@ -227,15 +227,17 @@ def train(resume: bool, stage: list[dict[str, Any]], **options: Any) -> None:
     metavar="DATA",
     help="Write NAME.int8.onnx too, calibrated on DATA's training pictures, if it is nearly as good on the others.",
 )
-def export(checkpoint: Path, output: Path, int8: Path | None) -> None:
-    """Write CHECKPOINT of livecut train as ONNX and safetensors, if both engines agree.
+def export(checkpoints: tuple[Path, ...], output: Path, int8: Path | None) -> None:
+    """Write a checkpoint of livecut train as ONNX and safetensors, if both engines agree.
 
     Its settings are written beside them as TOML, for livecut train --config. A .safetensors in the
-    place of CHECKPOINT gives the ONNX alone.
+    place of the checkpoint gives the ONNX alone. Of several CHECKPOINTS of one network the mean of the weights is
+    written, which is often better than each where one began from another's weights.
     """
     with needs_torch():
         from livecut.training.export import export as write
-    found = write(checkpoint, output, int8)
+    first, *others = checkpoints
+    found = write(first, output, int8, *others)
     say(
         f"wrote {', '.join(str(path) for path in found.files)}"
         + f"; ONNX Runtime and PyTorch differ by {found.difference or 0:.1e} in alpha at most"

@@ -21,6 +21,7 @@ from livecut.cli import cli  # noqa: E402
 from livecut.labelled import Data, Pair, read_folder  # noqa: E402
 from livecut.network import build, normalise, remember  # noqa: E402
 from livecut.network.unet import DeepMobileUNet, EfficientUNet, MobileUNet  # noqa: E402
+from livecut.network.weights import load_weights  # noqa: E402
 from livecut.training.augment import pair  # noqa: E402
 from livecut.training.checkpoint import load_checkpoint, load_encoder, load_start  # noqa: E402
 from livecut.training.data import Batches  # noqa: E402
@@ -148,6 +149,28 @@ def test_weights_are_exported_again(trained: Path, tmp_path: Path) -> None:
     assert (tmp_path / "b.onnx").read_bytes() == (tmp_path / "a.onnx").read_bytes()
     with pytest.raises(ModelError, match=r"give -o b\.onnx"):
         export(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
+
+
+def test_mean_of_several_weights(trained: Path, data: Path, tmp_path: Path) -> None:
+    one, other = trained / "best.pt", tmp_path / "other.safetensors"
+    train(settings(data, tmp_path / "b", steps=10, validate_every=10, start=str(one)))
+    export(tmp_path / "b" / "best.pt", other)
+    mean = tmp_path / "mean.onnx"
+    found = export(one, mean, None, other, other)
+    assert [p.name for p in found.files] == ["mean.onnx", "mean.safetensors"], "of no one recipe"
+    first, second = load_checkpoint(one)["averaged"], load_weights(other)[0].state_dict()
+    for name, value in load_weights(mean.with_suffix(".safetensors"))[0].state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, (first[name] + 2 * second[name]) / 3)
+    assert not torch.equal(first["head.weight"], second["head.weight"])
+    done = CliRunner().invoke(cli, ["export", str(one), str(other), "-o", str(tmp_path / "b.onnx")])
+    assert done.exit_code == 0, done.output
+    train(settings(data, tmp_path / "c", steps=10, validate_every=10, size=(96, 64)))
+    with pytest.raises(
+        ModelError, match=r"live for 6144 pixels, the first live for 3072; expected"
+    ):
+        export(one, tmp_path / "c.onnx", None, tmp_path / "c" / "best.pt")
+    assert not (tmp_path / "c.onnx").exists()
 
 
 def test_the_classic_network_is_exported_too(tmp_path: Path) -> None:

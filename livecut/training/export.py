@@ -43,11 +43,13 @@ class Exported:
     """Mean validation IoU in percent, exact and in int8; None where there is no int8."""
 
 
-def export(checkpoint: Path, out: Path, calibrate: Path | None = None) -> Exported:
+def export(checkpoint: Path, out: Path, calibrate: Path | None = None, *others: Path) -> Exported:
     """Write a checkpoint of `livecut train` for use, and the settings that reproduce it (.toml).
 
     `out` ends in .onnx, which the .safetensors comes beside, or in .safetensors for that alone. A
-    .safetensors in place of the checkpoint gives the .onnx alone. With `calibrate`, a folder of
+    .safetensors in place of the checkpoint gives the .onnx alone. With `others`, checkpoints or .safetensors
+    of the same network, the mean of all their weights is written, to .onnx and .safetensors (model soups,
+    Wortsman et al., 2022: good where the runs began from the same weights). With `calibrate`, a folder of
     labelled pictures, the network is written in int8 too, see `livecut.training.quantise`. Raises
     ModelError, and writes nothing, where ONNX Runtime's alpha over random and flat pictures of several
     shapes differs from PyTorch's by more than `TOLERANCE`, the checkpoint is not ours, ONNX cannot
@@ -60,13 +62,13 @@ def export(checkpoint: Path, out: Path, calibrate: Path | None = None) -> Export
     if not out.parent.is_dir():
         raise ModelError(f"no folder {out.parent} to write {out.name} in; make it first")
     to_onnx = out.suffix == ".onnx"
-    if not to_onnx and (calibrate or checkpoint.suffix == ".safetensors"):
+    anew = bool(others) or checkpoint.suffix != ".safetensors"
+    if not to_onnx and (calibrate or not anew):
         raise ModelError(f"nothing to write to {out.name}; give -o {out.with_suffix('.onnx').name}")
-    if checkpoint.suffix == ".safetensors":
-        (network, facts), text = load_weights(checkpoint), ""
-        _require_exportable(network, facts, out)
-    else:
-        network, facts, text = _from_checkpoint(checkpoint, out)
+    network, facts, text = _read(checkpoint, out)
+    if others:
+        text = ""
+        _average(network, facts, [(path, *_read(path, out)[:2]) for path in others])
     difference, ious = None, None
     with ExitStack() as files:
 
@@ -90,9 +92,10 @@ def export(checkpoint: Path, out: Path, calibrate: Path | None = None) -> Export
                 from livecut.training.quantise import quantise
 
                 ious = quantise(network, facts, read_folder(calibrate), part, file(".int8.onnx"))
-        if text:
+        if anew:
             about = {"network": facts.network, "area": str(facts.area)}
             file(".safetensors").write_bytes(to_bytes(network.state_dict(), about))
+        if text:
             file(".toml").write_text(text, encoding="utf-8")
     return Exported(written, difference, ious)
 
@@ -103,6 +106,29 @@ def _require_exportable(network: Network, facts: Facts, out: Path) -> None:
             f"{facts.network} cannot be exported to ONNX; give -o {out.with_suffix('.safetensors')}, "
             "which --engine torch runs"
         )
+
+
+def _read(path: Path, out: Path) -> tuple[Network, Facts, str]:
+    if path.suffix != ".safetensors":
+        return _from_checkpoint(path, out)
+    network, facts = load_weights(path)
+    _require_exportable(network, facts, out)
+    return network, facts, ""
+
+
+def _average(network: Network, facts: Facts, others: list[tuple[Path, Network, Facts]]) -> None:
+    """Put the mean of its weights and the others' into a network; what is not floating point stays its own."""
+    states = []
+    for path, other, its in others:
+        if its != facts:
+            raise ModelError(
+                f"{path} is {its.network} for {its.area} pixels, the first {facts.network} for {facts.area}; "
+                "expected the same network at the same size"
+            )
+        states.append(other.state_dict())
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            value.copy_(torch.stack([value, *(state[name] for state in states)]).mean(0))
 
 
 def _from_checkpoint(path: Path, out: Path) -> tuple[Network, Facts, str]:
