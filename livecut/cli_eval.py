@@ -128,7 +128,10 @@ def evaluate(
         evaluate_sequences(sequences, count, model, network, as_json)
     elif images and masks:
         from livecut.evaluation import find_pairs
+        from livecut.sinks import require_picture
 
+        if worst:
+            require_picture(worst)
         pairs = find_pairs(images, masks, index, nobody)
         evaluate_pictures(images, pairs, model, network, as_json, worst, device, precision)
     else:
@@ -148,10 +151,8 @@ def evaluate_pictures(
     """`livecut eval` of stills."""
     from livecut.evaluation import contact_sheet, report, score, table
     from livecut.parity import DeviceMatting, compare, sentence
-    from livecut.sinks import require_picture, save_picture
+    from livecut.sinks import save_picture
 
-    if worst:
-        require_picture(worst)
     matting = DeviceMatting(model, device, precision) if precision else network()
     parity = None
     with progress_bar() as bar:

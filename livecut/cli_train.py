@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from livecut.errors import ConfigError
 from livecut.models import REFERENCES
-from livecut.terminal import Size, config_option, progress_bar, say
+from livecut.terminal import Size, by_option, config_option, progress_bar, say
 
 
 def parse_weights(
@@ -37,27 +37,21 @@ def parse_weights(
 def parse_stages(
     context: click.Context, option: click.Parameter, given: tuple[Any, ...]
 ) -> list[dict[str, Any]]:
-    """The tables [[stage]] of a configuration, their values as the options'. Raises click.BadParameter."""
+    """The tables [[stage]] of a configuration, their values as the options'. Raises click.BadParameter
+    and ConfigError.
+    """
     from livecut.training.settings import OF_THE_MACHINE
 
     others = (*OF_THE_MACHINE, "resume", "stage", "config", "help")
-    params = {p.name: p for p in context.command.params if p.name and p.name not in others}
-    stages = []
+    params = {p.name: p for p in context.command.params if p.name not in others}
+    stages: list[dict[str, Any]] = []
     for number, table in enumerate(given, 1):
         if not isinstance(table, dict):
             raise click.BadParameter(
                 f"{table!r} is no stage; expected tables [[stage]] in a --config"
             )
-        stage = {}
-        for key, value in table.items():
-            param = params.get(key.replace("-", "_"))
-            if param is None:
-                raise click.BadParameter(
-                    f"stage {number}: unknown key '{key}'; expected some of: {', '.join(sorted(params))}"
-                )
-            several = getattr(param, "multiple", False) and isinstance(value, str)
-            stage[str(param.name)] = param.process_value(context, [value] if several else value)
-        stages.append(stage)
+        stage = by_option(table, params, f"stage {number}")
+        stages.append({k: params[k].process_value(context, v) for k, v in stage.items()})
     return stages
 
 
@@ -237,7 +231,7 @@ def export(checkpoints: tuple[Path, ...], output: Path, int8: Path | None) -> No
     with needs_torch():
         from livecut.training.export import export as write
     first, *others = checkpoints
-    found = write(first, output, int8, *others)
+    found = write(first, output, int8, others)
     say(
         f"wrote {', '.join(str(path) for path in found.files)}"
         + f"; ONNX Runtime and PyTorch differ by {found.difference or 0:.1e} in alpha at most"

@@ -54,14 +54,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class Vacant(Pair):
-    """What is beside the person of a picture, and a mask of nobody."""
+    """What is beside the person of a picture in which `beside` finds something, and a mask of nobody."""
 
     def read(self) -> tuple[Image, Image]:
-        """As of a pair; the whole picture, where `beside` finds nothing."""
-        image, mask = super().read()
-        part = beside(image, mask)
-        room = np.ascontiguousarray(image if part is None else part)
-        return room, np.zeros(room.shape[:2], np.uint8)
+        """As of a pair."""
+        part = beside(*super().read())
+        assert part is not None
+        return np.ascontiguousarray(part), np.zeros(part.shape[:2], np.uint8)
 
 
 def beside(image: Image, mask: Image) -> Image | None:

@@ -69,16 +69,26 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"configuration {path} cannot be read: {error}") from error
     params = {p.name: p for p in ctx.command.params if p.name not in ("config", "help", "first")}
-    given = {key.replace("-", "_"): value for key, value in values.items()}
+    ctx.default_map = by_option(values, params, f"configuration {path}")
+
+
+def by_option(
+    table: Mapping[str, Any], params: Mapping[str, click.Parameter], where: str
+) -> dict[str, Any]:
+    """A TOML table's values by the names of options; one text for a repeatable option is a list of it.
+
+    Raises ConfigError, which names `where`, for a key that none of `params` has.
+    """
+    given = {key.replace("-", "_"): value for key, value in table.items()}
     unknown = sorted(given.keys() - params.keys())
     if unknown:
         raise ConfigError(
-            f"configuration {path}: unknown key '{unknown[0]}'; expected some of: {', '.join(sorted(filter(None, params)))}"
+            f"{where}: unknown key '{unknown[0]}'; expected some of: {', '.join(sorted(params))}"
         )
     for key, value in given.items():
         if isinstance(value, str) and getattr(params[key], "multiple", False):
             given[key] = [value]
-    ctx.default_map = given
+    return given
 
 
 def config_option(command: Any) -> Any:

@@ -156,7 +156,7 @@ def test_mean_of_several_weights(trained: Path, data: Path, tmp_path: Path) -> N
     train(settings(data, tmp_path / "b", steps=10, validate_every=10, start=str(one)))
     export(tmp_path / "b" / "best.pt", other)
     mean = tmp_path / "mean.onnx"
-    found = export(one, mean, None, other, other)
+    found = export(one, mean, others=[other, other])
     assert [p.name for p in found.files] == ["mean.onnx", "mean.safetensors"], "of no one recipe"
     first, second = load_checkpoint(one)["averaged"], load_weights(other)[0].state_dict()
     for name, value in load_weights(mean.with_suffix(".safetensors"))[0].state_dict().items():
@@ -169,7 +169,7 @@ def test_mean_of_several_weights(trained: Path, data: Path, tmp_path: Path) -> N
     with pytest.raises(
         ModelError, match=r"live for 6144 pixels, the first live for 3072; expected"
     ):
-        export(one, tmp_path / "c.onnx", None, tmp_path / "c" / "best.pt")
+        export(one, tmp_path / "c.onnx", others=[tmp_path / "c" / "best.pt"])
     assert not (tmp_path / "c.onnx").exists()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +43,9 @@ class Exported:
     """Mean validation IoU in percent, exact and in int8; None where there is no int8."""
 
 
-def export(checkpoint: Path, out: Path, calibrate: Path | None = None, *others: Path) -> Exported:
+def export(
+    checkpoint: Path, out: Path, calibrate: Path | None = None, others: Sequence[Path] = ()
+) -> Exported:
     """Write a checkpoint of `livecut train` for use, and the settings that reproduce it (.toml).
 
     `out` ends in .onnx, which the .safetensors comes beside, or in .safetensors for that alone. A
