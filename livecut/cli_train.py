@@ -184,7 +184,9 @@ def train(resume: bool, stage: list[dict[str, Any]], **options: Any) -> None:
     """
     with needs_torch():
         from livecut.training.settings import TrainSettings, staged
+        from livecut.training.train import keep_memory
         from livecut.training.train import train as fit
+    keep_memory()
     source = click.get_current_context().get_parameter_source
     for values in stage:
         for name in [n for n in values if source(n) == ParameterSource.COMMANDLINE]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import platform
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -92,6 +95,28 @@ def test_named_gpu_is_had_or_an_error(data: Path, tmp_path: Path) -> None:
         train(settings(data, tmp_path, device="cuda:99"))
     with pytest.raises(EngineError, match="unknown device 'tpu'"):
         train(settings(data, tmp_path, device="tpu"))
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc alone can be told")
+def test_freed_memory_is_kept() -> None:
+    code = """
+import resource, sys, torch
+from livecut.training.train import keep_memory
+if sys.argv[1] == "kept":
+    keep_memory()
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(30):
+    torch.zeros(16 << 20)
+before = faults()
+for _ in range(10):
+    torch.zeros(16 << 20)
+print(faults() - before)
+"""
+    given_back, kept = (
+        int(subprocess.check_output([sys.executable, "-c", code, how]))
+        for how in ("given back", "kept")
+    )
+    assert kept < given_back / 5
 
 
 def test_export_agrees_and_both_engines_run_it(trained: Path, tmp_path: Path) -> None:

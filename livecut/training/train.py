@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import math
 import time
 from collections.abc import Callable
@@ -25,6 +27,8 @@ from livecut.training.parallel import Group, process_group
 from livecut.training.run import Run
 from livecut.training.settings import TrainSettings, options, to_toml
 
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Of mallopt, in glibc's malloc.h."""
 LOG_EVERY = 10
 """Steps between two rows of the log, and two looks at the loss, for which CUDA has to wait."""
 
@@ -88,6 +92,18 @@ class Keeper:
             save(run.state(), self._out / "last.pt")
         self._report(run.step, sum(losses.values()), scores)
         self._step, self._since = run.step, time.perf_counter()
+
+
+def keep_memory() -> None:
+    """Let this process keep what it frees, where the C library is glibc; call it before training on a CPU.
+
+    Else glibc gives large tensors back at once, and the system clears each page of them anew: a third of the
+    time of a step.
+    """
+    with contextlib.suppress(OSError):
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, -1)
 
 
 def train(
