@@ -228,7 +228,7 @@ def export(checkpoints: tuple[Path, ...], output: Path, int8: Path | None) -> No
 
     Its settings are written beside them as TOML, for livecut train --config. A .safetensors in the
     place of the checkpoint gives the ONNX alone. Of several CHECKPOINTS of one network the mean of the weights is
-    written, which is often better than each where one began from another's weights.
+    written, for the first's input size, which is often better than each where one began from another's weights.
     """
     with needs_torch():
         from livecut.training.export import export as write

@@ -190,12 +190,16 @@ def test_mean_of_several_weights(trained: Path, data: Path, tmp_path: Path) -> N
     assert not torch.equal(first["head.weight"], second["head.weight"])
     done = CliRunner().invoke(cli, ["export", str(one), str(other), "-o", str(tmp_path / "b.onnx")])
     assert done.exit_code == 0, done.output
-    train(settings(data, tmp_path / "c", steps=10, validate_every=10, size=(96, 64)))
-    with pytest.raises(
-        ModelError, match=r"live for 6144 pixels, the first live for 3072; expected"
-    ):
-        export(one, tmp_path / "c.onnx", others=[tmp_path / "c" / "best.pt"])
-    assert not (tmp_path / "c.onnx").exists()
+    larger = settings(
+        data, tmp_path / "c", steps=10, validate_every=10, size=(96, 64), start=str(one)
+    )
+    train(larger)
+    export(tmp_path / "c" / "best.pt", tmp_path / "c.onnx", others=[one])
+    assert load_weights(tmp_path / "c.safetensors")[1].area == 96 * 64, "the first's"
+    train(settings(data, tmp_path / "d", steps=10, validate_every=10, model="steady"))
+    with pytest.raises(ModelError, match="is steady, the first live; expected the same"):
+        export(one, tmp_path / "d.onnx", others=[tmp_path / "d" / "best.pt"])
+    assert not (tmp_path / "d.onnx").exists()
 
 
 def test_the_classic_network_is_exported_too(tmp_path: Path) -> None:

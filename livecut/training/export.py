@@ -50,8 +50,8 @@ def export(
 
     `out` ends in .onnx, which the .safetensors comes beside, or in .safetensors for that alone. A
     .safetensors in place of the checkpoint gives the .onnx alone. With `others`, checkpoints or .safetensors
-    of the same network, the mean of all their weights is written, to .onnx and .safetensors (model soups,
-    Wortsman et al., 2022: good where the runs began from the same weights). With `calibrate`, a folder of
+    of the same network, the mean of all their weights is written, to .onnx and .safetensors, for the first's
+    input size (model soups, Wortsman et al., 2022: good where the runs began from the same weights). With `calibrate`, a folder of
     labelled pictures, the network is written in int8 too, see `livecut.training.quantise`. Raises
     ModelError, and writes nothing, where ONNX Runtime's alpha over random and flat pictures of several
     shapes differs from PyTorch's by more than `TOLERANCE`, the checkpoint is not ours, ONNX cannot
@@ -122,10 +122,9 @@ def _average(network: Network, facts: Facts, others: list[tuple[Path, Network, F
     """Put the mean of its weights and the others' into a network; what is not floating point stays its own."""
     states = []
     for path, other, its in others:
-        if its != facts:
+        if its.network != facts.network:
             raise ModelError(
-                f"{path} is {its.network} for {its.area} pixels, the first {facts.network} for {facts.area}; "
-                "expected the same network at the same size"
+                f"{path} is {its.network}, the first {facts.network}; expected the same network"
             )
         states.append(other.state_dict())
     for name, value in network.state_dict().items():
