@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from livecut.frame import Image, as_image
 from livecut.labelled import beside
 
-COMPOSITE = 0.15
+COMPOSITE = 0.25
 """Share of the samples whose background is replaced by another picture, besides those that leave
 more than 40 % of the output uncovered."""
 EMPTY = 0.06
