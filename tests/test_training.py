@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,26 +120,32 @@ print(faults() - before)
     assert kept < given_back / 5
 
 
-def test_export_agrees_and_both_engines_run_it(trained: Path, tmp_path: Path) -> None:
-    out = tmp_path / "disc.onnx"
-    difference = exported(trained / "best.pt", out).difference
+@pytest.fixture(scope="module")
+def written(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    return exported(trained / "best.pt", tmp_path_factory.mktemp("written") / "disc.onnx")
+
+
+def test_export_agrees_and_both_engines_run_it(written: Exported) -> None:
+    out, difference = written.files[0], written.difference
     assert difference is not None
     assert difference < 1e-3
     image = np.full((96, 128, 3), 110, np.uint8)
     cv2.circle(image, (64, 50), 40, (20, 120, 250), -1)
     onnx, tensor = Segmenter(out, device="cpu"), Segmenter(out, engine="torch", device="cpu")
     assert np.abs(onnx(image).astype(int) - tensor(image)).max() <= 1
-    assert sorted(p.name for p in tmp_path.iterdir()) == [
+    assert sorted(p.name for p in out.parent.iterdir()) == [
         "disc.onnx",
         "disc.safetensors",
         "disc.toml",
     ]
 
 
-def exported(checkpoint: Path, out: Path, calibrate: Path | None = None) -> Exported:
+def exported(
+    checkpoint: Path, out: Path, calibrate: Path | None = None, others: Sequence[Path] = ()
+) -> Exported:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's exporter deprecates parts of itself
-        return export(checkpoint, out, calibrate)
+        return export(checkpoint, out, calibrate, others)
 
 
 def test_int8_is_written_beside_and_nearly_agrees(
@@ -162,44 +169,51 @@ def test_int8_that_loses_too_much_is_refused(
 ) -> None:
     ious = iter([90.0, 89.5])
     monkeypatch.setattr("livecut.training.quantise._mean_iou", lambda *_: next(ious))
+    monkeypatch.setattr("livecut.training.quantise._write", lambda *given: given[-1].touch())
     with pytest.raises(ModelError, match=r"loses 0\.50 points of IoU \(90\.00 to 89\.50\)"):
         exported(trained / "best.pt", tmp_path / "disc.onnx", data)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_weights_are_exported_again(trained: Path, tmp_path: Path) -> None:
-    exported(trained / "best.pt", tmp_path / "a.onnx")
-    found = exported(tmp_path / "a.safetensors", tmp_path / "b.onnx")
+def test_weights_are_exported_again(written: Exported, tmp_path: Path) -> None:
+    first, weights = written.files[:2]
+    found = exported(weights, tmp_path / "b.onnx")
     assert [path.name for path in found.files] == ["b.onnx"]
-    assert (tmp_path / "b.onnx").read_bytes() == (tmp_path / "a.onnx").read_bytes()
+    assert (tmp_path / "b.onnx").read_bytes() == first.read_bytes()
     with pytest.raises(ModelError, match=r"give -o b\.onnx"):
-        export(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
+        export(weights, tmp_path / "b.safetensors")
 
 
 def test_mean_of_several_weights(trained: Path, data: Path, tmp_path: Path) -> None:
-    one, other = trained / "best.pt", tmp_path / "other.safetensors"
+    one, other, mean = (trained / "best.pt", *(tmp_path / f"{n}.safetensors" for n in "ab"))
     train(settings(data, tmp_path / "b", steps=10, validate_every=10, start=str(one)))
     export(tmp_path / "b" / "best.pt", other)
-    mean = tmp_path / "mean.onnx"
-    found = export(one, mean, others=[other, other])
-    assert [p.name for p in found.files] == ["mean.onnx", "mean.safetensors"], "of no one recipe"
+    (tmp_path / "a.toml").unlink()
+    done = CliRunner().invoke(cli, ["export", *map(str, (one, other, other)), "-o", str(mean)])
+    assert done.exit_code == 0, done.output
+    assert not mean.with_suffix(".toml").exists(), "of no one recipe"
     first, second = load_checkpoint(one)["averaged"], load_weights(other)[0].state_dict()
-    for name, value in load_weights(mean.with_suffix(".safetensors"))[0].state_dict().items():
+    for name, value in load_weights(mean)[0].state_dict().items():
         if value.is_floating_point():
             torch.testing.assert_close(value, (first[name] + 2 * second[name]) / 3)
     assert not torch.equal(first["head.weight"], second["head.weight"])
-    done = CliRunner().invoke(cli, ["export", str(one), str(other), "-o", str(tmp_path / "b.onnx")])
-    assert done.exit_code == 0, done.output
-    larger = settings(
-        data, tmp_path / "c", steps=10, validate_every=10, size=(96, 64), start=str(one)
-    )
-    train(larger)
-    export(tmp_path / "c" / "best.pt", tmp_path / "c.onnx", others=[one])
-    assert load_weights(tmp_path / "c.safetensors")[1].area == 96 * 64, "the first's"
-    train(settings(data, tmp_path / "d", steps=10, validate_every=10, model="steady"))
+    assert [p.name for p in exported(mean, tmp_path / "c.onnx", others=[one]).files] == [
+        "c.onnx",
+        "c.safetensors",
+    ]
+
+
+def test_mean_is_for_the_size_of_the_first(trained: Path, data: Path, tmp_path: Path) -> None:
+    one, out = trained / "best.pt", tmp_path / "mean.safetensors"
+    large = {"size": (96, 64), "start": str(one)}
+    train(settings(data, tmp_path / "large", steps=10, validate_every=10, **large))
+    export(tmp_path / "large" / "best.pt", out, others=[one])
+    assert load_weights(out)[1].area == 96 * 64
+    train(settings(data, tmp_path / "steady", steps=10, validate_every=10, model="steady"))
+    refused = tmp_path / "refused.safetensors"
     with pytest.raises(ModelError, match="is steady, the first live; expected the same"):
-        export(one, tmp_path / "d.onnx", others=[tmp_path / "d" / "best.pt"])
-    assert not (tmp_path / "d.onnx").exists()
+        export(one, refused, others=[tmp_path / "steady" / "best.pt"])
+    assert not refused.exists()
 
 
 def test_the_classic_network_is_exported_too(tmp_path: Path) -> None:
