@@ -49,13 +49,14 @@ def export(
     """Write a checkpoint of `livecut train` for use, and the settings that reproduce it (.toml).
 
     `out` ends in .onnx, which the .safetensors comes beside, or in .safetensors for that alone. A
-    .safetensors in place of the checkpoint gives the .onnx alone. With `others`, checkpoints or .safetensors
-    of the same network, the mean of all their weights is written, to .onnx and .safetensors, for the first's
-    input size (model soups, Wortsman et al., 2022: good where the runs began from the same weights). With `calibrate`, a folder of
-    labelled pictures, the network is written in int8 too, see `livecut.training.quantise`. Raises
-    ModelError, and writes nothing, where ONNX Runtime's alpha over random and flat pictures of several
-    shapes differs from PyTorch's by more than `TOLERANCE`, the checkpoint is not ours, ONNX cannot
-    express it, or int8 loses too much; ConfigError where there are no such pictures.
+    .safetensors in place of the checkpoint gives the .onnx alone. With `others`, checkpoints or
+    .safetensors of the same network, the mean of all their weights is written, to .onnx and
+    .safetensors, for the first's input size (model soups, Wortsman et al., 2022: good where the runs
+    began from the same weights). With `calibrate`, a folder of labelled pictures, the network is
+    written in int8 too, see `livecut.training.quantise`. Raises ModelError, and writes nothing, where
+    ONNX Runtime's alpha over random and flat pictures of several shapes differs from PyTorch's by more
+    than `TOLERANCE`, the checkpoint is not ours, ONNX cannot express it, or int8 loses too much;
+    ConfigError where there are no such pictures.
     """
     if out.suffix not in (".onnx", ".safetensors"):
         raise ModelError(
@@ -70,7 +71,7 @@ def export(
     network, facts, text = _read(checkpoint, out)
     if others:
         text = ""
-        _average(network, facts, [(path, *_read(path, out)[:2]) for path in others])
+        _average(network, facts, others, out)
     difference, ious = None, None
     with ExitStack() as files:
 
@@ -118,10 +119,11 @@ def _read(path: Path, out: Path) -> tuple[Network, Facts, str]:
     return network, facts, ""
 
 
-def _average(network: Network, facts: Facts, others: list[tuple[Path, Network, Facts]]) -> None:
+def _average(network: Network, facts: Facts, others: Sequence[Path], out: Path) -> None:
     """Put the mean of its weights and the others' into a network; what is not floating point stays its own."""
     states = []
-    for path, other, its in others:
+    for path in others:
+        other, its, _ = _read(path, out)
         if its.network != facts.network:
             raise ModelError(
                 f"{path} is {its.network}, the first {facts.network}; expected the same network"

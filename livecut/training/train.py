@@ -97,8 +97,8 @@ class Keeper:
 def keep_memory() -> None:
     """Let this process keep what it frees, where the C library is glibc; call it before training on a CPU.
 
-    Else glibc gives large tensors back at once, and the system clears each page of them anew: a third of the
-    time of a step.
+    Else glibc gives large tensors back at once, and the system clears each page of them anew: up to a third of
+    the time of a step.
     """
     with contextlib.suppress(OSError):
         libc = ctypes.CDLL("libc.so.6")
