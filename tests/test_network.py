@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from livecut import ModelError  # noqa: E402
 from livecut.network import Portable, alpha_at, build  # noqa: E402
-from livecut.network.blocks import PhasedHead, Up  # noqa: E402
+from livecut.network.blocks import PackedStem, PhasedHead, Up  # noqa: E402
 from livecut.network.unet import DeepMobileUNet, UNet  # noqa: E402
 
 
@@ -87,3 +87,11 @@ def test_phased_head_equals_the_plain_one() -> None:
     head = torch.nn.Conv2d(24, 1, 3, padding=1)
     x = torch.randn(2, 24, 8, 12)
     assert torch.allclose(PhasedHead(head)(x), head(x), atol=1e-5)
+
+
+def test_packed_stem_equals_the_plain_one() -> None:
+    stem = torch.nn.Conv2d(3, 8, 3, stride=2, padding=1)
+    x = 5 * torch.randn(2, 3, 6, 16)
+    expected = torch.nn.functional.relu6(stem(x))
+    assert 0 < (expected == 6).float().mean() < 0.5
+    assert torch.allclose(PackedStem(stem)(x), expected, atol=1e-5)

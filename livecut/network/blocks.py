@@ -79,13 +79,20 @@ class InvertedResidual(nn.Module):
         return x + out if self.residual else out
 
 
+class Mean(nn.Module):
+    """The mean over the picture: (N, C, H, W) to (N, C, 1, 1)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3), keepdim=True)
+
+
 class GlobalGate(nn.Module):
     """1x1 projection scaled per channel by what the whole picture shows (LR-ASPP, Howard et al., 2019)."""
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
         self.project = nn.Sequential(*conv_norm(c_in, c_out), nn.ReLU(inplace=True))
-        self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(c_in, c_out, 1), nn.Sigmoid())
+        self.gate = nn.Sequential(Mean(), nn.Conv2d(c_in, c_out, 1), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.project(x) * self.gate(x)
@@ -114,7 +121,7 @@ class LightUp(nn.Module):
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         x, side = self.deep(x), self.skip(skip)
         if self.fit:
-            x = F.interpolate(x, size=side.shape[-2:], mode="bilinear", align_corners=False)
+            x = F.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=False)
         else:
             x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
         x = F.relu(x + side, inplace=True)
@@ -123,26 +130,60 @@ class LightUp(nn.Module):
 
 
 class PhasedHead(nn.Module):
-    """A 3x3 convolution to one channel, computed for blocks of 2x4 pixels at once; same result.
+    """A 3x3 convolution to one channel, computed for blocks of 4x4 pixels at once; same result.
 
-    Runtimes with blocked layouts pad one output channel to eight, and do seven eighths of the work
-    for nothing. Here the eight pixels of a block are the channels: a 4x6 kernel at stride (2, 4),
-    then a rearrangement. Height and width must be multiples of 2 and 4.
+    Runtimes with blocked layouts pad one output channel to 16, and do most of the work for nothing. Here
+    the 16 pixels of a block are the channels: a 6x6 kernel at stride 4, then a rearrangement. Height
+    and width must be multiples of 4.
     """
 
     def __init__(self, head: nn.Conv2d) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(head.in_channels, 8, (4, 6), stride=(2, 4), padding=1)
+        self.conv = nn.Conv2d(head.in_channels, 16, 6, stride=4, padding=1)
+        assert head.bias is not None
+        assert self.conv.bias is not None
         with torch.no_grad():
             self.conv.weight.zero_()
-            for y in range(2):
+            for y in range(4):
                 for x in range(4):
                     self.conv.weight[4 * y + x, :, y : y + 3, x : x + 3] = head.weight[0]
-            assert head.bias is not None
-            assert self.conv.bias is not None
-            self.conv.bias.copy_(head.bias.expand(8))
+            self.conv.bias.copy_(head.bias.expand(16))
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.conv(x)
-        n, _, h, w = out.shape
-        return out.view(n, 2, 4, h, w).permute(0, 3, 1, 4, 2).reshape(n, 1, 2 * h, 4 * w)
+        return F.pixel_shuffle(self.conv(x), 4)
+
+
+class PackedStem(nn.Module):
+    """A 3x3 convolution at stride 2 and ReLU6, computed for two pixels of a row at once; same result.
+
+    ONNX Runtime's quick convolution of bytes takes multiples of 4 channels, which a picture's 3 are not.
+    Here four columns of the picture are 4 times as many channels, and two of the output twice as many:
+    a 3x2 kernel at stride (2, 1). With the channels last in memory, neither packing moves anything. The
+    width must be a multiple of 4, the height of 2.
+    """
+
+    def __init__(self, stem: nn.Conv2d) -> None:
+        """`stem` has a bias, and pads by 1."""
+        super().__init__()
+        self.wide = 4 * stem.in_channels
+        self.narrow = stem.out_channels
+        self.conv = nn.Conv2d(self.wide, 2 * self.narrow, (3, 2), stride=(2, 1))
+        assert stem.bias is not None
+        assert self.conv.bias is not None
+        # output column, output channel, four columns, column among them, channel, row
+        weight = torch.zeros(2, self.narrow, 2, 4, stem.in_channels, 3)
+        with torch.no_grad():
+            for x in range(2):
+                for k in range(3):
+                    four, column = divmod(3 + 2 * x + k, 4)
+                    weight[x, :, four, column] = stem.weight[..., k]
+            packed = weight.permute(0, 1, 3, 4, 5, 2).reshape(self.conv.weight.shape)
+            self.conv.weight.copy_(packed)
+            self.conv.bias.copy_(stem.bias.repeat(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, _, h, w = x.shape
+        rows = x.permute(0, 2, 3, 1).reshape(n, h, w // 4, self.wide)
+        x = F.relu6(self.conv(F.pad(rows.permute(0, 3, 1, 2), (1, 0, 1, 0))))
+        rows = x.permute(0, 2, 3, 1).reshape(n, h // 2, w // 2, self.narrow)
+        return rows.permute(0, 3, 1, 2)

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import onnxruntime as ort
 import torch
 from safetensors.torch import save as to_bytes
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from livecut.errors import ModelError
 from livecut.files import whole
@@ -150,13 +152,23 @@ def _from_checkpoint(path: Path, out: Path) -> tuple[Network, Facts, str]:
 
 def deployable(network: Network, form: type[Folded] | None = None) -> Portable:
     """The network with what surrounds it (`Folded`, or another form), such that runtimes are fast at it."""
-    fast = copy.deepcopy(network)
+    fast = copy.deepcopy(network).eval()
+    for module in fast.modules():
+        if isinstance(module, nn.Sequential):
+            _join_norms(module)
     if isinstance(fast, MobileUNet) and isinstance(fast.head, nn.Conv2d):
         fast.head = PhasedHead(fast.head)
     for module in fast.modules():
         if isinstance(module, Up):
             module.crops = False  # engines give multiples of the stride alone
     return (form or Folded)(fast).eval()
+
+
+def _join_norms(layers: nn.Sequential) -> None:
+    """Put each batch norm's scale and shift into the convolution before it."""
+    for i, (conv, norm) in enumerate(pairwise(layers)):
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            layers[i], layers[i + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
 
 
 class Folded(Portable):
@@ -175,7 +187,7 @@ class Folded(Portable):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         levels = image.permute(0, 3, 1, 2).float() - as_rgb(self.statistics[:1])
         logits: torch.Tensor = self.network(levels)
-        return torch.sigmoid(logits[:, 0])
+        return torch.sigmoid(logits.squeeze(1))
 
 
 def write_onnx(portable: Portable, facts: Facts, path: Path) -> None:

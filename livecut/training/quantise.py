@@ -1,7 +1,7 @@
 """A network in whole numbers: static quantisation, calibrated on training pictures.
 
-Activations are uint8, weights int8 for each channel; the last convolution and the sigmoid stay
-float32, for there a step of one level would be seen at the edges.
+Activations are uint8, weights int8 for each channel; the sigmoid stays float32. The forms of the first
+convolution and the last are those that ONNX Runtime computes quickly in bytes.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
+from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
@@ -25,6 +27,8 @@ from livecut.metrics import iou
 from livecut.models import input_size
 from livecut.network import ZERO, as_rgb
 from livecut.network.base import Network
+from livecut.network.blocks import PackedStem
+from livecut.network.unet import MobileUNet
 from livecut.network.weights import Facts
 from livecut.segmenter import Segmenter
 from livecut.training.augment import cover
@@ -33,6 +37,10 @@ from livecut.training.export import Folded, deployable, write_onnx
 
 LOSS = 0.3
 """Points of mean IoU from which on the quantised network is refused."""
+STEP = 0.04
+"""Of a logit's 256 levels, the middle one of which is 0. So alpha's range is 0.006 to 0.994, which
+`livecut.segmenter.MARGIN` takes for 0 and 1, and its steps are at most 0.01.
+"""
 CALIBRATION = 200
 """Training pictures by which the ranges of activations are found."""
 
@@ -46,17 +54,17 @@ class Levels(Folded):
 
     def __init__(self, network: Network) -> None:
         super().__init__(network)
-        modules = list(network.modules())
-        conv = next(m for m in modules if isinstance(m, nn.Conv2d))
-        norm = next(m for m in modules if isinstance(m, nn.BatchNorm2d))
-        assert norm.running_mean is not None
+        first = next(m for m in network.modules() if isinstance(m, nn.Conv2d))
+        assert first.bias is not None
         with torch.no_grad():
             apart = ZERO - as_rgb(self.statistics[:1]).flatten()
-            norm.running_mean -= (conv.weight.sum((2, 3)) * apart).sum(1)
+            first.bias += (first.weight.sum((2, 3)) * apart).sum(1)
+        if isinstance(network, MobileUNet):
+            network.features[0] = PackedStem(first)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.network(image.permute(0, 3, 1, 2).float() - float(ZERO))
-        return torch.sigmoid(logits[:, 0])
+        return torch.sigmoid(logits.squeeze(1))
 
 
 class Calibration(CalibrationDataReader):  # type: ignore[misc]
@@ -112,10 +120,12 @@ def _write(network: Network, facts: Facts, train: list[Pair], folder: Path, out:
     plain, ready = folder / "plain.onnx", folder / "ready.onnx"
     write_onnx(deployable(network, Levels), facts, plain)
     quant_pre_process(plain, ready, skip_symbolic_shape=True)
-    graph = onnx.load(ready).graph
-    levels = next(node.output[0] for node in graph.node if node.op_type == "Sub")
-    whole = {"quant_type": QuantType.QUInt8, "scale": np.array(1, np.float32)}
-    whole["zero_point"] = np.array(ZERO, np.uint8)
+    model = onnx.load(ready)
+    if isinstance(network, MobileUNet):
+        _pack_rows(model.graph)
+        onnx.save(model, ready)
+    first, last, after = _ends(model.graph)
+    ranges = {first.input[0]: (1, ZERO), last.output[0]: (STEP, 128)}
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -127,8 +137,11 @@ def _write(network: Network, facts: Facts, train: list[Pair], folder: Path, out:
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=_head(graph),
-            extra_options={"TensorQuantOverrides": {levels: [whole]}, "CalibMovingAverage": True},
+            nodes_to_exclude=after,
+            extra_options={
+                "TensorQuantOverrides": {k: [_levels(*v)] for k, v in ranges.items()},
+                "CalibMovingAverage": True,
+            },
         )
     finally:
         logger.setLevel(level)
@@ -141,28 +154,61 @@ def _write(network: Network, facts: Facts, train: list[Pair], folder: Path, out:
     out.write_bytes(model.SerializeToString())
 
 
-def _head(graph: onnx.GraphProto) -> list[str]:
-    """The last convolution and all after it."""
-    last = [node for node in graph.node if node.op_type == "Conv"][-1]
-    names, made = [last.name], set(last.output)
+def _levels(scale: float, zero_point: int) -> dict[str, Any]:
+    """A quantisation in 256 levels, as ONNX Runtime's quantiser takes it."""
+    return {
+        "quant_type": QuantType.QUInt8,
+        "scale": np.array(scale, np.float32),
+        "zero_point": np.array(zero_point, np.uint8),
+    }
+
+
+def _ends(graph: onnx.GraphProto) -> tuple[onnx.NodeProto, onnx.NodeProto, list[str]]:
+    """The first convolution, the last, and the names of all after it."""
+    convs = [node for node in graph.node if node.op_type == "Conv"]
+    names, made = [], set(convs[-1].output)
     for node in graph.node:
         if made & set(node.input):
             names.append(node.name)
             made |= set(node.output)
-    return names
+    return convs[0], convs[-1], names
+
+
+def _pack_rows(graph: onnx.GraphProto) -> None:
+    """Say in numbers what `PackedStem` reshapes to: the same pictures and rows, so many channels last."""
+    made = {name: node for node in graph.node for name in node.output}
+    known = {value.name: value for value in graph.initializer}
+    for node in [node for node in graph.node if node.op_type == "Reshape"]:
+        shape = made.get(node.input[1])
+        if shape is not None and shape.op_type == "Concat":
+            (channels,) = numpy_helper.to_array(known[shape.input[-1]])
+            name = f"{node.output[0]}_shape"
+            sides = np.array([0, 0, -1, channels], np.int64)
+            graph.initializer.append(numpy_helper.from_array(sides, name))
+            node.input[1] = name
+            del node.attribute[:]  # in which 0 may mean none, not the same
 
 
 def _take_bytes(graph: onnx.GraphProto) -> None:
     """Leave out the way of the picture's bytes to floats and back: bytes less `ZERO` are what they were."""
-    less = next(node for node in graph.node if node.op_type == "Sub")
-    back = next(node for node in graph.node if node.input[0] == less.output[0])
-    cast = next(node for node in graph.node if node.output[0] == less.input[0])
+    made = {name: node for node in graph.node for name in node.output}
+    first, _, _ = _ends(graph)
+    name = first.input[0]
+    while name in made:
+        node = made[name]
+        name = node.input[0]
+        if node.op_type in ("Cast", "Sub", "QuantizeLinear"):
+            graph.node.remove(node)
+            _rename(graph, node.output[0], name)
+    del graph.value_info[:]  # which call bytes floats
+
+
+def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    """Let what takes the value `old` take `new`."""
     for node in graph.node:
         for i, name in enumerate(node.input):
-            if name == back.output[0]:
-                node.input[i] = cast.input[0]
-    for node in (back, less, cast):
-        graph.node.remove(node)
+            if name == old:
+                node.input[i] = new
 
 
 def _mean_iou(model: Path, pairs: list[Pair]) -> float:
