@@ -94,7 +94,7 @@ def parse_stages(
 )
 @click.option(
     "--size",
-    default="256x144",
+    default="288x160",
     show_default=True,
     type=Size(),
     help="The network's input for a 16:9 picture; others get as many pixels.",

@@ -29,7 +29,7 @@ class TrainSettings:
     freeze: int = 0
     """How many of the encoder's first features stay as they are, statistics too. Their layers are
     the largest, so that a step costs a third less."""
-    size: tuple[int, int] = (256, 144)
+    size: tuple[int, int] = (288, 160)
     """(width, height) of the network's input for a 16:9 picture; others get as many pixels."""
     steps: int = 8000
     batch: int = 16
