@@ -34,8 +34,15 @@ def clip() -> list[Image]:
 
 
 def demo(size: tuple[int, int], count: int = 1) -> list[Image]:
-    """At most three frames of the demo clip."""
-    return [as_image(cv2.resize(image, size)) for image in clip()[:count]]
+    """At most three frames of the demo clip, its middle where the shape is another."""
+    return [middle(image, size) for image in clip()[:count]]
+
+
+def middle(image: Image, size: tuple[int, int]) -> Image:
+    (height, width), (w, h) = image.shape[:2], size
+    wide, high = min(width, round(height * w / h)), min(height, round(width * h / w))
+    left, top = (width - wide) // 2, (height - high) // 2
+    return as_image(cv2.resize(image[top : top + high, left : left + wide], size))
 
 
 def iou(a: Image, b: Image) -> float:
