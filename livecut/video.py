@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections import deque
 from io import FileIO
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import av
@@ -24,6 +25,9 @@ from livecut.sources import Source
 UNSPECIFIED = (
     2  # FFmpeg's colour space of pictures that do not name theirs; PyAV has no name for it
 )
+OLD = int(av.__version__.partition(".")[0]) < 19
+LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if OLD else {}
+"""Titles that are no UTF-8 are no reason to refuse a video; since PyAV 19 they never are."""
 TIMEOUT = 5.0  # seconds that a stream may be silent
 TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
@@ -188,7 +192,7 @@ class VideoFile(_Video):
         except OSError as error:
             raise SourceError(f"{self._path} cannot be read: {error.strerror}") from error
         # The scheme keeps FFmpeg from taking a colon in the name for another protocol's.
-        return av.open(f"file:{self._path}", metadata_errors="replace")
+        return av.open(f"file:{self._path}", **LENIENT)
 
 
 class Stream(_Video):
@@ -209,9 +213,7 @@ class Stream(_Video):
             options["rtsp_transport"] = "tcp"
         start = time.monotonic()
         try:
-            return av.open(
-                self._url, options=options, timeout=(TIMEOUT, TIMEOUT), metadata_errors="replace"
-            )
+            return av.open(self._url, options=options, timeout=(TIMEOUT, TIMEOUT), **LENIENT)
         except FFmpegError as error:
             if time.monotonic() - start < TIMEOUT:
                 raise

@@ -149,6 +149,13 @@ class TestVideoFile:
         path.write_bytes(data)
         assert 15 <= len(colours(open_source(str(path)))) <= 30
 
+    def test_tags_that_are_no_utf8(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.mkv", [flat((64, 64), RED)])
+        written = path.read_bytes()
+        assert b"Lavf" in written
+        path.write_bytes(written.replace(b"Lavf", b"La\xe9f"))
+        assert len(colours(open_source(str(path)))) == 1
+
     def test_nothing_but_damage(self, tmp_path: Path) -> None:
         path = write(tmp_path / "a.mp4", [flat((160, 120), RED)] * 10, codec="mpeg4")
         data = bytearray(path.read_bytes())
