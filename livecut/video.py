@@ -192,7 +192,8 @@ class VideoFile(_Video):
         except OSError as error:
             raise SourceError(f"{self._path} cannot be read: {error.strerror}") from error
         # The scheme keeps FFmpeg from taking a colon in the name for another protocol's.
-        return av.open(f"file:{self._path}", **LENIENT)
+        found: av.container.InputContainer = av.open(f"file:{self._path}", **LENIENT)
+        return found
 
 
 class Stream(_Video):
@@ -213,11 +214,14 @@ class Stream(_Video):
             options["rtsp_transport"] = "tcp"
         start = time.monotonic()
         try:
-            return av.open(self._url, options=options, timeout=(TIMEOUT, TIMEOUT), **LENIENT)
+            found: av.container.InputContainer = av.open(
+                self._url, options=options, timeout=(TIMEOUT, TIMEOUT), **LENIENT
+            )
         except FFmpegError as error:
             if time.monotonic() - start < TIMEOUT:
                 raise
             raise self._silence() from error  # FFmpeg's own name for it differs by protocol
+        return found
 
 
 class Pipe(_Video):

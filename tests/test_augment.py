@@ -41,6 +41,27 @@ def test_perspective_bends_and_uncovers_nothing() -> None:
         assert (corner[:2] / corner[2] <= np.array([96, 64]) * (1 + augment.TILT) + 1e-3).all()
 
 
+def test_covered_is_what_the_map_fills() -> None:
+    rng = default_rng(5)
+    for number in range(60):
+        mask = np.zeros(rng.integers(60, 300, 2), np.uint8)
+        mask[20:50, 10:40] = 255
+        m = augment.placement(mask, (144, 80), rng)
+        if number % 2:
+            m = augment.perspective(m, (144, 80), rng)
+        warp = cv2.warpPerspective if number % 2 else cv2.warpAffine
+        filled = warp(np.ones_like(mask), m, (144, 80), flags=cv2.INTER_NEAREST)
+        assert augment.covered(mask, m, (144, 80)) == pytest.approx(filled.mean(), abs=0.02)
+
+
+def test_noise_is_of_every_colour_and_by_the_seed() -> None:
+    grey = np.full((90, 120, 3), 128, np.uint8)
+    once, again = (augment.noisy(grey, 8.0, default_rng(4)) for _ in range(2))
+    assert (once == again).all()
+    assert np.allclose(once.reshape(-1, 3).std(0), 8, atol=0.4)
+    assert (augment.noisy(grey, 8.0, default_rng(6)) != once).mean() > 0.5
+
+
 def test_low_light_is_darker_and_noisier() -> None:
     for seed in range(10):
         dark = augment.low_light(GREY, default_rng(seed)).astype(float)

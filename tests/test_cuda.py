@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -422,7 +423,8 @@ def test_gpu_half_precision_is_near_single(gpu: torch.device, precision: torch.d
         batch = torch.from_numpy(image)[None]
         with torch.inference_mode():
             expected = Portable(network.float().cpu()).eval()(batch)
-            got = Portable(network.to(gpu), precision).eval()(batch.to(gpu)).float().cpu()
+            half = Portable(network, precision).eval().to(gpu)
+            got = half(batch.to(gpu)).float().cpu()
         assert (got - expected).abs().max() <= (0.05 if precision == torch.float16 else 0.2)
         assert iou(*((alpha[0] * 255).byte().numpy() for alpha in (got, expected))) > 0.995
 
@@ -431,6 +433,17 @@ def test_gpu_half_precision_is_near_single(gpu: torch.device, precision: torch.d
 def test_gpu_takes_float16_for_the_shipped_network(gpu: torch.device) -> None:
     network, _ = load_weights(find_model("live", ".safetensors"))
     assert choose_precision(network, Cuda(gpu))[1] == torch.float16
+
+
+@contextmanager
+def refusing_to_wait() -> Iterator[None]:
+    """PyTorch raises RuntimeError where it would wait for the GPU; it warns that it may miss some of that."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            torch.cuda.set_sync_debug_mode("error")
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.gpu
@@ -460,14 +473,11 @@ def test_gpu_steady_state_allocates_nothing_and_waits_for_nothing(
     for slot in slots:
         made.finish(slot)
     before = torch.cuda.memory_stats(gpu)["allocation.all.allocated"]
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with refusing_to_wait():
         slots = [sent(i) for i in range(2, 4)]
         for index in range(4, 30):
             made.compose(background, made.finish(slots.pop(0)), out)
             slots.append(sent(index))
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert torch.cuda.memory_stats(gpu)["allocation.all.allocated"] == before
 
 
@@ -499,8 +509,7 @@ def test_gpu_profile_and_rates(gpu: torch.device, graph: bool) -> None:
         lambda m: real(m, "blur", size, 1), machine, clock, demo(size), frames=10, warm=3
     )
     assert set(found.stages) == set(STAGES)
-    assert all((times > 0).all() for times in found.stages.values())
-    assert (found.compute > found.stages["network"]).all()
+    assert all((times > 0).all() for times in [*found.stages.values(), found.compute])
 
 
 @pytest.mark.gpu

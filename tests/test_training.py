@@ -23,14 +23,20 @@ from torch import nn  # noqa: E402
 from livecut import ConfigError, EngineError, ModelError, Segmenter  # noqa: E402
 from livecut.cli import cli  # noqa: E402
 from livecut.labelled import Data, Pair, read_folder  # noqa: E402
-from livecut.network import build, normalise, remember  # noqa: E402
+from livecut.network import alpha_at, build, normalise, remember  # noqa: E402
 from livecut.network.unet import DeepMobileUNet, EfficientUNet, MobileUNet  # noqa: E402
 from livecut.network.weights import load_weights  # noqa: E402
 from livecut.training.augment import pair  # noqa: E402
-from livecut.training.checkpoint import load_checkpoint, load_encoder, load_start  # noqa: E402
+from livecut.training.checkpoint import (  # noqa: E402
+    load_checkpoint,
+    load_earlier,
+    load_encoder,
+    load_start,
+)
 from livecut.training.data import Batches  # noqa: E402
 from livecut.training.export import Exported, export  # noqa: E402
 from livecut.training.losses import LOSSES, Before, bce, boundary, dice, measure, steady  # noqa: E402
+from livecut.training.run import Teacher, update_average  # noqa: E402
 from livecut.training.settings import TrainSettings  # noqa: E402
 from livecut.training.train import train  # noqa: E402
 
@@ -347,6 +353,48 @@ def test_boundary_loss_is_of_the_edge_alone() -> None:
     logits[..., 6:8] = 0.0  # two of the four columns near the edge
     assert boundary(logits, target).item() == pytest.approx(math.log(2) / 2, rel=1e-5)
     assert boundary(logits, torch.zeros_like(target)).item() == 0
+
+
+def test_teacher_gives_its_alpha_and_a_smaller_picture(trained: Path) -> None:
+    teacher = Teacher(trained / "best.pt", torch.device("cpu"))
+    network, facts = load_earlier(trained / "best.pt")
+    assert (teacher.area, teacher.stride) == (facts.area, network.stride) == (64 * 48, 16)
+    image, mask = torch.rand(2, 3, 48, 64), torch.rand(2, 1, 48, 64)
+    with torch.no_grad():
+        alpha = alpha_at(network.eval()(image), (64, 48))[:, None]
+    same, target = teacher.lesson(image, mask, facts.area, 16)
+    assert torch.allclose(same, image, atol=1e-5)
+    assert torch.allclose(target, (mask + alpha) / 2, atol=0.02)
+    small, target = teacher.lesson(image, mask, 32 * 32, 16)
+    assert small.shape == (2, 3, 32, 32)
+    assert target.shape == (2, 1, 32, 32)
+    assert target.mean().item() == pytest.approx(((mask + alpha) / 2).mean().item(), abs=0.02)
+
+
+def test_learns_from_a_teacher(data: Path, trained: Path, tmp_path: Path) -> None:
+    """From the same weights, on pictures of the teacher's size, the loss is another."""
+    changes = {"steps": 10, "validate_every": 10, "size": (32, 32), "seed": 3}
+    losses: list[float] = []
+    for teacher in ("", str(trained / "best.pt")):
+        out = tmp_path / f"taught-{bool(teacher)}"
+        given = settings(data, out, **changes, start=str(trained / "best.pt"), teacher=teacher)
+        train(given, report=lambda _, loss, __: losses.append(loss))
+    assert losses[0] != losses[1]
+    assert load_checkpoint(tmp_path / "taught-True" / "best.pt")["settings"]["area"] == 32 * 32
+    with pytest.raises(ModelError, match="steady has a memory; leave --teacher out"):
+        train(settings(data, tmp_path / "c", model="steady", teacher=str(trained / "best.pt")))
+    with pytest.raises(ModelError, match=r"no checkpoint nosuch\.pt; give an existing file"):
+        train(settings(data, tmp_path / "d", teacher="nosuch.pt"))
+
+
+def test_average_moves_by_its_decay() -> None:
+    a, b = nn.BatchNorm2d(2), nn.BatchNorm2d(2)
+    with torch.no_grad():
+        b.weight.copy_(torch.tensor([3.0, -1.0]))
+    b(torch.rand(4, 2, 3, 3))
+    update_average(a, b, 0.75)
+    assert a.weight.tolist() == [1.5, 0.5]
+    assert a.num_batches_tracked == 1
 
 
 def test_steady_loss_by_hand() -> None:

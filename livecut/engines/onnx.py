@@ -33,6 +33,7 @@ def open_session(path: Path, device: str, threads: int) -> tuple[ort.InferenceSe
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(threads > 0)))
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    options.add_session_config_entry("session.x64quantprecision", "1")  # no overflow without VNNI
     kind, number = split(device)
     fault = ""
     require(device)

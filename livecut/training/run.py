@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from livecut.errors import ModelError
@@ -20,7 +21,7 @@ from livecut.labelled import Data
 from livecut.models import input_size
 from livecut.network import build, normalise, remember
 from livecut.network.base import Network
-from livecut.training.checkpoint import freeze, load_encoder, load_start
+from livecut.training.checkpoint import freeze, load_earlier, load_encoder, load_start
 from livecut.training.data import SHAPES, Augmented, Batches
 from livecut.training.losses import Before, measure
 from livecut.training.parallel import Group
@@ -35,15 +36,46 @@ FORGOTTEN, WRONG = 0.25, 0.1
 not so."""
 
 
+class Teacher:
+    """A larger network that another learns from."""
+
+    def __init__(self, path: Path, device: torch.device) -> None:
+        """Raises ModelError where `path` holds no network, or one with memory."""
+        network, facts = load_earlier(path)
+        if network.memory:
+            raise ModelError(
+                f"{path} is {facts.network}, which has a memory; expected another teacher"
+            )
+        self._network = network.eval().to(device).to(memory_format=torch.channels_last)
+        self.area, self.stride = facts.area, network.stride
+
+    @torch.no_grad()
+    def lesson(
+        self, image: Tensor, target: Tensor, area: int, stride: int
+    ) -> tuple[Tensor, Tensor]:
+        """The image for another network, of `area` pixels, and the mean of target and own alpha as its target.
+
+        `image` is float RGB (N, 3, H, W) of the teacher's size, `target` (N, 1, H, W).
+        """
+        alpha = torch.sigmoid(self._network(image).float())
+        full = F.interpolate(alpha, target.shape[2:], mode="bilinear", align_corners=False)
+        width, height = input_size(image.shape[3], image.shape[2], area, stride)
+        small, mean = (
+            F.interpolate(x, (height, width), mode="bilinear", antialias=True)
+            for x in (image, (target + full) / 2)
+        )
+        return small.contiguous(memory_format=torch.channels_last), mean
+
+
 class Objective(nn.Module):
     """Bytes in, losses by name out: image uint8 BGR (N, H, W, 3), mask uint8 (N, H, W), 255 = person, and
     for a network with memory both of the frame before.
     """
 
-    def __init__(self, network: Network, settings: TrainSettings) -> None:
+    def __init__(self, network: Network, settings: TrainSettings, teacher: Teacher | None) -> None:
         super().__init__()
         self.network = network
-        self._settings = settings
+        self._settings, self._teacher = settings, teacher
 
     def forward(
         self, image: Tensor, mask: Tensor, earlier: Tensor | None = None, was: Tensor | None = None
@@ -52,9 +84,12 @@ class Objective(nn.Module):
         if earlier is not None and was is not None:
             image, before = self._follow(image, earlier, was[:, None].float() / 255)
         settings = self._settings
+        x, target = channels_last(image), mask[:, None].float() / 255
+        if self._teacher:
+            x, target = self._teacher.lesson(x, target, settings.area, self.network.stride)
         return self.network.losses(
-            channels_last(image),
-            mask[:, None].float() / 255,
+            x,
+            target,
             lambda logits, target: measure(
                 settings.loss, logits, target, settings.person_weight, before
             ),
@@ -121,6 +156,9 @@ class Run:
             load_encoder(network, settings.encoder)
         if state is None and settings.start:
             load_start(network, Path(settings.start))
+        self._teacher = Teacher(Path(settings.teacher), group.device) if settings.teacher else None
+        if self._teacher and network.memory:
+            raise ModelError(f"{settings.model} has a memory; leave --teacher out")
         network.to(group.device)
         self.averaged = copy.deepcopy(network)
         group.synchronise_norms(network.to(memory_format=torch.channels_last))
@@ -156,17 +194,19 @@ class Run:
                     f"{settings.out / 'settings.toml'}, or give another --out"
                 ) from error
         self._frozen = freeze(network, settings.freeze)
-        self._objective = group.averaging(Objective(network, settings))
+        self._objective = group.averaging(Objective(network, settings, self._teacher))
         self._sums: dict[str, Tensor] = {}
         self._summed = 0
 
     def loader(self, data: Data) -> Iterable[tuple[Tensor, ...]]:
         """The process's share of the batches that are left, in one pass that workers live through."""
         settings, cuda = self.settings, self.group.device.type == "cuda"
+        seen = self._teacher or settings
+        stride = self._teacher.stride if self._teacher else self.network.stride
         batches = Batches(
             data,
             settings.batch,
-            [input_size(w, h, settings.area, self.network.stride) for w, h in SHAPES],
+            [input_size(w, h, seen.area, stride) for w, h in SHAPES],
             settings.seed,
             self.step,
             settings.steps,
@@ -251,8 +291,10 @@ def one_thread(_: int) -> None:
 @torch.no_grad()
 def update_average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
     """Move `averaged` towards `network`; what is not floating point (counters) is copied."""
-    for a, b in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
-        if a.is_floating_point():
-            a.lerp_(b, 1 - decay)
-        else:
+    both = [*zip(averaged.state_dict().values(), network.state_dict().values(), strict=True)]
+    for a, b in both:
+        if not a.is_floating_point():
             a.copy_(b)
+    floats = [pair for pair in both if pair[0].is_floating_point()]
+    move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    move([a for a, _ in floats], [b for _, b in floats], 0)

@@ -40,6 +40,9 @@ class TrainSettings:
     """How often a source's pictures are drawn, by source; 1 for those not named."""
     loss: tuple[str, ...] = ("bce", "dice")
     """The losses that are added up, of `livecut.training.losses.LOSSES`; Mask R-CNN has its own."""
+    teacher: str = ""
+    """Weights of a larger network, a .safetensors or a checkpoint. Pictures are then made at its size, and
+    what is learnt is the mean of the mask and its alpha (distillation; Hinton et al., 2015)."""
     person_weight: float = 1.0
     average: float = 0.998
     """Decay of the exponential average of weights (an average over about 500 steps)."""
@@ -76,7 +79,7 @@ def options(settings: Mapping[str, Any]) -> dict[str, Any]:
 def recipe(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The options that reproduce a network anywhere: of files their names alone, no `OF_THE_MACHINE`."""
     kept = {k: v for k, v in options(settings).items() if k not in OF_THE_MACHINE}
-    return kept | {key: Path(kept[key]).name for key in ("encoder", "start")}
+    return kept | {key: Path(kept[key]).name for key in ("encoder", "start", "teacher")}
 
 
 def staged(options: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> list[TrainSettings]:
