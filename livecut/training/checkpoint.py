@@ -109,18 +109,21 @@ def freeze(network: Network, count: int) -> list[nn.Module]:
     return blocks
 
 
-def load_earlier(path: Path) -> tuple[Network, Facts]:
-    """The network of an earlier run, of its checkpoint or a .safetensors. Raises ModelError."""
+def load_earlier(path: Path) -> tuple[Network, Facts, dict[str, Any]]:
+    """The network of an earlier run, of its checkpoint or a .safetensors, and its settings, of which the
+    latter has none. Raises ModelError.
+    """
     if path.suffix == ".safetensors":
-        return load_weights(path)
+        return *load_weights(path), {}
     state = load_checkpoint(path)
     try:
-        facts = Facts(state["settings"]["model"], int(state["settings"]["area"]))
+        settings: dict[str, Any] = state["settings"]
+        facts = Facts(settings["model"], int(settings["area"]))
         earlier = build(facts.network)
         earlier.load_state_dict(state["averaged"])
     except (KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"{path} is no checkpoint of 'livecut train': {error}") from error
-    return earlier, facts
+    return earlier, facts, settings
 
 
 def load_start(network: Network, path: Path) -> None:
@@ -129,7 +132,7 @@ def load_start(network: Network, path: Path) -> None:
     Of a MobileUNet of another depth the blocks that both have are taken; one with memory may begin from
     one without. Raises ModelError.
     """
-    earlier, _ = load_earlier(path)
+    earlier, _, _ = load_earlier(path)
     if network.memory and not earlier.memory:
         stem = next(m for m in earlier.modules() if isinstance(m, nn.Conv2d))
         stem.weight = nn.Parameter(F.pad(stem.weight, (0, 0, 0, 0, 0, 1)))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -22,12 +21,12 @@ from livecut.errors import ModelError
 from livecut.files import whole
 from livecut.labelled import read_folder
 from livecut.models import input_size
-from livecut.network import Portable, as_rgb, build
+from livecut.network import Portable, as_rgb
 from livecut.network.base import Network
 from livecut.network.blocks import PhasedHead, Up
 from livecut.network.unet import MobileUNet
-from livecut.network.weights import Facts, load_weights
-from livecut.training.checkpoint import load_checkpoint
+from livecut.network.weights import Facts
+from livecut.training.checkpoint import load_earlier
 from livecut.training.settings import recipe, to_toml
 
 TOLERANCE = 1e-3
@@ -105,20 +104,18 @@ def export(
     return Exported(written, difference, ious)
 
 
-def _require_exportable(network: Network, facts: Facts, out: Path) -> None:
+def _read(path: Path, out: Path) -> tuple[Network, Facts, str]:
+    """The network, its facts, and a run's settings as TOML, of one that `out` can hold."""
+    network, facts, settings = load_earlier(path)
     if out.suffix == ".onnx" and not network.exportable:
         raise ModelError(
             f"{facts.network} cannot be exported to ONNX; give -o {out.with_suffix('.safetensors')}, "
             "which --engine torch runs"
         )
-
-
-def _read(path: Path, out: Path) -> tuple[Network, Facts, str]:
-    if path.suffix != ".safetensors":
-        return _from_checkpoint(path, out)
-    network, facts = load_weights(path)
-    _require_exportable(network, facts, out)
-    return network, facts, ""
+    try:
+        return network, facts, to_toml(recipe(settings)) if settings else ""
+    except KeyError as error:
+        raise ModelError(f"{path} is no checkpoint of 'livecut train': {error}") from error
 
 
 def _average(network: Network, facts: Facts, others: Sequence[Path], out: Path) -> None:
@@ -134,20 +131,6 @@ def _average(network: Network, facts: Facts, others: Sequence[Path], out: Path) 
     for name, value in network.state_dict().items():
         if value.is_floating_point():
             value.copy_(torch.stack([value, *(state[name] for state in states)]).mean(0))
-
-
-def _from_checkpoint(path: Path, out: Path) -> tuple[Network, Facts, str]:
-    """The averaged network, its facts, and the settings as TOML, of one that `out` can hold."""
-    state = load_checkpoint(path)
-    try:
-        settings: Mapping[str, Any] = state["settings"]
-        facts = Facts(settings["model"], int(settings["area"]))
-        network = build(facts.network)
-        _require_exportable(network, facts, out)
-        network.load_state_dict(state["averaged"])
-        return network, facts, to_toml(recipe(settings))
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise ModelError(f"{path} is no checkpoint of 'livecut train': {error}") from error
 
 
 def deployable(network: Network, form: type[Folded] | None = None) -> Portable:

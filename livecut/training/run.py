@@ -36,18 +36,16 @@ FORGOTTEN, WRONG = 0.25, 0.1
 not so."""
 
 
-class Teacher:
-    """A larger network that another learns from."""
+AVERAGE = "average"
+"""What the settings call a run's own averaged weights as the teacher."""
 
-    def __init__(self, path: Path, device: torch.device) -> None:
-        """Raises ModelError where `path` holds no network, or one with memory."""
-        network, facts = load_earlier(path)
-        if network.memory:
-            raise ModelError(
-                f"{path} is {facts.network}, which has a memory; expected another teacher"
-            )
-        self._network = network.eval().to(device).to(memory_format=torch.channels_last)
-        self.area, self.stride = facts.area, network.stride
+
+class Teacher:
+    """A network that another learns from: its alpha of a picture and of its mirror image."""
+
+    def __init__(self, network: Network, area: int) -> None:
+        self._network = network.eval()
+        self.area, self.stride = area, network.stride
 
     @torch.no_grad()
     def lesson(
@@ -57,14 +55,33 @@ class Teacher:
 
         `image` is float RGB (N, 3, H, W) of the teacher's size, `target` (N, 1, H, W).
         """
-        alpha = torch.sigmoid(self._network(image).float())
+        mirrored = self._network(image.flip(3)).flip(3)
+        alpha = (torch.sigmoid(self._network(image).float()) + torch.sigmoid(mirrored.float())) / 2
         full = F.interpolate(alpha, target.shape[2:], mode="bilinear", align_corners=False)
+        mean = (target + full) / 2
         width, height = input_size(image.shape[3], image.shape[2], area, stride)
+        if (height, width) == image.shape[2:]:
+            return image, mean
         small, mean = (
             F.interpolate(x, (height, width), mode="bilinear", antialias=True)
-            for x in (image, (target + full) / 2)
+            for x in (image, mean)
         )
         return small.contiguous(memory_format=torch.channels_last), mean
+
+
+def teacher_for(settings: TrainSettings, averaged: Network, device: torch.device) -> Teacher | None:
+    """The teacher that a run's settings name, if any. Raises ModelError where it cannot be one."""
+    if not settings.teacher:
+        return None
+    if averaged.memory:
+        raise ModelError(f"{settings.model} has a memory; leave --teacher out")
+    if settings.teacher == AVERAGE:
+        return Teacher(averaged, settings.area)
+    path = Path(settings.teacher)
+    network, facts, _ = load_earlier(path)
+    if network.memory:
+        raise ModelError(f"{path} is {facts.network}, which has a memory; expected another teacher")
+    return Teacher(network.to(device).to(memory_format=torch.channels_last), facts.area)
 
 
 class Objective(nn.Module):
@@ -156,12 +173,10 @@ class Run:
             load_encoder(network, settings.encoder)
         if state is None and settings.start:
             load_start(network, Path(settings.start))
-        self._teacher = Teacher(Path(settings.teacher), group.device) if settings.teacher else None
-        if self._teacher and network.memory:
-            raise ModelError(f"{settings.model} has a memory; leave --teacher out")
-        network.to(group.device)
+        network.to(group.device).to(memory_format=torch.channels_last)
         self.averaged = copy.deepcopy(network)
-        group.synchronise_norms(network.to(memory_format=torch.channels_last))
+        self._teacher = teacher_for(settings, self.averaged, group.device)
+        group.synchronise_norms(network)
         self.network = network
         slow = (
             {id(p) for p in network.encoder_parameters()}
@@ -244,9 +259,8 @@ class Run:
         self._scaler.step(self.optimiser)
         self._scaler.update()
         self.step += 1
-        if self.group.first:
-            decay = min(settings.average, (1 + self.step) / (10 + self.step))
-            update_average(self.averaged, self.network, decay)
+        decay = min(settings.average, (1 + self.step) / (10 + self.step))
+        update_average(self.averaged, self.network, decay)
         self._summed += 1
         for name, value in losses.items():
             self._sums[name] = self._sums.get(name, 0) + value.detach()
