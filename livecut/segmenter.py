@@ -33,6 +33,8 @@ LIFT = 0.99 * MARGIN
 """What the last alpha adds at most to 0: less than MARGIN, so alone it never makes a pixel seen."""
 REACH = np.ones((7, 7), np.uint8)
 """How near to a motion, in pixels of alpha, the picture counts as moving."""
+ROUNDED = 1 + 1e-6
+"""The most that is taken for an alpha of 1: ONNX Runtime's sigmoid is at times 1.0000001."""
 CUT = 40.0
 """Mean change of the picture, in levels, from which on it is another scene."""
 
@@ -220,7 +222,7 @@ class Segmenter:
         ready = time.perf_counter()
         engine.run()
         np.copyto(found.alpha, engine.output)
-        found.valid = found.alpha.min() >= 0.0 and found.alpha.max() <= 1.0
+        found.valid = found.alpha.min() >= 0.0 and found.alpha.max() <= ROUNDED
         self._seen = found.valid
         if self._memory is not None and found.valid:
             self._memory.keep(found.alpha)

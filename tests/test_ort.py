@@ -27,7 +27,7 @@ from livecut.models import find_model, input_size
 from livecut.segmenter import Segmenter
 from tests import remote
 from tests.fakes import PERSON, ROOM, ListSource, LiveSource, Recorder, shows_room
-from tests.onnx_files import LazyPlace, blueness, fragile
+from tests.onnx_files import LazyPlace, blueness, fragile, write_network
 from tests.remote import SIZE, SIZES, blank, demo, frame, iou, is_composite, person_at
 
 
@@ -189,6 +189,15 @@ def test_what_is_no_alpha_gives_no_picture_and_is_forgotten(tmp_path: Path) -> N
     with pytest.raises(EngineError, match="no valid alpha"):
         made.cut(Frame(bad, 1, 0.0, 0.0))
     assert made.cut(Frame(good, 2, 0.0, 0.0)).alpha.any(), "it goes on with the next frame"
+
+
+def test_an_alpha_rounded_to_over_one_is_a_good_one(tmp_path: Path) -> None:
+    network = write_network(
+        tmp_path / "over.onnx", ("Mul", ["blue"], 0.0), ("Add", ["1"], 1.0000001)
+    )
+    made = OrtCutter(network, LazyPlace(), open_background("#000000", SIZE), temporal=True)
+    grey = np.full((SIZE[1], SIZE[0], 3), 200, np.uint8)
+    assert (made.cut(Frame(grey, 0, 0.0, 0.0)).alpha == 255).all()
 
 
 def test_what_followed_a_broken_frame_is_broken_too(tmp_path: Path) -> None:

@@ -130,6 +130,13 @@ def test_broken_network_gives_placeholders_then_recovers(
     assert any("failed" in cause for cause in pipeline.stats.drops)
 
 
+def test_an_alpha_rounded_to_over_one_is_a_good_one(use: UseEngine) -> None:
+    use(FakeEngine(lambda engine: engine.output.fill(1.0000001)))
+    recorder = Recorder()
+    Pipeline(ListSource([room_picture()]), "#000000", [recorder]).run()
+    assert [o.reason for o in recorder.outputs] == [""]
+
+
 def test_silent_network_is_caught(use: UseEngine) -> None:
     """An engine that returns without writing its output leaves the last alpha there: it must not count."""
     engine = FakeEngine()

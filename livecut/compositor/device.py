@@ -21,7 +21,7 @@ from livecut.compositor.packets import HEADER
 from livecut.compositor.scene import Floats, Scene, blur_matrix, halved, mean_matrix, spread_matrix
 from livecut.form import BGR, Form, Size
 from livecut.network import Portable
-from livecut.segmenter import CUT, EPSILON, KEEP, LIFT, LIMITS, MARGIN, MOVES, REACH
+from livecut.segmenter import CUT, EPSILON, KEEP, LIFT, LIMITS, MARGIN, MOVES, REACH, ROUNDED
 
 INVALID = -(1 << 62)
 """The receipt in place of the frame's index where the network gave no valid alpha."""
@@ -186,7 +186,7 @@ def to_grey(planes: Tensor, out: Tensor) -> None:
 
 def in_range(alpha: Tensor) -> Tensor:
     """A bool (): whether all of `alpha` is numbers in 0..1."""
-    return ((alpha >= 0) & (alpha <= 1)).all()
+    return ((alpha >= 0) & (alpha <= ROUNDED)).all()
 
 
 def difference(image: Tensor, last: Tensor, stride: int) -> Tensor:

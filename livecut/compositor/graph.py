@@ -17,7 +17,7 @@ from livecut.compositor.packets import HEADER
 from livecut.compositor.scene import Scene, blur_matrix, halved, mean_matrix, spread_matrix
 from livecut.engines.graph import BYTE, FLOAT, HALF, Graph, Network
 from livecut.form import Size
-from livecut.segmenter import CUT, EPSILON, KEEP, LIFT, LIMITS, MARGIN, MOVES, REACH
+from livecut.segmenter import CUT, EPSILON, KEEP, LIFT, LIMITS, MARGIN, MOVES, REACH, ROUNDED
 
 GREY = (0.114, 0.587, 0.299)
 """Of blue, green and red, as in ITU-R BT.601."""
@@ -143,7 +143,7 @@ class Writer:
     def _in_range(self, alpha: str) -> str:
         """A bool (): whether all of `alpha` is numbers in 0..1."""
         g = self._graph
-        low, high = (g.constant(n) for n in (0.0, 1.0))
+        low, high = (g.constant(n) for n in (0.0, ROUNDED))
         good = g("And", g("GreaterOrEqual", alpha, low), g("LessOrEqual", alpha, high))
         bad = g("Cast", g("Not", good), to=FLOAT)
         return g("LessOrEqual", g("ReduceMean", bad, keepdims=0), low)
