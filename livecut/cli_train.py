@@ -129,7 +129,8 @@ def parse_stages(
 @click.option(
     "--teacher",
     default="",
-    help="Learn from a larger network too, by its weights (as --start): the mean of the mask and its alpha.",
+    help="Learn from a larger network too, by its weights (as --start), or from the run's own averaged "
+    "weights (average): the mean of the mask and its alpha.",
 )
 @click.option(
     "--loss",

@@ -105,7 +105,7 @@ def keep(self, *values):
 run.Run.__init__ = keep
 from tests.test_training import settings
 data, out = map(Path, sys.argv[1:])
-after = dict(start=str(out / "best.pt"), steps=10)
+after = dict(start=str(out / "best.pt"), steps=10, teacher="average")
 train.train(settings(data, out, **{changes}), settings(data, out / "next", **after))
 assert held[0].group.count == 2
 names = [name for name, _ in held[0].network.named_parameters()]

@@ -37,7 +37,7 @@ from livecut.training.data import Batches  # noqa: E402
 from livecut.training.export import Exported, export  # noqa: E402
 from livecut.training.losses import LOSSES, Before, bce, boundary, dice, measure, steady  # noqa: E402
 from livecut.training.run import Teacher, update_average  # noqa: E402
-from livecut.training.settings import TrainSettings  # noqa: E402
+from livecut.training.settings import TrainSettings, recipe  # noqa: E402
 from livecut.training.train import train  # noqa: E402
 
 rng = np.random.default_rng(0)
@@ -376,12 +376,14 @@ def test_learns_from_a_teacher(data: Path, trained: Path, tmp_path: Path) -> Non
     """From the same weights, on pictures of the teacher's size, the loss is another."""
     changes = {"steps": 10, "validate_every": 10, "size": (32, 32), "seed": 3}
     losses: list[float] = []
-    for teacher in ("", str(trained / "best.pt")):
-        out = tmp_path / f"taught-{bool(teacher)}"
+    for teacher in ("", str(trained / "best.pt"), "average"):
+        out = tmp_path / f"taught-{len(teacher)}"
         given = settings(data, out, **changes, start=str(trained / "best.pt"), teacher=teacher)
         train(given, report=lambda _, loss, __: losses.append(loss))
-    assert losses[0] != losses[1]
-    assert load_checkpoint(tmp_path / "taught-True" / "best.pt")["settings"]["area"] == 32 * 32
+    assert len(set(losses)) == len(losses) == 3
+    taught = load_checkpoint(out / "best.pt")
+    assert taught["settings"]["area"] == 32 * 32
+    assert recipe(taught["settings"])["teacher"] == "average"
     with pytest.raises(ModelError, match="steady has a memory; leave --teacher out"):
         train(settings(data, tmp_path / "c", model="steady", teacher=str(trained / "best.pt")))
     with pytest.raises(ModelError, match=r"no checkpoint nosuch\.pt; give an existing file"):

@@ -41,8 +41,9 @@ class TrainSettings:
     loss: tuple[str, ...] = ("bce", "dice")
     """The losses that are added up, of `livecut.training.losses.LOSSES`; Mask R-CNN has its own."""
     teacher: str = ""
-    """Weights of a larger network, a .safetensors or a checkpoint. Pictures are then made at its size, and
-    what is learnt is the mean of the mask and its alpha (distillation; Hinton et al., 2015)."""
+    """Weights of a larger network, a .safetensors or a checkpoint; or "average", the run's own averaged ones
+    (mean teacher; Tarvainen and Valpola, 2017). Pictures are then made at its size, and what is learnt is
+    the mean of the mask and its alpha (distillation; Hinton et al., 2015)."""
     person_weight: float = 1.0
     average: float = 0.998
     """Decay of the exponential average of weights (an average over about 500 steps)."""
