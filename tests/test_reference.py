@@ -80,9 +80,9 @@ def test_mask_rcnn_learns_by_its_own_losses(maskrcnn: Instances) -> None:
 def test_mask_rcnn_is_not_for_onnx(
     maskrcnn: Instances, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("livecut.training.export.build", lambda _: maskrcnn)
+    monkeypatch.setattr("livecut.training.checkpoint.build", lambda _: maskrcnn)
     chosen = settings(tmp_path, tmp_path, model=MASKRCNN).plain()
-    torch.save({"averaged": {}, "settings": chosen}, tmp_path / "best.pt")
+    torch.save({"averaged": maskrcnn.state_dict(), "settings": chosen}, tmp_path / "best.pt")
     with pytest.raises(ModelError, match=r"cannot be exported to ONNX; give -o .*a\.safetensors"):
         export(tmp_path / "best.pt", tmp_path / "a.onnx")
 
