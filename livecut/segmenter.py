@@ -99,41 +99,41 @@ class Inference:
 
     frame: Frame
 
-    def __init__(self, small: Image, alpha: Floats) -> None:
+    def __init__(self, small: Image, output: Floats) -> None:
         """The buffers are of the sizes of an engine's input and output."""
         self.small = np.empty((*small.shape[:2], 3), np.uint8)
         """The frame as the network saw it."""
-        self.alpha = np.empty_like(alpha)
-        """The network's own alpha."""
+        self.output = np.empty_like(output)
+        """The network's own."""
+        self.alpha = self.output[: len(output) // (4 if small.shape[2] == 4 else 1)]
+        """The alpha in it."""
         self.valid = False
-        """Whether all of `alpha` is numbers in 0..1."""
+        """Whether all of `output` is numbers in 0..1."""
         self.follows = False
         """Whether the frame before is of the same scene."""
-        self.change = np.zeros(alpha.shape, np.uint8)
+        self.change = np.zeros(self.alpha.shape, np.uint8)
         """How far the frame is from the one before, where `follows`."""
         self.levels: list[Image] = []
         """The frame halved and halved again, see `reduce`."""
 
 
 class Memory:
-    """What a network with memory is told of the frame before, for an input of (h, w, 4)."""
+    """What a network with memory is told of the frames before, for an input of (h, w, 4)."""
 
     def __init__(self, given: Image) -> None:
-        self._full = np.empty(given.shape[:2], np.float32)
         self._bytes = np.zeros(given.shape[:2], np.uint8)
 
     def recall(self, small: Image, given: Image, follows: bool) -> None:
-        """Write the input: the frame, and the alpha kept or, where none `follows`, 0."""
+        """Write the input: the frame, and what was kept or, where it does not follow, 0."""
         if not follows:
             self._bytes.fill(0)
         cv2.cvtColor(small, cv2.COLOR_BGR2BGRA, dst=given)
         cv2.insertChannel(self._bytes, given, 3)
 
-    def keep(self, alpha: Floats) -> None:
-        """Keep an alpha in 0..1."""
-        full = self._full
-        cv2.resize(alpha, full.shape[::-1], dst=full, interpolation=cv2.INTER_LINEAR)
-        cv2.convertScaleAbs(full, dst=self._bytes, alpha=255)
+    def keep(self, output: Floats) -> None:
+        """Keep a network's output, which is in 0..1."""
+        kept = self._bytes
+        cv2.convertScaleAbs(output.reshape(kept.shape), dst=kept, alpha=255)
 
 
 class Segmenter:
@@ -191,7 +191,7 @@ class Segmenter:
         self._refine = GuidedFilter((width, height), small)
         self._last, self._difference = np.zeros((2, small[1], small[0], 3), np.uint8)
         self._grey = np.zeros(small[::-1], np.uint8)
-        self._state = np.zeros_like(engine.output)
+        self._state = np.zeros_like(self._slots[0].alpha)
         self._memory = Memory(engine.input) if engine.input.shape[2] == 4 else None
         self._size = (width, height)
         self.reset()
@@ -221,11 +221,11 @@ class Segmenter:
         self._seen = False
         ready = time.perf_counter()
         engine.run()
-        np.copyto(found.alpha, engine.output)
-        found.valid = found.alpha.min() >= 0.0 and found.alpha.max() <= ROUNDED
+        np.copyto(found.output, engine.output)
+        found.valid = found.output.min() >= 0.0 and found.output.max() <= ROUNDED
         self._seen = found.valid
         if self._memory is not None and found.valid:
-            self._memory.keep(found.alpha)
+            self._memory.keep(found.output)
         self._stats.add("preprocess", ready - start)
         self._stats.add("network", time.perf_counter() - ready)
         return found

@@ -78,7 +78,8 @@ def test_encoder_has_the_layout_of_torchvisions() -> None:
 
 def test_unknown_network() -> None:
     with pytest.raises(
-        ModelError, match="unknown network 'resnet'; known are: deep, live, quality, steady, unet"
+        ModelError,
+        match="unknown network 'resnet'; known are: deep, live, live-recurrent, quality, quality-rec",
     ):
         build("resnet")
 

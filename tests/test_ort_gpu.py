@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,16 @@ def test_frames_allocate_nothing() -> None:
     for index in range(5, 105):
         cutter.cut(Frame(image, index, 0.0, 0.0))
     assert free_memory(place) == before
+
+
+def test_what_the_garbage_collector_ends_breaks_nothing() -> None:
+    """It ends sessions and their stream in any order."""
+    for index in range(3):
+        cutter: Any = OrtCutter(find_model("live"), Gpu("cuda"), open_background("blur", SIZE))
+        assert cutter.cut(Frame(demo(SIZE)[0], index, 0.0, 0.0)).alpha.any()
+        cutter.itself = cutter
+        del cutter
+        gc.collect()
 
 
 @pytest.mark.parametrize("device", ["cuda", "tensorrt"])

@@ -245,6 +245,16 @@ def test_pinned_memory_is_given_back_and_not_before(runtime: FakeRuntime) -> Non
     assert not runtime.held
 
 
+def test_a_stream_outlives_whatever_runs_on_it(runtime: FakeRuntime, tmp_path: Path) -> None:
+    """On a GPU a session that ended after its stream, as the garbage collector may end them, crashed."""
+    engine: Any = open_engine(blueness(tmp_path / "a.onnx"), device="cuda")
+    engine.itself = engine
+    assert runtime.calls["cudaStreamCreateWithFlags"]
+    del engine
+    gc.collect()
+    assert "cudaStreamDestroy" not in runtime.calls
+
+
 # TensorRT
 
 

@@ -23,7 +23,7 @@ from torch import nn  # noqa: E402
 from livecut import ConfigError, EngineError, ModelError, Segmenter  # noqa: E402
 from livecut.cli import cli  # noqa: E402
 from livecut.labelled import Data, Pair, read_folder  # noqa: E402
-from livecut.network import alpha_at, build, normalise, remember  # noqa: E402
+from livecut.network import alpha_at, build, normalise  # noqa: E402
 from livecut.network.unet import DeepMobileUNet, EfficientUNet, MobileUNet  # noqa: E402
 from livecut.network.weights import load_weights  # noqa: E402
 from livecut.training.augment import pair  # noqa: E402
@@ -35,7 +35,7 @@ from livecut.training.checkpoint import (  # noqa: E402
 )
 from livecut.training.data import Batches  # noqa: E402
 from livecut.training.export import Exported, export  # noqa: E402
-from livecut.training.losses import LOSSES, Before, bce, boundary, dice, measure, steady  # noqa: E402
+from livecut.training.losses import LOSSES, bce, boundary, dice, measure, steady  # noqa: E402
 from livecut.training.run import Teacher, update_average  # noqa: E402
 from livecut.training.settings import TrainSettings, recipe  # noqa: E402
 from livecut.training.train import train  # noqa: E402
@@ -218,10 +218,10 @@ def test_mean_is_for_the_size_of_the_first(trained: Path, data: Path, tmp_path: 
     train(settings(data, tmp_path / "large", steps=10, validate_every=10, **large))
     export(tmp_path / "large" / "best.pt", out, others=[one])
     assert load_weights(out)[1].area == 96 * 64
-    train(settings(data, tmp_path / "steady", steps=10, validate_every=10, model="steady"))
+    train(settings(data, tmp_path / "deep", steps=10, validate_every=10, model="deep"))
     refused = tmp_path / "refused.safetensors"
-    with pytest.raises(ModelError, match="is steady, the first live; expected the same"):
-        export(one, refused, others=[tmp_path / "steady" / "best.pt"])
+    with pytest.raises(ModelError, match="is deep, the first live; expected the same"):
+        export(one, refused, others=[tmp_path / "deep" / "best.pt"])
     assert not refused.exists()
 
 
@@ -384,8 +384,9 @@ def test_learns_from_a_teacher(data: Path, trained: Path, tmp_path: Path) -> Non
     taught = load_checkpoint(out / "best.pt")
     assert taught["settings"]["area"] == 32 * 32
     assert recipe(taught["settings"])["teacher"] == "average"
-    with pytest.raises(ModelError, match="steady has a memory; leave --teacher out"):
-        train(settings(data, tmp_path / "c", model="steady", teacher=str(trained / "best.pt")))
+    recurrent = {"model": "live-recurrent", "teacher": str(trained / "best.pt")}
+    with pytest.raises(ModelError, match="live-recurrent has a memory; leave --teacher out"):
+        train(settings(data, tmp_path / "c", **recurrent))
     with pytest.raises(ModelError, match=r"no checkpoint nosuch\.pt; give an existing file"):
         train(settings(data, tmp_path / "d", teacher="nosuch.pt"))
 
@@ -402,12 +403,12 @@ def test_average_moves_by_its_decay() -> None:
 
 def test_steady_loss_by_hand() -> None:
     """Alpha that changes as the truth does costs nothing, wrong as both may be."""
-    now = torch.logit(torch.tensor([[[[0.5, 0.9]]], [[[0.5, 0.5]]]]))
-    was = torch.tensor([[[[0.2, 0.9]]], [[[0.0, 0.0]]]])
-    target, earlier = torch.tensor([[[[1.0, 0.0]]]] * 2), torch.tensor([[[[0.7, 0.1]]]] * 2)
-    before = Before(was, earlier, torch.tensor([1.0, 0.0]).view(2, 1, 1, 1))
-    assert steady(now, target, before).item() == pytest.approx(10 * (0.1**2 / 2) / 2, rel=1e-4)
-    assert list(measure(["bce"], now, target, 1.0, before)) == ["bce", "steady"]
+    alphas = [[[0.2, 0.9], [0.1, 0.1]], [[0.5, 0.9], [0.5, 0.5]]]
+    targets = [[[0.7, 0.1], [0.0, 0.0]], [[1.0, 0.0], [1.0, 1.0]]]
+    logits, truth = (torch.tensor(x).view(2, 2, 1, 1, 2) for x in (alphas, targets))
+    begins = torch.tensor([[True, True], [False, True]])
+    found = steady(torch.logit(logits), truth, begins)
+    assert found.item() == pytest.approx(10 * (0.1**2 / 2) / 2, rel=1e-4)
 
 
 def test_losses_by_name() -> None:
@@ -481,31 +482,45 @@ def test_a_deeper_network_goes_on_from_a_shallower_one(trained: Path) -> None:
     assert torch.equal(found[f"features.9.{weight}"], before[f"features.9.{weight}"])
 
 
-def test_memory_begins_where_the_network_without_ended(trained: Path) -> None:
-    plain, network = build("live"), build("steady")
-    load_start(plain, trained / "best.pt")
-    load_start(network, trained / "best.pt")
-    image = torch.randint(0, 256, (2, 48, 64, 3), dtype=torch.uint8)
-    before = torch.rand(2, 24, 32)
+@pytest.mark.parametrize("name", ["live", "quality"])
+def test_memory_begins_where_the_network_without_ended(name: str, tmp_path: Path) -> None:
+    """And changes nothing of a frame that none came before, whatever it has learnt."""
+    plain, network = build(name).eval(), build(f"{name}-recurrent").eval()
+    path = tmp_path / "plain.pt"
+    state = {"averaged": plain.state_dict(), "settings": {"model": name, "area": 3072}}
+    torch.save(state, path)
+    load_start(network, path)
+    x = normalise(torch.randint(0, 256, (2, 48, 64, 3), dtype=torch.uint8))
+    before = torch.rand(2, 4, 24, 32)
     with torch.inference_mode():
-        expected = plain.eval()(normalise(image))
-        got = network.eval()(normalise(remember(image, before)))
-    assert torch.allclose(got, expected, atol=1e-5)
+        expected = plain(x)
+        assert torch.equal(network(x), expected)
+        assert torch.equal(network.follow(x, before)[0], expected)
+        for name, weight in network.named_parameters():
+            if name.endswith("correct.weight"):
+                nn.init.normal_(weight)
+        logits, kept = network.follow(x, torch.zeros_like(before))
+        assert torch.equal(logits, expected)
+        assert not torch.allclose(network.follow(x, before)[0], expected, atol=0.1)
+    assert kept.shape == (2, 3, 24, 32)
+    assert 0 < kept.min() < kept.max() < 1
 
 
 def test_a_network_with_memory_learns_and_is_the_same_on_both_engines(
     data: Path, trained: Path, tmp_path: Path
 ) -> None:
-    """With and without a frame before."""
-    changes = {"model": "steady", "start": str(trained / "best.pt"), "lr": 0.01}
+    """With and without a frame before. What it began from stays as it was, batch norms' statistics too."""
+    changes = {"model": "live-recurrent", "start": str(trained / "best.pt"), "lr": 0.01}
     parts: list[float] = []
     train(
         settings(data, tmp_path / "run", **changes), report=lambda _, loss, __: parts.append(loss)
     )
     assert "loss_steady" in (tmp_path / "run" / "log.csv").read_text()
-    weight = load_checkpoint(tmp_path / "run" / "last.pt")["averaged"]["features.0.0.weight"]
-    assert weight[:, 3].abs().max() > 1e-3, "it has learnt to look at what was before"
-    path = tmp_path / "steady.onnx"
+    weights = load_checkpoint(tmp_path / "run" / "best.pt")["averaged"]
+    assert weights["recall16.correct.weight"].abs().max() > 1e-3, "it has learnt"
+    began = load_checkpoint(trained / "best.pt")["averaged"]
+    assert all(torch.equal(weights[name], value) for name, value in began.items())
+    path = tmp_path / "recurrent.onnx"
     exported(tmp_path / "run" / "last.pt", path)
     ways = [
         Segmenter(path, engine=engine, device="cpu", temporal=True) for engine in ("onnx", "torch")

@@ -78,7 +78,8 @@ class Compositor:
         self._small_grey = buffer(h, w, dtype=torch.float32)
         self._last = buffer(h, w, 3)
         coarse = h // network.output_stride, w // network.output_stride
-        self._before, self._state = buffer(2, *coarse, dtype=torch.float32)
+        self._state = buffer(*coarse, dtype=torch.float32)
+        self._before = buffer(h, w, dtype=torch.float32)
         self._means = pair(mean_matrix(h), mean_matrix(w))
         to_network = halved(size, small)
         to_room = halved(size, room_size(size, scene.strength)) if scene.kind == "blur" else []
@@ -137,19 +138,20 @@ class Compositor:
     def _segment(self, reduced: Tensor) -> tuple[Tensor, Tensor]:
         """Alpha (h, w) in 0..1, steadied; and a bool (), whether it is that."""
         self._small_bytes.copy_((resize(reduced, self._small) + 0.5).permute(1, 2, 0))
+        rows = len(self._state)
         if not self._temporal:
-            alpha = self._network(self._input[None])[0].float()
+            alpha = self._network(self._input[None])[0, :rows].float()
             return alpha, in_range(alpha)
         change = difference(self._small_bytes, self._last, self._network.output_stride)
         self._last.copy_(self._small_bytes)
         follows = (self._follows > 0) & (change.mean() < CUT)
         if self._network.memory:
-            before = resize(torch.where(follows, self._before, 0)[None], self._small)
-            self._memory.copy_((255 * before + 0.5).permute(1, 2, 0))
-        alpha = self._network(self._input[None])[0].float()
-        valid = in_range(alpha)
+            before = torch.where(follows, self._before, 0)
+            self._memory.copy_((255 * before + 0.5)[..., None])
+        output = self._network(self._input[None])[0].float()
+        valid, alpha = in_range(output), output[:rows]
         if self._network.memory:
-            self._before.copy_(torch.where(valid, alpha, 0))
+            self._before.copy_(torch.where(valid, output, 0).view_as(self._before))
         settle(alpha, self._state, change, follows)
         return alpha, valid & in_range(alpha)
 

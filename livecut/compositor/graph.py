@@ -28,7 +28,7 @@ class Writer:
 
     `network` gives alpha smaller by `stride` than its input. With `half`, planes of the frame's size
     are float16. The inputs are `frame` (a packet with BGR (H, W, 3)), `last` (1, h, w, 3) and `state`
-    (1, 1, h/s, w/s), of a network with memory also `before` (1, 1, h/s, w/s), which are what `last_out`,
+    (1, 1, h/s, w/s), of a network with memory also `before` (1, h, w, 1), which are what `last_out`,
     `state_out` and `before_out` were for the frame before, and for a scene of kind picture `picture` (1,
     H, W, 3); the outputs are those and `made`, a packet with alpha (H, W) and the picture (H, W, C),
     whose header says the frame's index, and 1 where alpha is valid.
@@ -78,13 +78,18 @@ class Writer:
         follows = g("And", g("Cast", follows, to=9), still)
         given = seen
         if self._network.channels == 4:
-            before = g.input("before", np.float32, coarse)
-            given = g("Concat", seen, self._remembered(before, follows), axis=3)
-        alpha = self._shaped(g.network(self._network, given), *coarse)
+            before = g.input("before", np.uint8, [1, h, w, 1])
+            none = g.constant(np.zeros(1, np.uint8))
+            given = g("Concat", seen, g("Where", follows, before, none), axis=3)
+        alpha = g.network(self._network, given)
         valid = self._in_range(alpha)
         if self._network.channels == 4:
-            known = g("Where", valid, alpha, g.constant(0.0))
-            g.output("before_out", known, np.float32, coarse)
+            level = g("Mul", g("Where", valid, alpha, g.constant(0.0)), g.constant(255.0))
+            level = g("Cast", g("Add", level, g.constant(0.5)), to=BYTE)
+            g.output("before_out", self._shaped(level, 1, h, w, 1), np.uint8, [1, h, w, 1])
+            rows = g.constant([coarse[2]])
+            alpha = g("Slice", alpha, g.constant([0]), rows, g.constant([1]))
+        alpha = self._shaped(alpha, *coarse)
         alpha = self._settle(alpha, state, change, follows)
         valid = g("And", valid, self._in_range(alpha))
         g.output("last_out", seen, np.uint8, [1, h, w, 3])
@@ -157,15 +162,6 @@ class Writer:
         if s > 1:
             grey = g("AveragePool", grey, kernel_shape=[s, s], strides=[s, s])
         return g("Round", grey)
-
-    def _remembered(self, before: str, follows: str) -> str:
-        """The alpha of the frame before as the network takes it: bytes (1, h, w, 1), 0 where none was."""
-        g, s = self._graph, self._stride
-        coarse = self._small[0] // s, self._small[1] // s
-        known = g("Where", follows, before, g.constant(0.0))
-        full = g("Mul", self._resize(known, 1, coarse, self._small), g.constant(255.0))
-        full = g("Cast", g("Add", full, g.constant(0.5)), to=BYTE)
-        return g("Transpose", full, perm=[0, 2, 3, 1])
 
     def _settle(self, alpha: str, state: str, change: str, follows: str) -> str:
         """Alpha steadied by `state` where the frame follows the last."""

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from livecut.engines import TOGETHER, split
+from livecut.engines import TOGETHER, output_shape, split
 from livecut.engines.graph import Graph, Network
 from livecut.engines.places import Gpu, Host, Place, Program
 from livecut.errors import ModelError
@@ -42,17 +42,17 @@ class Pictures:
 
     def __init__(self, place: Place, network: Network, shape: tuple[int, int, int]) -> None:
         """`shape` is (number, height, width) of the pictures. Raises EngineError."""
-        (count, height, width), s = shape, int(network.facts["livecut.output_stride"])
-        graph, small = Graph(), (count, height // s, width // s)
-        image = graph.input("image", np.uint8, (*shape, network.channels))
+        given = *shape, network.channels
+        graph, small = Graph(), output_shape(given, int(network.facts["livecut.output_stride"]))
+        image = graph.input("image", np.uint8, given)
         graph.output("alpha", graph.network(network, image), np.float32, small)
         self._place, self._program = place, Program(place, bytes(graph))
-        self._in = place.host(network.channels * count * height * width)
+        self._in = place.host(int(np.prod(given)))
         self._out = place.host(4 * int(np.prod(small)))
-        self.input: NDArray[np.uint8] = self._in.reshape(*shape, network.channels)
+        self.input: NDArray[np.uint8] = self._in.reshape(given)
         """To be filled before `run`, see `livecut.engines.Batch`."""
         self.output: NDArray[np.float32] = self._out.view(np.float32).reshape(small)
-        """Alpha (n, h/s, w/s), valid after `run`."""
+        """Alpha (n, h/s, w/s), with memory below it (n, 4 h/s, w/s), valid after `run`."""
 
     def run(self) -> None:
         """Compute `output` from `input`. Raises EngineError."""

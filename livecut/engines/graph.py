@@ -117,7 +117,7 @@ class Network:
             raise ModelError("this network has not one input and one output")
         self.input, self.output = names[11][0], names[12][0]
         self.channels = 3 + int(self.facts.get("livecut.memory", 0))
-        """Of its input: BGR, and with memory the alpha of the frame before."""
+        """Of its input: BGR, and with memory what it gave for the frame before."""
 
     def to_half(self) -> Network:
         """The same in float16, what steers a Resize left out. Raises ModelError where it cannot be."""

@@ -127,7 +127,9 @@ def _finally(thing: Any, job: Any, handle: ctypes.c_void_p) -> None:
 class Stream:
     """A queue of work on a GPU, and what is needed round it: pinned memory, copies and events.
 
-    Nothing but `wait` waits for the GPU. Every method raises EngineError, which says what CUDA says.
+    Nothing but `wait` waits for the GPU. Every method raises EngineError, which says what CUDA says. The queue
+    lives as long as the process: a session of ONNX Runtime on it crashes where it ends after the queue, and the
+    garbage collector ends both in any order.
     """
 
     def __init__(self, number: int) -> None:
@@ -138,7 +140,6 @@ class Stream:
             "cudaStreamCreateWithFlags", ctypes.byref(handle), 1
         )  # not tied to the default one
         self.handle = handle.value or 0
-        _finally(self, self._cuda.cudaStreamDestroy, handle)
 
     def _do(self, what: str, *arguments: Any) -> None:
         failed = getattr(self._cuda, what)(*arguments)

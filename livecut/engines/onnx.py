@@ -9,12 +9,10 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from livecut.engines import Engine, split
+from livecut.engines import Engine, output_shape, split
 from livecut.engines.nvidia import driver_loads
 from livecut.engines.providers import CPU, PROVIDERS, SPOKEN, Provider, check, fault_of, require
 from livecut.errors import EngineError, ModelError
-
-ort.set_default_logger_severity(4)
 
 
 def default_threads() -> int:
@@ -88,11 +86,8 @@ class Bound:
         self, session: ort.InferenceSession, shape: tuple[int, int, int, int], stride: int
     ) -> None:
         """`shape` is (number, height, width, channels) of the pictures; alpha is smaller by `stride`."""
-        count, height, width, _ = shape
         self.input: NDArray[np.uint8] = np.zeros(shape, np.uint8)
-        self.output: NDArray[np.float32] = np.zeros(
-            (count, height // stride, width // stride), np.float32
-        )
+        self.output: NDArray[np.float32] = np.zeros(output_shape(shape, stride), np.float32)
         self._session, self._binding = session, session.io_binding()
         self._held = [ort.OrtValue.ortvalue_from_numpy(b) for b in (self.input, self.output)]
         self._binding.bind_ortvalue_input(session.get_inputs()[0].name, self._held[0])

@@ -16,6 +16,8 @@ import onnxruntime as ort
 from livecut.engines import nvidia, split
 from livecut.errors import EngineError
 
+ort.set_default_logger_severity(4)
+
 PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from livecut.engines import TOGETHER
+from livecut.engines import TOGETHER, output_shape
 from livecut.errors import EngineError
 
 try:
@@ -32,11 +32,8 @@ class Held:
         stride: int,
     ) -> None:
         """`shape` is (number, height, width, channels) of the pictures; alpha is smaller by `stride`."""
-        count, height, width, _ = shape
         self.input: NDArray[np.uint8] = np.zeros(shape, np.uint8)
-        self.output: NDArray[np.float32] = np.zeros(
-            (count, height // stride, width // stride), np.float32
-        )
+        self.output: NDArray[np.float32] = np.zeros(output_shape(shape, stride), np.float32)
         self._network, self._device = network, device
         self._in, self._out = torch.from_numpy(self.input), torch.from_numpy(self.output)
 

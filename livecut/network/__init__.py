@@ -11,13 +11,21 @@ from torch import Tensor, nn
 from livecut.errors import EngineError, ModelError
 from livecut.models import REFERENCES
 from livecut.network.base import Network
-from livecut.network.unet import DeepMobileUNet, EfficientUNet, MobileUNet, SteadyUNet, UNet
+from livecut.network.unet import (
+    DeepMobileUNet,
+    EfficientUNet,
+    MobileUNet,
+    RecurrentEfficientUNet,
+    RecurrentUNet,
+    UNet,
+)
 
 NETWORKS: dict[str, type[Network]] = {
     "live": MobileUNet,
+    "live-recurrent": RecurrentUNet,
     "deep": DeepMobileUNet,
     "quality": EfficientUNet,
-    "steady": SteadyUNet,
+    "quality-recurrent": RecurrentEfficientUNet,
     "unet": UNet,
 }
 """What `livecut train --model` takes, besides `REFERENCES`."""
@@ -25,8 +33,6 @@ NETWORKS: dict[str, type[Network]] = {
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 """Of RGB in 0..1 over ImageNet, as torchvision's pretrained encoders expect it."""
-ZERO = 114
-"""The level of a remembered alpha that a network sees as 0, as in whole numbers it does of all channels."""
 
 
 def build(name: str) -> Network:
@@ -73,45 +79,35 @@ def torch_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def statistics(device: torch.device | None = None, *, memory: bool = False) -> Tensor:
-    """`MEAN` and `STD` for bytes: (2, 3, 1, 1), or (2, 4, 1, 1) with those of a remembered alpha."""
-    known = [[255 * v for v in MEAN] + [ZERO] * memory, [255 * v for v in STD] + [255] * memory]
-    return torch.tensor(known, device=device).view(2, -1, 1, 1)
+def statistics(device: torch.device | None = None) -> Tensor:
+    """`MEAN` and `STD` for bytes: (2, 3, 1, 1)."""
+    known = [[255 * v for v in MEAN], [255 * v for v in STD]]
+    return torch.tensor(known, device=device).view(2, 3, 1, 1)
 
 
 def as_rgb(planes: Tensor) -> Tensor:
-    """(N, C, ...) of BGR, and perhaps a remembered alpha, with red first."""
-    rgb = planes[:, :3].flip(1)
-    return rgb if planes.shape[1] == 3 else torch.cat([rgb, planes[:, 3:]], 1)
+    """(N, 3, ...) of BGR with red first."""
+    return planes.flip(1)
 
 
 def normalise(image: Tensor, known: Tensor | None = None) -> Tensor:
-    """uint8 BGR (N, H, W, 3), or with a remembered alpha (N, H, W, 4), to the float RGB (N, C, H, W) that
-    the networks take.
+    """uint8 BGR (N, H, W, 3) to the float RGB (N, 3, H, W) that the networks take.
 
     `known` is what `statistics` gives, which else is copied to the device at each call.
     """
-    known = statistics(image.device, memory=image.shape[-1] == 4) if known is None else known
+    known = statistics(image.device) if known is None else known
     return (as_rgb(image.permute(0, 3, 1, 2).float()) - known[0]) / known[1]
-
-
-def remember(image: Tensor, alpha: Tensor) -> Tensor:
-    """uint8 BGR (N, H, W, 3) with the alpha (N, h, w) in 0..1 of the frame before: uint8 (N, H, W, 4)."""
-    full = F.interpolate(alpha[:, None], image.shape[1:3], mode="bilinear", align_corners=False)
-    return torch.cat([image, (full * 255).round().byte().permute(0, 2, 3, 1)], -1)
-
-
-def without_memory(network: Network, image: Tensor) -> Tensor:
-    """uint8 BGR (N, H, W, 3) as the network takes a frame that none came before."""
-    return F.pad(image, (0, 1)) if network.memory else image
 
 
 class Portable(nn.Module):
     """A network with what surrounds it, so that every engine gets the same bytes.
 
-    Input: uint8 BGR (N, H, W, 3), for a network with memory BGR and the alpha of the frame before (N,
-    H, W, 4). Output: alpha (N, H/s, W/s) in 0..1, s the network's output stride, of the type `dtype`,
-    in which the network itself works; of half precision, where it overflows, NaN.
+    Input: uint8 BGR (N, H, W, 3). Output: alpha (N, H/s, W/s) in 0..1, s the network's output stride, of
+    the type `dtype`, in which the network itself works; of half precision, where it overflows, NaN.
+
+    For a network with memory the input has a fourth channel (N, H, W, 4), and the output is (N, 4 H/s, W/s):
+    alpha above what is remembered. The fourth channel is all of the output for the frame before, 255 times
+    as much, rounded, in the same order of its numbers; 0 where none came before.
     """
 
     statistics: Tensor
@@ -121,13 +117,25 @@ class Portable(nn.Module):
         self.network = network.to(dtype)
         self.memory, self.output_stride = network.memory, network.output_stride
         self._dtype = dtype
-        self.register_buffer("statistics", statistics(memory=network.memory), persistent=False)
+        self.register_buffer("statistics", statistics(), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        logits: Tensor = self.network(normalise(image, self.statistics).to(self._dtype))
+        return self.infer(normalise(image[..., :3], self.statistics), image)
+
+    def infer(self, x: Tensor, image: Tensor) -> Tensor:
+        """The output; `x` is what the network takes of the picture, `image` the input."""
+        x = x.to(self._dtype)
+        if not self.memory:
+            return self._alpha(self.network(x)).squeeze(1)
+        n, h, w, _ = image.shape
+        before = image[..., 3].to(self._dtype) * (1 / 255)
+        logits, kept = self.network.follow(x, before.reshape(n, 4, h // 2, w // 2))
+        return torch.cat([self._alpha(logits), kept], 1).flatten(1, 2)
+
+    def _alpha(self, logits: Tensor) -> Tensor:
         if self._dtype is not torch.float32:
             logits = logits + logits * 0  # infinity, whose sigmoid is a person, becomes NaN
-        return torch.sigmoid(logits[:, 0])
+        return torch.sigmoid(logits)
 
 
 def alpha_at(logits: Tensor, size: tuple[int, int]) -> Tensor:

@@ -29,11 +29,6 @@ MOTION = 0.04
 """Share of the samples that a moving camera blurred."""
 LOW_LIGHT = 0.04
 """Share of the samples in the dark."""
-STILL = 0.25
-"""Share of the pairs of frames between which nothing moves."""
-STEPS = 0.003, 0.08
-"""The least and most that a figure moves from one frame to the next, as a share of the width."""
-
 Map = NDArray[np.float64]
 """From a picture's pixels to the output's: affine (2, 3), or in perspective (3, 3)."""
 
@@ -96,19 +91,6 @@ def covered(mask: Image, m: Map, size: tuple[int, int]) -> float:
     whole = corners[:, :2] * np.array(size)
     area, _ = cv2.intersectConvexConvex(outline.astype(np.float32), whole.astype(np.float32))
     return float(area) / (size[0] * size[1])
-
-
-def sway(size: tuple[int, int], rng: Generator) -> Map:
-    """How a figure was turned, scaled and moved at the frame before: a map (3, 3) at the output's size."""
-    if rng.random() < STILL:
-        return np.eye(3)
-    reach = np.exp(rng.uniform(*np.log(STEPS))) * size[0]
-    way = rng.uniform(0, 2 * np.pi)
-    share = float(rng.normal()) * reach / size[0]
-    centre = size[0] / 2, size[1] / 2
-    m = cv2.getRotationMatrix2D(centre, np.rad2deg(rng.normal() * reach / size[0]), 1 + share / 2)
-    m[:, 2] += reach * np.cos(way), reach * np.sin(way)
-    return np.vstack([m, [0, 0, 1]])
 
 
 def warp(image: Image, m: Map, size: tuple[int, int], border: int) -> Image:
@@ -237,13 +219,10 @@ def pair(
     size: tuple[int, int],
     rng: Generator,
     second: tuple[Image, Image] | None = None,
-    moved: Map | None = None,
 ) -> tuple[Image, Image]:
     """One augmented (image, mask) of `size` = (width, height).
 
-    `room` is a picture without people, `second` an image and mask of another person to be added. With
-    `moved`, a map (3, 3), the picture, or in a room the person alone, is elsewhere, and all else as the
-    same `rng` made it without.
+    `room` is a picture without people, `second` an image and mask of another person to be added.
     """
     if rng.random() < EMPTY:
         part = beside(image, mask)
@@ -258,8 +237,6 @@ def pair(
     if rng.random() < PERSPECTIVE:
         m = perspective(m, size, rng)
     inside = covered(mask, m, size)
-    if moved is not None:
-        m = (moved @ np.vstack([m, [0, 0, 1]])[:3])[: len(m)]
     if room is None or (inside > 0.6 and rng.random() >= COMPOSITE):
         out, alpha = (warp(x, m, size, cv2.BORDER_REFLECT_101) for x in (image, mask))
     else:
@@ -271,8 +248,3 @@ def pair(
     if rng.random() < MOTION:
         out, alpha = motion_blur(out, alpha, rng)
     return photometry(out, rng), alpha
-
-
-def grain(image: Image, rng: Generator) -> Image:
-    """With noise of a frame's own, half of the time."""
-    return noisy(image, rng.uniform(1, 6), rng) if rng.random() < 0.5 else image

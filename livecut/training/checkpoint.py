@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from livecut.errors import ModelError
@@ -96,7 +95,15 @@ def _to_our_levels(stem: nn.Module) -> None:
 
 
 def freeze(network: Network, count: int) -> list[nn.Module]:
-    """Keep the first `count` features of a MobileUNet from learning, and return them. Raises ModelError."""
+    """Keep the first `count` features of a MobileUNet from learning, and return them. Raises ModelError.
+
+    Of a network with memory all but its `recalls` are kept.
+    """
+    if network.memory:
+        kept = [child for child in network.children() if child not in network.recalls()]
+        for child in kept:
+            child.requires_grad_(False)
+        return kept
     if not count:
         return []
     if not isinstance(network, MobileUNet):
@@ -130,19 +137,17 @@ def load_start(network: Network, path: Path) -> None:
     """Put the weights of an earlier run, a checkpoint or .safetensors, into a network.
 
     Of a MobileUNet of another depth the blocks that both have are taken; one with memory may begin from
-    one without. Raises ModelError.
+    one without, and one without from one with. Raises ModelError.
     """
     earlier, _, _ = load_earlier(path)
-    if network.memory and not earlier.memory:
-        stem = next(m for m in earlier.modules() if isinstance(m, nn.Conv2d))
-        stem.weight = nn.Parameter(F.pad(stem.weight, (0, 0, 0, 0, 0, 1)))
     state = earlier.state_dict()
     if isinstance(network, MobileUNet) and isinstance(earlier, MobileUNet):
         own = dict(zip(network.numbers, network.features, strict=True))
         for block, number in zip(earlier.features, earlier.numbers, strict=True):
             if number in own:
                 own[number].load_state_dict(block.state_dict())
-        rest = {k: v for k, v in state.items() if not k.startswith("features.")}
+        left_out = ("features.",) if network.memory else ("features.", "recall")
+        rest = {k: v for k, v in state.items() if not k.startswith(left_out)}
         state = network.state_dict() | rest
     try:
         network.load_state_dict(state)

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, Sampler
 from livecut.errors import ConfigError
 from livecut.frame import Image
 from livecut.labelled import Data
-from livecut.training.augment import SECOND, grain, pair, sway
+from livecut.training.augment import SECOND, cover, pair
 
 WEBCAM_LIKE = 4.0
 """How much more often a picture is drawn that the index does not call unlike a webcam's."""
@@ -23,11 +23,11 @@ SHAPES = ((16, 9), (16, 9), (4, 3), (4, 3), (1, 1), (3, 4), (9, 16))
 class Augmented(Dataset[tuple[Image, ...]]):
     """Pairs with augmentation; the key says which picture, at what size, with which seed.
 
-    With `before` each comes with the pair of the frame before, both with noise of their own.
+    With `rooms` each comes with a room of its size, where there are any.
     """
 
-    def __init__(self, data: Data, *, before: bool = False) -> None:
-        self.data, self.before = data, before
+    def __init__(self, data: Data, *, rooms: bool = False) -> None:
+        self.data, self.rooms = data, rooms
 
     def __getitem__(self, key: tuple[int, tuple[int, int], int]) -> tuple[Image, ...]:
         index, size, seed = key
@@ -43,16 +43,8 @@ class Augmented(Dataset[tuple[Image, ...]]):
         second = None
         if rng.random() < SECOND:
             second = self.data.train[rng.integers(len(self.data.train))].read()
-        if not self.before:
-            return pair(image, mask, room, size, rng, second)
-        found: tuple[Image, ...] = ()
-        fixed = int(rng.integers(2**31))
-        for moved in (None, sway(size, rng)):
-            frame, alpha = pair(
-                image, mask, room, size, np.random.default_rng(fixed), second, moved
-            )
-            found += (grain(frame, rng), alpha)
-        return found
+        found = pair(image, mask, room, size, rng, second)
+        return found if room is None or not self.rooms else (*found, cover(room, size, rng))
 
 
 class Batches(Sampler[list[tuple[int, tuple[int, int], int]]]):

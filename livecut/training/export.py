@@ -168,9 +168,8 @@ class Folded(Portable):
             first.weight.copy_(as_rgb(first.weight / self.statistics[1]))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        levels = image.permute(0, 3, 1, 2).float() - as_rgb(self.statistics[:1])
-        logits: torch.Tensor = self.network(levels)
-        return torch.sigmoid(logits.squeeze(1))
+        levels = image[..., :3].permute(0, 3, 1, 2).float() - as_rgb(self.statistics[:1])
+        return self.infer(levels, image)
 
 
 def write_onnx(portable: Portable, facts: Facts, path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -37,24 +36,12 @@ def boundary(logits: Tensor, target: Tensor, person_weight: float = 1.0, reach: 
     return each / near.sum().clamp(min=1)
 
 
-@dataclass(frozen=True)
-class Before:
-    """What there was at the frame before, of which a network with memory was told: (N, 1, H, W) each."""
-
-    alpha: Tensor
-    """The network's own, in 0..1."""
-    target: Tensor
-    known: Tensor
-    """(N, 1, 1, 1) of 0 or 1: whether the network was told of it."""
-
-
-def steady(logits: Tensor, target: Tensor, before: Before) -> Tensor:
-    """How far alpha's change since the frame before is from the true one: dtSSD squared (Erofeev et al.,
-    2015), 10 times; 0 where the network was not told.
+def steady(logits: Tensor, targets: Tensor, begins: Tensor) -> Tensor:
+    """How far alpha's change from frame to frame is from the true one: dtSSD squared (Erofeev et al.,
+    2015), 10 times. Logits and targets are (T, N, 1, H, W); `begins` (T, N) says which follow none.
     """
-    change = torch.sigmoid(logits) - before.alpha
-    apart = (change - (target - before.target)).square().mean((1, 2, 3), keepdim=True)
-    return 10 * (apart * before.known).mean()
+    apart = torch.sigmoid(logits).diff(dim=0) - targets.diff(dim=0)
+    return 10 * (apart.square().mean((2, 3, 4)) * ~begins[1:]).mean()
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
@@ -63,16 +50,11 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "boundary": boundary,
 }
 """What a training run can add up, each of logits, target and the weight of person pixels; besides "steady"
-of networks with memory."""
+of clips."""
 
 
 def measure(
-    names: Iterable[str],
-    logits: Tensor,
-    target: Tensor,
-    person_weight: float,
-    before: Before | None = None,
+    names: Iterable[str], logits: Tensor, target: Tensor, person_weight: float
 ) -> dict[str, Tensor]:
-    """The losses named, by name, and where there is a frame before `steady`."""
-    found = {name: LOSSES[name](logits, target, person_weight) for name in names}
-    return found if before is None else found | {"steady": steady(logits, target, before)}
+    """The losses named, by name."""
+    return {name: LOSSES[name](logits, target, person_weight) for name in names}

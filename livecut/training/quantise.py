@@ -25,7 +25,7 @@ from livecut.frame import Image
 from livecut.labelled import Data, Pair
 from livecut.metrics import iou
 from livecut.models import input_size
-from livecut.network import ZERO, as_rgb
+from livecut.network import Portable, as_rgb
 from livecut.network.base import Network
 from livecut.network.blocks import PackedStem
 from livecut.network.unet import MobileUNet
@@ -41,6 +41,8 @@ STEP = 0.04
 """Of a logit's 256 levels, the middle one of which is 0. So alpha's range is 0.006 to 0.994, which
 `livecut.segmenter.MARGIN` takes for 0 and 1, and its steps are at most 0.01.
 """
+ZERO = 114
+"""The level of a picture that a network in whole numbers sees as 0."""
 CALIBRATION = 200
 """Training pictures by which the ranges of activations are found."""
 
@@ -63,14 +65,13 @@ class Levels(Folded):
             network.features[0] = PackedStem(first)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.network(image.permute(0, 3, 1, 2).float() - float(ZERO))
-        return torch.sigmoid(logits.squeeze(1))
+        return self.infer(image[..., :3].permute(0, 3, 1, 2).float() - float(ZERO), image)
 
 
 class Calibration(CalibrationDataReader):  # type: ignore[misc]
     """Random crops of training pictures, in the shapes that the network was trained in.
 
-    Every second has its mask for the alpha that a network with memory takes.
+    Every second is for a network with memory one that it has seen before.
     """
 
     def __init__(self, pairs: list[Pair], facts: Facts, network: Network) -> None:
@@ -81,14 +82,24 @@ class Calibration(CalibrationDataReader):  # type: ignore[misc]
         rng = np.random.default_rng(0)
         for turn, i in enumerate(rng.permutation(len(pairs))[:CALIBRATION]):
             size = input_size(*SHAPES[rng.integers(len(SHAPES))], facts.area, network.stride)
-            image, mask = pairs[i].read()
-            before = mask if turn % 2 else np.zeros_like(mask)
-            yield cover(np.dstack([image, before]) if network.memory else image, size, rng)
+            image = cover(pairs[i].read()[0], size, rng)
+            yield with_memory(network, image, turn % 2) if network.memory else image
 
     def get_next(self) -> dict[str, Image] | None:
         """The next picture as the network takes it; None after the last."""
         image = next(self._images, None)
         return None if image is None else {"image": image[None]}
+
+
+@torch.inference_mode()
+def with_memory(network: Network, image: Image, seen: int) -> Image:
+    """What a network with memory takes of a picture (h, w, 3) that it has seen so often before: (h, w, 4)."""
+    given = np.dstack([image, np.zeros_like(image[..., 0])])
+    portable = Portable(network).eval()
+    for _ in range(seen):
+        output = portable(torch.from_numpy(given[None])).numpy()
+        given[..., 3] = np.rint(255 * output).reshape(image.shape[:2])
+    return given
 
 
 def quantise(
@@ -180,7 +191,7 @@ def _pack_rows(graph: onnx.GraphProto) -> None:
     known = {value.name: value for value in graph.initializer}
     for node in [node for node in graph.node if node.op_type == "Reshape"]:
         shape = made.get(node.input[1])
-        if shape is not None and shape.op_type == "Concat":
+        if shape is not None and shape.op_type == "Concat" and shape.input[-1] in known:
             (channels,) = numpy_helper.to_array(known[shape.input[-1]])
             name = f"{node.output[0]}_shape"
             sides = np.array([0, 0, -1, channels], np.int64)

@@ -19,21 +19,18 @@ from torch.utils.data import DataLoader
 from livecut.errors import ModelError
 from livecut.labelled import Data
 from livecut.models import input_size
-from livecut.network import build, normalise, remember
+from livecut.network import build, normalise
 from livecut.network.base import Network
+from livecut.network.unet import RecurrentUNet
 from livecut.training.checkpoint import freeze, load_earlier, load_encoder, load_start
+from livecut.training.clips import clips
 from livecut.training.data import SHAPES, Augmented, Batches
-from livecut.training.losses import Before, measure
+from livecut.training.losses import measure, steady
 from livecut.training.parallel import Group
 from livecut.training.settings import TrainSettings
 
 PREFETCH = 4
 """Batches that each worker has ready."""
-
-
-FORGOTTEN, WRONG = 0.25, 0.1
-"""Shares of the samples for which a network with memory is told nothing of the frame before, and what is
-not so."""
 
 
 AVERAGE = "average"
@@ -79,14 +76,12 @@ def teacher_for(settings: TrainSettings, averaged: Network, device: torch.device
         return Teacher(averaged, settings.area)
     path = Path(settings.teacher)
     network, facts, _ = load_earlier(path)
-    if network.memory:
-        raise ModelError(f"{path} is {facts.network}, which has a memory; expected another teacher")
     return Teacher(network.to(device).to(memory_format=torch.channels_last), facts.area)
 
 
 class Objective(nn.Module):
     """Bytes in, losses by name out: image uint8 BGR (N, H, W, 3), mask uint8 (N, H, W), 255 = person, and
-    for a network with memory both of the frame before.
+    for a network with memory, which learns from clips of them, perhaps rooms like the image.
     """
 
     def __init__(self, network: Network, settings: TrainSettings, teacher: Teacher | None) -> None:
@@ -94,40 +89,46 @@ class Objective(nn.Module):
         self.network = network
         self._settings, self._teacher = settings, teacher
 
-    def forward(
-        self, image: Tensor, mask: Tensor, earlier: Tensor | None = None, was: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        before = None
-        if earlier is not None and was is not None:
-            image, before = self._follow(image, earlier, was[:, None].float() / 255)
+    def forward(self, image: Tensor, mask: Tensor, room: Tensor | None = None) -> dict[str, Tensor]:
         settings = self._settings
+        if isinstance(self.network, RecurrentUNet):
+            return self._clips(self.network, image, mask, room)
         x, target = channels_last(image), mask[:, None].float() / 255
         if self._teacher:
             x, target = self._teacher.lesson(x, target, settings.area, self.network.stride)
-        return self.network.losses(
-            x,
-            target,
-            lambda logits, target: measure(
-                settings.loss, logits, target, settings.person_weight, before
-            ),
-        )
+        return self.network.losses(x, target, self._measure)
 
-    @torch.no_grad()
-    def _follow(self, image: Tensor, earlier: Tensor, was: Tensor) -> tuple[Tensor, Before]:
-        """The image with what the network remembers, and what was at the frame `earlier`.
+    def _measure(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
+        return measure(self._settings.loss, logits, target, self._settings.person_weight)
 
-        Of the frame before that one it remembers nothing, or the true alpha of `earlier`.
-        """
-        chance = torch.rand(3, len(image), 1, 1, 1, device=image.device)
-        told = was * (chance[0] < 0.5)
-        x = channels_last(remember(earlier, told[:, 0]))
-        alpha = torch.sigmoid(self.network(x).float())
-        known = (chance[1] >= FORGOTTEN).float()
-        wrong = (chance[2] < WRONG).float()
-        memory = torch.lerp(alpha, alpha.roll(1, 0), wrong) * known
-        target = F.avg_pool2d(was, self.network.output_stride)
-        before = Before(alpha, target, known * (1 - wrong))
-        return remember(image, memory[:, 0]), before
+    def _clips(
+        self, network: RecurrentUNet, image: Tensor, mask: Tensor, room: Tensor | None
+    ) -> dict[str, Tensor]:
+        """The losses of all frames but the first, of which there is nothing to learn."""
+        with torch.no_grad():
+            with torch.autocast(image.device.type, enabled=False):
+                frames, masks, begins = clips(image, mask, room)
+                pictures = frames.permute(0, 1, 3, 4, 2).flatten(0, 1)
+                targets = F.avg_pool2d(masks.flatten(0, 1), network.output_stride)
+            encoded = [
+                features.reshape(*frames.shape[:2], *features.shape[1:])
+                for features in network.encode(channels_last(pictures))
+            ]
+        before = torch.zeros_like(masks[0]).reshape(len(image), 4, *targets.shape[2:])
+        found = []
+        for moment in zip(*encoded, strict=True):
+            logits, kept = network.decode(list(moment), before)
+            found.append(logits.float())
+            before = in_bytes(torch.cat([torch.sigmoid(found[-1]), kept.float()], 1))
+        logits = torch.stack(found)
+        targets = targets.view_as(logits)
+        losses = self._measure(logits[1:].flatten(0, 1), targets[1:].flatten(0, 1))
+        return losses | {"steady": steady(logits, targets, begins)}
+
+
+def in_bytes(planes: Tensor) -> Tensor:
+    """Planes of 0..1 as bytes have them; for gradients as they were."""
+    return planes + ((255 * planes).round() / 255 - planes).detach()
 
 
 def channels_last(image: Tensor) -> Tensor:
@@ -229,7 +230,7 @@ class Run:
             share=(self.group.rank, self.group.count),
         )
         loader: Iterable[tuple[Tensor, ...]] = DataLoader(
-            Augmented(data, before=self.network.memory),
+            Augmented(data, rooms=self.network.memory),
             batch_sampler=batches,
             num_workers=settings.workers,
             prefetch_factor=PREFETCH if settings.workers else None,

@@ -19,7 +19,7 @@ from livecut.files import whole
 from livecut.labelled import Data, Pair, read_folder
 from livecut.metrics import iou
 from livecut.models import input_size
-from livecut.network import alpha_at, normalise, without_memory
+from livecut.network import alpha_at, normalise
 from livecut.network.base import Network
 from livecut.training.checkpoint import load_checkpoint, save
 from livecut.training.log import Log, draw
@@ -48,8 +48,7 @@ def validate(network: Network, pairs: list[Pair], area: int) -> tuple[float, flo
         small = cv2.resize(
             image, input_size(*size, area, network.stride), interpolation=cv2.INTER_AREA
         )
-        given = without_memory(network, torch.from_numpy(small)[None].to(device))
-        logits = network(normalise(given))
+        logits = network(normalise(torch.from_numpy(small)[None].to(device)))
         alpha = (alpha_at(logits, size)[0] * 255).byte().cpu().numpy()
         scores.append(100 * iou(alpha, mask))
     webcam = [s for s, p in zip(scores, pairs, strict=True) if p.webcam_like is not False]
@@ -83,7 +82,7 @@ class Keeper:
         self._log.add(run.step, lr, losses, seconds, samples, scores)
         if scores:
             score = scores[0] if math.isnan(scores[1]) else scores[1]
-            if score > run.best:
+            if score >= run.best:
                 run.best = score
                 save(run.result() | {"scores": list(scores)}, self._out / "best.pt")
             if self._draws:
