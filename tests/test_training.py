@@ -384,7 +384,8 @@ def test_learns_from_a_teacher(data: Path, trained: Path, tmp_path: Path) -> Non
     taught = load_checkpoint(out / "best.pt")
     assert taught["settings"]["area"] == 32 * 32
     assert recipe(taught["settings"])["teacher"] == "average"
-    recurrent = {"model": "live-recurrent", "teacher": str(trained / "best.pt")}
+    start = str(trained / "best.pt")
+    recurrent = {"model": "live-recurrent", "start": start, "teacher": start}
     with pytest.raises(ModelError, match="live-recurrent has a memory; leave --teacher out"):
         train(settings(data, tmp_path / "c", **recurrent))
     with pytest.raises(ModelError, match=r"no checkpoint nosuch\.pt; give an existing file"):
@@ -540,6 +541,11 @@ def test_a_network_with_memory_learns_and_is_the_same_on_both_engines(
     small = Segmenter(path.with_suffix(".int8.onnx"), device="cpu", temporal=True)
     for expected in alphas[0]:
         assert np.abs(small(image).astype(int) - expected).mean() < 8
+
+
+def test_a_memory_is_for_a_finished_network(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="live-recurrent is a finished network that gets a memory"):
+        train(settings(data, tmp_path, model="live-recurrent"))
 
 
 def test_what_has_a_memory_teaches_and_is_gone_on_from_without(data: Path, tmp_path: Path) -> None:

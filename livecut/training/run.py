@@ -174,6 +174,10 @@ class Run:
             load_encoder(network, settings.encoder)
         if state is None and settings.start:
             load_start(network, Path(settings.start))
+        elif state is None and network.memory:
+            raise ModelError(
+                f"{settings.model} is a finished network that gets a memory; give that one with --start"
+            )
         network.to(group.device).to(memory_format=torch.channels_last)
         self.averaged = copy.deepcopy(network)
         self._teacher = teacher_for(settings, self.averaged, group.device)
