@@ -164,6 +164,24 @@ def test_everything_is_on_one_stream_and_captured(runtime: FakeRuntime, tmp_path
     assert made.description.endswith("on CUDA (NVIDIA Fake 1), float16, as one CUDA graph")
 
 
+def test_nothing_is_collected_while_a_graph_is_captured(
+    runtime: FakeRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, run = list[bool](), Gpu.run
+
+    def spied(*given: Any) -> None:
+        seen.append(gc.isenabled())
+        run(*given)
+
+    monkeypatch.setattr(Gpu, "run", spied)
+    engine = open_engine(blueness(tmp_path / "a.onnx"), device="cuda")
+    engine.run()
+    assert seen.count(False) % 3 == 0
+    assert not seen[0]
+    assert seen[-1]
+    assert gc.isenabled()
+
+
 def test_a_frame_allocates_nothing_and_copies_once_each_way(
     runtime: FakeRuntime, tmp_path: Path
 ) -> None:

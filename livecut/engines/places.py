@@ -6,7 +6,10 @@ A model that is run here has fixed shapes throughout; its tensors are allocated 
 from __future__ import annotations
 
 import ctypes
+import gc
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -222,6 +225,18 @@ class Gpu:
         self._stream.wait(self._end)
 
 
+@contextmanager
+def nothing_collected() -> Iterator[None]:
+    """Keep the garbage collector out: CUDA ends a process that gives up a graph while another is captured."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
+
+
 def announce(folder: Path, gpu: str) -> None:
     """Say that TensorRT is going to build an engine, where the folder holds none yet."""
     if not any(folder.glob("*.engine")):
@@ -277,7 +292,7 @@ class Program:
 
     def _capture(self) -> None:
         """ONNX Runtime captures a CUDA graph for each thread, in its first runs, which change nothing."""
-        with self._place.quiet:
+        with self._place.quiet, nothing_collected():
             self._place.settle()
             for _ in range(3):
                 self._place.run(self._session, self._binding)
