@@ -105,8 +105,9 @@ class Inference:
         """The frame as the network saw it."""
         self.output = np.empty_like(output)
         """The network's own."""
-        self.alpha = self.output[: len(output) // (4 if small.shape[2] == 4 else 1)]
-        """The alpha in it."""
+        stride = small.shape[1] // output.shape[1]
+        self.alpha = self.output[: small.shape[0] // stride]
+        """The alpha in it; a network with memory gives more, below that."""
         self.valid = False
         """Whether all of `output` is numbers in 0..1."""
         self.follows = False

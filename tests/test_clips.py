@@ -64,7 +64,7 @@ def test_motion_is_rigid_and_in_pixels() -> None:
     ys, xs = np.mgrid[: SIZE[1], : SIZE[0]]
     disc = torch.from_numpy(((xs - 48) ** 2 + (ys - 32) ** 2 < 144).astype(np.float32))
     torch.manual_seed(2)
-    paths = motions(200, *SIZE, disc)
+    paths = motions(200, *SIZE, disc.device)
     growth = torch.linalg.det(paths[..., :2]).sqrt()
     planes = disc.expand(200, 1, -1, -1)
     for t in range(FRAMES):

@@ -24,7 +24,7 @@ from livecut import ConfigError, EngineError, ModelError, Segmenter  # noqa: E40
 from livecut.cli import cli  # noqa: E402
 from livecut.labelled import Data, Pair, read_folder  # noqa: E402
 from livecut.network import alpha_at, build, normalise  # noqa: E402
-from livecut.network.unet import DeepMobileUNet, EfficientUNet, MobileUNet  # noqa: E402
+from livecut.network.unet import DeepMobileUNet, EfficientUNet, MobileUNet, RecurrentUNet  # noqa: E402
 from livecut.network.weights import load_weights  # noqa: E402
 from livecut.training.augment import pair  # noqa: E402
 from livecut.training.checkpoint import (  # noqa: E402
@@ -488,6 +488,7 @@ def test_memory_begins_where_the_network_without_ended(name: str, tmp_path: Path
     """And changes nothing of a frame that none came before, whatever it has learnt."""
     torch.manual_seed(0)
     plain, network = build(name).eval(), build(f"{name}-recurrent").eval()
+    assert isinstance(network, RecurrentUNet)
     path = tmp_path / "plain.pt"
     state = {"averaged": plain.state_dict(), "settings": {"model": name, "area": 3072}}
     torch.save(state, path)

@@ -79,7 +79,6 @@ class Compositor:
         self._last = buffer(h, w, 3)
         coarse = h // network.output_stride, w // network.output_stride
         self._state = buffer(*coarse, dtype=torch.float32)
-        self._before = buffer(h, w, dtype=torch.float32)
         self._means = pair(mean_matrix(h), mean_matrix(w))
         to_network = halved(size, small)
         to_room = halved(size, room_size(size, scene.strength)) if scene.kind == "blur" else []
@@ -146,12 +145,12 @@ class Compositor:
         self._last.copy_(self._small_bytes)
         follows = (self._follows > 0) & (change.mean() < CUT)
         if self._network.memory:
-            before = torch.where(follows, self._before, 0)
-            self._memory.copy_((255 * before + 0.5)[..., None])
+            self._memory.mul_(follows)
         output = self._network(self._input[None])[0].float()
         valid, alpha = in_range(output), output[:rows]
         if self._network.memory:
-            self._before.copy_(torch.where(valid, output, 0).view_as(self._before))
+            kept = 255 * torch.where(valid, output, 0) + 0.5
+            self._memory.copy_(kept.view(self._memory.shape))
         settle(alpha, self._state, change, follows)
         return alpha, valid & in_range(alpha)
 

@@ -120,17 +120,17 @@ class Portable(nn.Module):
         self.register_buffer("statistics", statistics(), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.infer(normalise(image[..., :3], self.statistics), image)
-
-    def infer(self, x: Tensor, image: Tensor) -> Tensor:
-        """The output; `x` is what the network takes of the picture, `image` the input."""
-        x = x.to(self._dtype)
-        if not self.memory:
-            return self._alpha(self.network(x)).squeeze(1)
+        x = self.prepare(image[..., :3] if self.memory else image).to(self._dtype)
+        if not isinstance(self.network, RecurrentUNet):
+            return self._alpha(self.network(x).squeeze(1))
         n, h, w, _ = image.shape
         before = image[..., 3].to(self._dtype) * (1 / 255)
         logits, kept = self.network.follow(x, before.reshape(n, 4, h // 2, w // 2))
         return torch.cat([self._alpha(logits), kept], 1).flatten(1, 2)
+
+    def prepare(self, image: Tensor) -> Tensor:
+        """What the network takes of uint8 BGR (N, H, W, 3): float (N, 3, H, W)."""
+        return normalise(image, self.statistics)
 
     def _alpha(self, logits: Tensor) -> Tensor:
         if self._dtype is not torch.float32:

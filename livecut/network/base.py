@@ -25,23 +25,11 @@ class Network(nn.Module):
     exportable = True
     """Whether ONNX can express it."""
     memory = False
-    """Whether it can `follow` a frame by one before. Its output stride is 2 then."""
+    """Whether it is a `livecut.network.unet.RecurrentUNet`, which takes and gives more than this."""
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """The logits, of frames that none came before."""
-
-    def follow(self, x: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-        """The logits, and what is remembered for the next frames: (N, 3, H/2, W/2) in 0..1.
-
-        `before` (N, 4, H/2, W/2) has the alpha of the frames before, and what was remembered of them; all
-        of it is 0 where none came before.
-        """
-        raise NotImplementedError
-
-    def recalls(self) -> list[nn.Module]:
-        """The layers of `follow` alone."""
-        return []
 
     def losses(self, x: Tensor, target: Tensor, measure: Measure) -> dict[str, Tensor]:
         """The losses by name on a batch; `target` is (N, 1, H, W) in 0..1 at the input's size."""

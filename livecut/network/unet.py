@@ -56,7 +56,7 @@ class UNet(Network):
 class MobileUNet(Network):
     """The live U-Net: a shortened MobileNetV2 encoder, a light decoder, logits at half size.
 
-    Input: float (N, n_channels, H, W), H and W multiples of `stride` = 16; the deepest level is at
+    Input: float (N, 3, H, W), H and W multiples of `stride` = 16; the deepest level is at
     stride 32, rounded up. Output: logits (N, n_classes, H/2, W/2). 0.72 M parameters,
     149 MMACs at 256x144.
     """
@@ -79,9 +79,9 @@ class MobileUNet(Network):
     widths = (64, 64, 48, 32, 16)
     """The decoder's, at strides 32, 16, 8, 4 and 2."""
 
-    def __init__(self, n_channels: int = 3, n_classes: int = 1) -> None:
+    def __init__(self, n_classes: int = 1) -> None:
         super().__init__()
-        stem = nn.Sequential(*conv_norm(n_channels, 32, 3, 2), nn.ReLU6(inplace=True))
+        stem = nn.Sequential(*conv_norm(3, 32, 3, 2), nn.ReLU6(inplace=True))
         features: list[nn.Module] = [stem]
         self.numbers = [0]
         """Which of the pretrained encoder's features have the shapes of these, one by one."""
@@ -176,7 +176,11 @@ class RecurrentUNet(MobileUNet):
         self.recall4 = LastAlpha(w4)
 
     def follow(self, x: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Network.follow`."""
+        """The logits, and what is remembered for the next frames: (N, 3, H/2, W/2) in 0..1.
+
+        `before` (N, 4, H/2, W/2) has the alpha of the frame before, and what was remembered of those before;
+        all of it is 0 where none came before.
+        """
         return self.decode(self.encode(x), before)
 
     def decode(self, encoded: list[Tensor], before: Tensor) -> tuple[Tensor, Tensor]:

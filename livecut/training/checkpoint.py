@@ -13,7 +13,7 @@ from livecut.errors import ModelError
 from livecut.files import whole
 from livecut.network import build, statistics
 from livecut.network.base import Network
-from livecut.network.unet import EfficientUNet, MobileUNet
+from livecut.network.unet import EfficientUNet, MobileUNet, RecurrentUNet
 from livecut.network.weights import Facts, downloading, load_weights
 
 
@@ -99,7 +99,7 @@ def freeze(network: Network, count: int) -> list[nn.Module]:
 
     Of a network with memory all but its `recalls` are kept.
     """
-    if network.memory:
+    if isinstance(network, RecurrentUNet):
         kept = [child for child in network.children() if child not in network.recalls()]
         for child in kept:
             child.requires_grad_(False)

@@ -39,37 +39,35 @@ def clips(image: Tensor, mask: Tensor, room: Tensor | None) -> tuple[Tensor, Ten
     """
     still = image.permute(0, 3, 1, 2).float()
     alpha = mask[:, None].float() / 255
-    count, _, height, width = still.shape
-    path = motions(count, width, height, still)
-    shift = bend(count, height, width, still)
-    fronts, alphas = [], []
+    (count, _, height, width), device = still.shape, image.device
+    path = motions(count, width, height, device)
+    shift = bend(count, height, width, device)
     if room is None:
-        chosen = torch.zeros(count, 1, 1, 1, device=image.device)
-        backs = still.new_zeros(FRAMES, 1)
+        frames, targets = walk(still, alpha, path, shift)
     else:
-        chosen = (torch.rand(count, 1, 1, 1, device=image.device) < CUT_OUT).float()
+        chosen = (torch.rand(count, 1, 1, 1, device=device) < CUT_OUT).float()
         behind = room.permute(0, 3, 1, 2).float()
-        pan = motions(count, width, height, still, still_share=2 * STILL, slower=4.0)
-        backs = torch.stack([moved(behind, pan[t]) for t in range(FRAMES)])
-    alpha = torch.lerp(alpha, soft(alpha), chosen)
-    for t in range(FRAMES):
-        both = moved(torch.cat([still, alpha], 1), path[t], shift[t])
-        fronts.append(both[:, :3])
-        alphas.append(both[:, 3:])
-    frames, targets = torch.stack(fronts), torch.stack(alphas)
-    if room is not None:
+        pan = motions(count, width, height, device, still_share=2 * STILL, slower=4.0)
+        frames, targets = walk(still, torch.lerp(alpha, soft(alpha), chosen), path, shift)
         shown = torch.lerp(torch.ones_like(targets), targets, chosen)
-        frames = torch.lerp(backs, frames, shown)
-    begins = torch.zeros(FRAMES, count, dtype=torch.bool, device=image.device)
+        frames = torch.lerp(torch.stack([moved(behind, m) for m in pan]), frames, shown)
+    begins = torch.zeros(FRAMES, count, dtype=torch.bool, device=device)
     begins[0] = True
     if count > 1:
         frames, targets, begins = cut(frames, targets, begins)
-    time = torch.linspace(0, 1, FRAMES, device=image.device).view(-1, 1)
-    wave = torch.sin(2 * math.pi * (time + torch.rand(1, count, device=image.device)))
-    gain = 1 + DRIFT * wave * torch.rand(1, count, device=image.device)
-    sigma = NOISE * torch.rand(1, count, 1, 1, 1, device=image.device)
+    time = torch.linspace(0, 1, FRAMES, device=device).view(-1, 1)
+    wave = torch.sin(2 * math.pi * (time + torch.rand(1, count, device=device)))
+    gain = 1 + DRIFT * wave * torch.rand(1, count, device=device)
+    sigma = NOISE * torch.rand(1, count, 1, 1, 1, device=device)
     noisy = frames * gain[..., None, None, None] + torch.randn_like(frames) * sigma
     return noisy.round().clamp(0, 255), targets, begins
+
+
+def walk(still: Tensor, alpha: Tensor, path: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    """Stills and their alpha along a path (T, N, 2, 3), bent by a field: (T, N, 3, H, W) and (T, N, 1, H, W)."""
+    both = torch.cat([still, alpha], 1)
+    there = torch.stack([moved(both, *at) for at in zip(path, shift, strict=True)])
+    return there[:, :, :3], there[:, :, 3:]
 
 
 def cut(frames: Tensor, alphas: Tensor, begins: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -77,9 +75,9 @@ def cut(frames: Tensor, alphas: Tensor, begins: Tensor) -> tuple[Tensor, Tensor,
     count, device = frames.shape[1], frames.device
     at = torch.randint(2, FRAMES, (count,), device=device)
     at = torch.where(torch.rand(count, device=device) < CUTS, at, FRAMES)
-    after = torch.arange(FRAMES, device=device)[:, None] >= at
-    wide = after[..., None, None, None]
-    begins = begins | (torch.arange(FRAMES, device=device)[:, None] == at)
+    time = torch.arange(FRAMES, device=device)[:, None]
+    wide = (time >= at)[..., None, None, None]
+    begins = begins | (time == at)
     return (
         torch.where(wide, frames.roll(1, 1), frames),
         torch.where(wide, alphas.roll(1, 1), alphas),
@@ -91,7 +89,7 @@ def motions(
     count: int,
     width: int,
     height: int,
-    like: Tensor,
+    device: torch.device,
     *,
     still_share: float = STILL,
     slower: float = 1.0,
@@ -99,11 +97,11 @@ def motions(
     """Affine maps (T, N, 2, 3), as `affine_grid` takes them, of smooth motions."""
 
     def uniform(low: float, high: float) -> Tensor:
-        return low + (high - low) * torch.rand(count, device=like.device)
+        return low + (high - low) * torch.rand(count, device=device)
 
     speed = torch.exp(uniform(math.log(SPEEDS[0]), math.log(SPEEDS[1]))) / slower
     speed = speed * (uniform(0, 1) >= still_share)
-    time = torch.arange(FRAMES, device=like.device)[:, None] - uniform(0, FRAMES - 1)
+    time = torch.arange(FRAMES, device=device)[:, None] - uniform(0, FRAMES - 1)
     # Some stop, or set out, in the middle; the others swing.
     start = uniform(-FRAMES, FRAMES)
     halting = torch.minimum(time, start) + FRAMES / 2
@@ -117,13 +115,13 @@ def motions(
     return rows.view(FRAMES, count, 2, 3)
 
 
-def bend(count: int, height: int, width: int, like: Tensor) -> Tensor:
+def bend(count: int, height: int, width: int, device: torch.device) -> Tensor:
     """How far each pixel is moved besides: (T, N, H, W, 2), as `grid_sample` counts."""
-    rough = torch.randn(count, 4, 4, 6, device=like.device)
+    rough = torch.randn(count, 4, 4, 6, device=device)
     smooth = F.interpolate(rough, (height, width), mode="bicubic", align_corners=True)
-    size = BEND * torch.rand(count, 1, 1, 1, device=like.device) ** 2
+    size = BEND * torch.rand(count, 1, 1, 1, device=device) ** 2
     one, other = (smooth * size).permute(0, 2, 3, 1).chunk(2, 3)
-    phase = torch.arange(FRAMES, device=like.device).view(-1, 1, 1, 1, 1) * 0.5
+    phase = torch.arange(FRAMES, device=device).view(-1, 1, 1, 1, 1) * 0.5
     return torch.cos(phase) * one + torch.sin(phase) * other
 
 

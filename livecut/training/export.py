@@ -167,9 +167,9 @@ class Folded(Portable):
         with torch.no_grad():
             first.weight.copy_(as_rgb(first.weight / self.statistics[1]))
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        levels = image[..., :3].permute(0, 3, 1, 2).float() - as_rgb(self.statistics[:1])
-        return self.infer(levels, image)
+    def prepare(self, image: torch.Tensor) -> torch.Tensor:
+        """BGR levels less their mean."""
+        return image.permute(0, 3, 1, 2).float() - as_rgb(self.statistics[:1])
 
 
 def write_onnx(portable: Portable, facts: Facts, path: Path) -> None:

@@ -64,8 +64,9 @@ class Levels(Folded):
         if isinstance(network, MobileUNet):
             network.features[0] = PackedStem(first)
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.infer(image[..., :3].permute(0, 3, 1, 2).float() - float(ZERO), image)
+    def prepare(self, image: torch.Tensor) -> torch.Tensor:
+        """BGR levels less `ZERO`."""
+        return image.permute(0, 3, 1, 2).float() - float(ZERO)
 
 
 class Calibration(CalibrationDataReader):  # type: ignore[misc]
@@ -79,11 +80,11 @@ class Calibration(CalibrationDataReader):  # type: ignore[misc]
 
     @staticmethod
     def _crops(pairs: list[Pair], facts: Facts, network: Network) -> Iterator[Image]:
-        rng = np.random.default_rng(0)
+        rng, portable = np.random.default_rng(0), Portable(network).eval()
         for turn, i in enumerate(rng.permutation(len(pairs))[:CALIBRATION]):
             size = input_size(*SHAPES[rng.integers(len(SHAPES))], facts.area, network.stride)
             image = cover(pairs[i].read()[0], size, rng)
-            yield with_memory(network, image, turn % 2) if network.memory else image
+            yield with_memory(portable, image, seen=turn % 2 == 1) if network.memory else image
 
     def get_next(self) -> dict[str, Image] | None:
         """The next picture as the network takes it; None after the last."""
@@ -92,11 +93,10 @@ class Calibration(CalibrationDataReader):  # type: ignore[misc]
 
 
 @torch.inference_mode()
-def with_memory(network: Network, image: Image, seen: int) -> Image:
-    """What a network with memory takes of a picture (h, w, 3) that it has seen so often before: (h, w, 4)."""
+def with_memory(portable: Portable, image: Image, *, seen: bool) -> Image:
+    """What a network with memory takes of a picture (h, w, 3) that it has seen before or not: (h, w, 4)."""
     given = np.dstack([image, np.zeros_like(image[..., 0])])
-    portable = Portable(network).eval()
-    for _ in range(seen):
+    if seen:
         output = portable(torch.from_numpy(given[None])).numpy()
         given[..., 3] = np.rint(255 * output).reshape(image.shape[:2])
     return given

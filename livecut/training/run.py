@@ -114,19 +114,19 @@ class Objective(nn.Module):
                 features.reshape(*frames.shape[:2], *features.shape[1:])
                 for features in network.encode(channels_last(pictures))
             ]
-        before = torch.zeros_like(masks[0]).reshape(len(image), 4, *targets.shape[2:])
+        before = masks.new_zeros(len(image), 4, *targets.shape[2:])
         found = []
         for moment in zip(*encoded, strict=True):
             logits, kept = network.decode(list(moment), before)
             found.append(logits.float())
-            before = in_bytes(torch.cat([torch.sigmoid(found[-1]), kept.float()], 1))
+            before = rounded(torch.cat([torch.sigmoid(found[-1]), kept.float()], 1))
         logits = torch.stack(found)
         targets = targets.view_as(logits)
         losses = self._measure(logits[1:].flatten(0, 1), targets[1:].flatten(0, 1))
         return losses | {"steady": steady(logits, targets, begins)}
 
 
-def in_bytes(planes: Tensor) -> Tensor:
+def rounded(planes: Tensor) -> Tensor:
     """Planes of 0..1 as bytes have them; for gradients as they were."""
     return planes + ((255 * planes).round() / 255 - planes).detach()
 
