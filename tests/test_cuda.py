@@ -100,8 +100,6 @@ def test_lent_buffers_are_used_in_place(network: Blueness, in_flight: int) -> No
 def test_a_network_with_memory_is_the_same_on_every_way(tmp_path: Path) -> None:
     """With fresh weights, whose alpha what is remembered changes; two frames of three are alike."""
     pytest.importorskip("onnx")
-    from livecut.compositor.ort import OrtCutter
-    from livecut.engines.places import Host
     from livecut.training.export import deployable, write_onnx
 
     torch.manual_seed(1)
@@ -115,7 +113,6 @@ def test_a_network_with_memory_is_the_same_on_every_way(tmp_path: Path) -> None:
     behind = open_background("blur", size)
     segmenter, forgets = Segmenter(onnx, device="cpu", temporal=True), Segmenter(onnx, device="cpu")
     others: list[Cutter] = [
-        OrtCutter(onnx, Host(), behind, temporal=True),
         DeviceCutter(Weights(weights, Inline()), behind, temporal=True),
     ]
     first, second = demo(size, 2)
