@@ -73,7 +73,7 @@ def parse_stages(
     "--model",
     default="live",
     show_default=True,
-    help=f"The network: live, deep, quality, unet, live-recurrent or quality-recurrent (with a memory, which alone learns), or one of torchvision's: {', '.join(REFERENCES)}.",
+    help=f"The network: live, deep, quality, unet, or one of torchvision's: {', '.join(REFERENCES)}.",
 )
 @click.option(
     "--encoder",

@@ -112,7 +112,6 @@ class OnnxEngine:
         try:
             self.area, self.stride = int(facts["livecut.area"]), int(facts["livecut.stride"])
             self._output_stride = int(facts["livecut.output_stride"])
-            self._channels = 3 + int(facts.get("livecut.memory", 0))
         except (KeyError, ValueError):
             raise ModelError(
                 f"{path} was not written by 'livecut export': it lacks livecut's metadata; expected "
@@ -123,7 +122,7 @@ class OnnxEngine:
 
     def batch(self, count: int, width: int, height: int) -> Bound:
         """Buffers for so many pictures of this size, which may run beside others."""
-        return Bound(self._session, (count, height, width, self._channels), self._output_stride)
+        return Bound(self._session, (count, height, width, 3), self._output_stride)
 
     def resize(self, width: int, height: int) -> None:
         """Allocate and bind the buffers for an input of this size."""
