@@ -21,9 +21,9 @@ class Batch(Protocol):
     """Buffers for some pictures of one size that a network takes at once."""
 
     input: Image
-    """BGR (n, h, w, 3), of a network with memory (n, h, w, 4), to be filled before `run`; see `Engine`."""
+    """BGR (n, h, w, 3), to be filled before `run`."""
     output: NDArray[np.float32]
-    """Alpha (n, h/s, w/s) in 0..1, of a network with memory (n, 4 h/s, w/s), valid after `run`."""
+    """Alpha (n, h/s, w/s) in 0..1, valid after `run`."""
 
     def run(self) -> None:
         """Compute `output` from `input`. Raises EngineError."""
@@ -46,11 +46,9 @@ class Engine(Protocol):
     together: int
     """Pictures up to which a batch is faster than one after the other; 1 on a CPU."""
     input: Image
-    """BGR (h, w, 3), to be filled before `run`; of a network with memory (h, w, 4), the fourth channel all of
-    `output` for the frame before, as 0..255 and in its order, and 0 where there was none."""
+    """BGR (h, w, 3), to be filled before `run`."""
     output: NDArray[np.float32]
-    """Alpha (h/s, w/s) in 0..1, valid after `run`; s is the network's output stride. Of a network with memory
-    (4 h/s, w/s), s being 2: alpha, and below it what is remembered, in 0..1 too."""
+    """Alpha (h/s, w/s) in 0..1, valid after `run`; s is the network's output stride."""
 
     def resize(self, width: int, height: int) -> None:
         """Allocate the buffers for an input of this size. Raises EngineError."""
@@ -64,8 +62,8 @@ class Engine(Protocol):
 
 def output_shape(given: tuple[int, int, int, int], stride: int) -> tuple[int, int, int]:
     """The shape of a `Batch`'s output, from that of its input and the network's output stride."""
-    count, height, width, channels = given
-    return count, (4 if channels == 4 else 1) * (height // stride), width // stride
+    count, height, width, _ = given
+    return count, height // stride, width // stride
 
 
 def split(device: str) -> tuple[str, int]:

@@ -142,7 +142,6 @@ class OnnxEngine:
         try:
             self.area, self.stride = int(facts["livecut.area"]), int(facts["livecut.stride"])
             self._output_stride = int(facts["livecut.output_stride"])
-            self._channels = 3 + int(facts.get("livecut.memory", 0))
         except (KeyError, ValueError):
             raise ModelError(
                 f"{path} was not written by 'livecut export': it lacks livecut's metadata; expected "
@@ -153,7 +152,7 @@ class OnnxEngine:
 
     def batch(self, count: int, width: int, height: int) -> Bound:
         """Buffers for so many pictures of this size, which may run beside others. Raises EngineError."""
-        return Bound(self._session, (count, height, width, self._channels), self._output_stride)
+        return Bound(self._session, (count, height, width, 3), self._output_stride)
 
     def resize(self, width: int, height: int) -> None:
         """Allocate and bind the buffers for an input of this size. Raises EngineError."""
@@ -201,7 +200,7 @@ class FixedEngine(OnnxEngine):
 
     def batch(self, count: int, width: int, height: int) -> Bound:
         """Buffers for so many pictures of this size, and a session of their own. Raises EngineError."""
-        shape = count, height, width, self._channels
+        shape = count, height, width, 3
         memory = memory_of(self._kind, self._number)
         try:
             made = Bound(self._start(shape), shape, self._output_stride, memory)
