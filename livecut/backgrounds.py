@@ -25,7 +25,7 @@ from livecut.compositor.edges import (
 from livecut.errors import ConfigError, LivecutError
 from livecut.frame import Cutout, Image
 from livecut.segmenter import reduce
-from livecut.sources import PICTURES, read_picture
+from livecut.sources import READABLE, read_picture
 
 COLOURS = {
     "black": "#000000",
@@ -299,7 +299,7 @@ def open_background(spec: str, size: tuple[int, int]) -> Background:
             f"{', '.join(COLOURS)}, a picture, a video, transparent or raw"
         )
     try:
-        if path.suffix.lower() not in PICTURES:
+        if path.suffix.lower() not in READABLE:
             return Video(path, size)
         image = read_picture(path)
     except LivecutError as error:

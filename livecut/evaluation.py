@@ -16,7 +16,7 @@ from livecut import metrics
 from livecut.errors import ConfigError
 from livecut.frame import Image
 from livecut.labelled import Pair, Vacant, beside, pairs_in, with_index
-from livecut.sources import PICTURES
+from livecut.sources import READABLE
 from livecut.stills import StillJob
 
 WORST = 16
@@ -91,7 +91,7 @@ def find_pairs(
             raise ConfigError(f"no folder {folder}; give one that holds pictures")
     pairs = pairs_in(images, masks)
     if not pairs:
-        raise ConfigError(f"no pictures in {images}; expected {', '.join(sorted(PICTURES))}")
+        raise ConfigError(f"no pictures in {images}; expected {', '.join(sorted(READABLE))}")
     split = images.resolve().parent
     if index:
         pairs = with_index(pairs, split.name, index)

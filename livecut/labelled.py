@@ -22,7 +22,7 @@ import numpy as np
 
 from livecut.errors import ConfigError
 from livecut.frame import Image, as_image
-from livecut.sources import PICTURES
+from livecut.sources import READABLE
 
 BESIDE = 0.3
 """What is beside a person has to be that large, as a share of the picture's shorter side."""
@@ -84,7 +84,7 @@ class Data:
 def pictures(folder: Path) -> list[Path]:
     """The pictures in a folder, sorted by name; none where there is no such folder."""
     found = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path for path in found if path.suffix.lower() in PICTURES)
+    return sorted(path for path in found if path.suffix.lower() in READABLE)
 
 
 def pairs_in(images: Path, masks: Path) -> list[Pair]:

@@ -23,7 +23,7 @@ from livecut.files import whole
 from livecut.form import BGR, Form
 from livecut.frame import Image, Output
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+WRITABLE = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm")
 _ALPHA_PICTURES = (".png", ".webp")
 _ALPHA_VIDEOS = (".webm", ".mov")
@@ -138,11 +138,11 @@ def open_sink(
         from livecut.writers import VideoWriter
 
         return VideoWriter(path, size, fps, transparent=transparent, live=live)
-    if suffix in PICTURES:
+    if suffix in WRITABLE:
         return PictureFile(path, size, transparent=transparent)
     raise SinkError(
         f"unknown output '{uri}'; known are window, virtual, /dev/videoN, http, a file ending in "
-        f"{', '.join((*VIDEOS, *PICTURES))}, a folder (ending in /), - (standard output) and null"
+        f"{', '.join((*VIDEOS, *WRITABLE))}, a folder (ending in /), - (standard output) and null"
     )
 
 
@@ -226,8 +226,8 @@ def save_picture(path: Path, image: Image) -> None:
 
 def require_picture(path: Path) -> None:
     """Raises SinkError where `save_picture` could not write `path`."""
-    if path.suffix.lower() not in PICTURES:
-        raise SinkError(f"cannot write {path}; expected a picture: {', '.join(PICTURES)}")
+    if path.suffix.lower() not in WRITABLE:
+        raise SinkError(f"cannot write {path}; expected a picture: {', '.join(WRITABLE)}")
     require_folder(path)
 
 

@@ -20,7 +20,7 @@ from livecut.errors import SourceError
 from livecut.form import BGR, Form
 from livecut.frame import Image, as_image
 
-PICTURES = frozenset(
+READABLE = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jp2", ".webp", ".avif", ".bmp", ".dib", ".tif", ".tiff"}
     | {".ppm", ".pgm", ".pbm", ".pnm"}
 )
@@ -131,7 +131,7 @@ def open_source(
     path = Path(uri)
     if not os.path.exists(path):  # says no, where Path.exists would raise, to an overlong name
         raise SourceError(f"there is no file {uri!r}; give {KINDS}")
-    if path.suffix.lower() in PICTURES:
+    if path.suffix.lower() in READABLE:
         return Picture(path, size=size)
     return VideoFile(path, size=size)
 

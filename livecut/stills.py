@@ -13,9 +13,8 @@ from livecut.errors import ConfigError, LivecutError
 from livecut.frame import Cutout, Frame, Image
 from livecut.labelled import pictures
 from livecut.segmenter import Segmenter
-from livecut.sinks import PICTURES as WRITABLE
-from livecut.sinks import save_picture
-from livecut.sources import PICTURES, read_picture
+from livecut.sinks import WRITABLE, save_picture
+from livecut.sources import READABLE, read_picture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +49,7 @@ def gather(inputs: list[Path]) -> list[Path]:
         if path.is_dir():
             inside = pictures(path)
             if not inside:
-                raise ConfigError(f"no pictures in {path}; expected {', '.join(sorted(PICTURES))}")
+                raise ConfigError(f"no pictures in {path}; expected {', '.join(sorted(READABLE))}")
             found += inside
         else:
             found.append(path)
