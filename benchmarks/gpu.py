@@ -28,8 +28,7 @@ from livecut.bench.cases import held_frames
 from livecut.bench.machine import machine as facts
 from livecut.bench.record import describe, write
 from livecut.bench.roofline import Card, Traffic
-from livecut.form import BGR, BT709, Form, Size, i420
-from livecut.frame import Frame, Image, blank_outputs
+from livecut.frame import BGR, BT709, Form, Frame, Image, Size, blank_outputs, i420
 from livecut.models import find_model
 
 IN_FLIGHT = 3
@@ -126,8 +125,8 @@ class Runner:
     def __init__(self, way: Way, size: Size, background: str) -> None:
         import torch
 
-        from livecut.compositor.cuda import DeviceCutter, Weights
-        from livecut.compositor.queues import Cuda
+        from livecut.processors.cuda.processor import DeviceCutter, Weights
+        from livecut.processors.cuda.streams import Cuda
 
         self._form, self._behind = (
             i420(BT709) if way.planar else BGR,
@@ -263,7 +262,7 @@ def main() -> int:
         )
         return 1
     from livecut.bench.card import CudaClock, measure_card
-    from livecut.compositor.queues import Cuda
+    from livecut.processors.cuda.streams import Cuda
 
     card = measure_card(Cuda(torch.device("cuda")), CudaClock())
     predicted = prediction(size, given.background, card)

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from livecut.errors import ConfigError, EngineError
-from livecut.evaluation import Score
+from livecut.evaluation.metrics import iou
+from livecut.evaluation.pictures import Score
 from livecut.frame import Frame, Image
-from livecut.metrics import iou
 from livecut.models import TORCHVISION, find_model
 
 
 class DeviceMatting:
-    """Image in, alpha out, as `livecut.compositor` makes it on a device; no frame follows another.
+    """Image in, alpha out, as `livecut.kernels` makes it on a device; no frame follows another.
 
     Without CUDA graphs, as each picture may be of another size. Raises EngineError, ModelError and
     ConfigError.
@@ -30,14 +30,14 @@ class DeviceMatting:
             )
         path = find_model(model, ".safetensors")
         try:
-            from livecut.compositor.cuda import DeviceCutter, Weights
-            from livecut.compositor.queues import Cuda, Inline
-            from livecut.network import torch_device
+            from livecut.network.base import torch_device
+            from livecut.processors.cuda.processor import DeviceCutter, Weights
+            from livecut.processors.cuda.streams import Cuda, Inline
         except ImportError as error:
             raise EngineError(
                 f'precision {precision} needs {error.name}; install it with: pip install "livecut[torch]"'
             ) from error
-        from livecut.backgrounds import Blur
+        from livecut.backgrounds.blur import Blur
 
         where = torch_device(device)
         machine = Inline() if where.type == "cpu" else Cuda(where, graph=False)

@@ -14,20 +14,21 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from livecut.backgrounds import Background, Raw, open_background
+from livecut.backgrounds import open_background
+from livecut.backgrounds.base import Background
+from livecut.backgrounds.raw import Raw
 from livecut.bench.cases import Case, held_frames
 from livecut.bench.roofline import Card, Profile, Roofline, Times, Traffic
-from livecut.compositor.cuda import DeviceCutter, Weights
-from livecut.compositor.device import Compositor
-from livecut.compositor.precision import planes_dtype
-from livecut.compositor.queues import Cuda, Event, Job, Machine, Queue
-from livecut.compositor.scene import scene_of
-from livecut.engines.nvidia import graph_wanted
-from livecut.form import BGR, Form, Size
-from livecut.frame import Frame, Image
+from livecut.frame import BGR, Form, Frame, Image, Size
+from livecut.hardware.nvidia import graph_wanted
 from livecut.models import input_size
-from livecut.network import Portable, torch_device
+from livecut.network.base import Portable, torch_device
 from livecut.network.weights import load_weights
+from livecut.processors.cuda.compositor import Compositor
+from livecut.processors.cuda.precision import planes_dtype
+from livecut.processors.cuda.processor import DeviceCutter, Weights
+from livecut.processors.cuda.scene import scene_of
+from livecut.processors.cuda.streams import Cuda, Event, Job, Machine, Queue
 
 BYTES = 64_000_000
 """Of a copy that is measured."""

@@ -20,14 +20,14 @@ import psutil
 from numpy.typing import NDArray
 
 from livecut.bench.cases import KEPT, LIVE, PACE, Case, Looped, Memory, held_frames, network_of
-from livecut.bench.farend import ENDS, Delays
 from livecut.bench.machine import gpu, speed
 from livecut.bench.roofline import Roofline
-from livecut.form import BGR, Form
-from livecut.frame import Image, Output
-from livecut.pipeline import Pipeline
-from livecut.sinks import Sink, open_sink
-from livecut.together import run_together
+from livecut.bench.sink_readers import ENDS, Delays
+from livecut.frame import BGR, Form, Image, Output
+from livecut.pipeline.pipeline import Pipeline
+from livecut.pipeline.together import run_together
+from livecut.sinks import open_sink
+from livecut.sinks.base import Sink
 
 STEADY = 0.05
 """Warm-up ends when the median age of 15 frames is within this share of that of the 15 before."""

@@ -112,7 +112,7 @@ def examine(results: Sequence[Result]) -> None:
 
     Raises LivecutError.
     """
-    from livecut.cutter import gpu_weights
+    from livecut.processors import gpu_weights
 
     found = [(r, gpu_weights(r.case.model, r.case.device, r.case.engine)) for r in results]
     if any(weights for _, weights in found):
