@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -14,6 +15,7 @@ from livecut.models import PRECISIONS
 from livecut.terminal import Size, figures, progress_bar, say
 
 if TYPE_CHECKING:
+    from livecut.bench.measure import Result
     from livecut.bench.record import Record
 
 QUICK = {"rounds": 2, "seconds": 2.0}
@@ -117,7 +119,6 @@ def bench(
     from livecut.bench.measure import measure
     from livecut.bench.plots import MISSING
     from livecut.bench.record import record
-    from livecut.bench.roofline import examine
 
     if output and not output.absolute().parent.is_dir():
         raise ConfigError(f"no folder {output.parent} to make {output.name} in; make it first")
@@ -142,7 +143,7 @@ def bench(
         results = measure(cases, rounds=rounds, seconds=seconds, report=tell)
         bar.update(task, completed=len(cases) * rounds)
         bar.update(task, description="the GPU's own times")
-        examine(results)
+        examine_gpus(results)
         bar.update(task, description="done")
     found = record(results, machine(), seconds=seconds, cold=cold)
     show(found)
@@ -151,6 +152,22 @@ def bench(
             say(f"wrote {path}")
     else:
         say("to keep these figures, add -o FOLDER")
+
+
+def examine_gpus(results: Sequence[Result]) -> None:
+    """Give those results of which a GPU did all their roofline; imports torch for them alone.
+
+    Raises LivecutError.
+    """
+    from livecut.cutter import gpu_weights
+
+    for result in results:
+        case = result.case
+        weights = gpu_weights(case.model, case.device, case.engine)
+        if weights:
+            from livecut.bench.gpu import examine
+
+            result.roofline = examine(case, result.rounds[-1].form, weights)
 
 
 def show(found: Record) -> None:

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 
 from livecut import EngineError, Pipeline
 from livecut.backgrounds import open_background
-from livecut.bench.card import CudaClock, measure_card, profile
-from livecut.bench.roofline import STAGES
+from livecut.bench.gpu import STAGES, CudaClock, measure_card, profile
 from livecut.compositor.cuda import DeviceCutter, Weights
 from livecut.compositor.precision import choose_precision
 from livecut.compositor.queues import Cuda, Inline, Machine
