@@ -49,7 +49,6 @@ from numpy.typing import NDArray
 
 from livecut.bench.cases import Case
 from livecut.bench.measure import Result, added
-from livecut.bench.roofline import BUSES
 from livecut.errors import ConfigError
 from livecut.files import whole
 
@@ -119,8 +118,9 @@ def record(
     cards = [result.roofline.card for result in results if result.roofline]
     if cards:
         card = cards[0]
-        rates = {f"{bus}_gb_per_s": round(getattr(card, bus) / 1e9, 2) for bus in BUSES}
-        machine = machine | {"card": {"name": card.name} | rates}
+        rates = {"up": card.up, "device": card.device, "down": card.down}
+        told = {f"{bus}_gb_per_s": round(rate / 1e9, 2) for bus, rate in rates.items()}
+        machine = machine | {"card": {"name": card.name} | told}
     return {
         "schema": SCHEMA,
         "when": datetime.now(UTC).isoformat(timespec="seconds"),

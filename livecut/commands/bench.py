@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -15,6 +16,7 @@ from livecut.models import PRECISIONS
 from livecut.stats import figures
 
 if TYPE_CHECKING:
+    from livecut.bench.measure import Result
     from livecut.bench.record import Record
 
 QUICK = {"rounds": 2, "seconds": 2.0}
@@ -117,7 +119,6 @@ def bench(
     from livecut.bench.machine import machine
     from livecut.bench.measure import measure
     from livecut.bench.record import record
-    from livecut.bench.roofline import examine
     from livecut.errors import MISSING
 
     if output and not output.absolute().parent.is_dir():
@@ -143,7 +144,7 @@ def bench(
         results = measure(cases, rounds=rounds, seconds=seconds, report=tell)
         bar.update(task, completed=len(cases) * rounds)
         bar.update(task, description="the GPU's own times")
-        examine(results)
+        examine_gpus(results)
         bar.update(task, description="done")
     found = record(results, machine(), seconds=seconds, cold=cold)
     show(found)
@@ -152,6 +153,22 @@ def bench(
             say(f"wrote {path}")
     else:
         say("to keep these figures, add -o FOLDER")
+
+
+def examine_gpus(results: Sequence[Result]) -> None:
+    """Give those results of which a GPU did all their roofline; imports torch for them alone.
+
+    Raises LivecutError.
+    """
+    from livecut.processors import gpu_weights
+
+    for result in results:
+        case = result.case
+        weights = gpu_weights(case.model, case.device, case.engine)
+        if weights:
+            from livecut.bench.gpu import examine
+
+            result.roofline = examine(case, result.rounds[-1].form, weights)
 
 
 def show(found: Record) -> None:

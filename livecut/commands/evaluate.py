@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from livecut.commands.terminal import model_options, progress_bar
-from livecut.models import PRECISIONS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -62,11 +61,6 @@ if TYPE_CHECKING:
     help="Of pictures: take what is beside their persons, where nobody is; leak is what is kept of it.",
 )
 @click.option(
-    "--precision",
-    type=click.Choice(PRECISIONS),
-    help="Of pictures: run all as on a GPU, in this precision, and say how far it is from float32.",
-)
-@click.option(
     "--worst",
     type=click.Path(path_type=Path),
     metavar="FILE.png",
@@ -84,7 +78,6 @@ def evaluate(
     adapter: Path | None,
     as_json: bool,
     nobody: bool,
-    precision: str | None,
     worst: Path | None,
 ) -> None:
     """Measure a model on labelled pictures, each at its own size, not steadied over time; or, with
@@ -101,28 +94,22 @@ def evaluate(
     where the true one stays; both also of the calm frames, which do not move. Three rows: alpha steadied
     by the frames before, each frame single, and a plain exponential average of the latter.
 
-    --precision takes PyTorch and a GPU, or the CPU as it were one (--device cpu), from picture to alpha
-    on the device; after the table stand the difference of IoU from float32 and the largest of alpha.
-
     --model torchvision:NAME, one of those that livecut train takes, has torchvision's own weights,
     downloaded; --adapter describes a network of others.
 
     The JSON object has "model" and "network" as given and found. Of pictures, "images" as given;
     "sources", an object by name; "webcam_like", null without an index; and "overall". Each of the latter
     holds the numbers pictures, iou, iou_median, iou_worst_tenth, boundary_f1, mad, mse, grad, leak, miss
-    and ms_p50; and with --precision "parity", the numbers iou_difference, iou_difference_worst and
-    iou_between_worst, in percent, alpha_difference and alpha_difference_mean, of 255. Of sequences, "sequences" and "count" as given; "steadied", "single" and "average", each
+    and ms_p50. Of sequences, "sequences" and "count" as given; "steadied", "single" and "average", each
     with iou, iou_moving, iou_after_cut, leak_worst, dtssd, dtssd_calm, flicker and flicker_calm, null
     where no frame is of that kind.
     """
     from livecut.evaluation.external import open_network
 
-    if sequences and (images or masks or index or worst or precision or nobody):
+    if sequences and (images or masks or index or worst or nobody):
         raise click.UsageError(
-            "--sequences goes without --images, --masks, --index, --nobody, --precision and --worst"
+            "--sequences goes without --images, --masks, --index, --nobody and --worst"
         )
-    if precision and (adapter or engine == "onnx"):
-        raise click.UsageError("--precision goes without --adapter and --engine onnx")
     network = partial(open_network, model, adapter, engine=engine, device=device)
     if sequences:
         evaluate_sequences(sequences, count, model, network, as_json)
@@ -133,7 +120,7 @@ def evaluate(
         if worst:
             require_picture(worst)
         pairs = find_pairs(images, masks, index, nobody)
-        evaluate_pictures(images, pairs, model, network, as_json, worst, device, precision)
+        evaluate_pictures(images, pairs, model, network, as_json, worst)
     else:
         raise click.UsageError("give --images and --masks, or --sequences")
 
@@ -145,28 +132,17 @@ def evaluate_pictures(
     network: Callable[[], Segmenter | Foreign],
     as_json: bool,
     worst: Path | None,
-    device: str,
-    precision: str | None,
 ) -> None:
     """`livecut eval` of stills."""
     from livecut.evaluation.pictures import contact_sheet, report, score, table
-    from livecut.parity import DeviceMatting, compare, sentence
     from livecut.pictures import save_picture
 
-    matting = DeviceMatting(model, device, precision) if precision else network()
-    parity = None
+    matting = network()
     with progress_bar() as bar:
         scores = [score(pair, matting) for pair in bar.track(pairs, description="pictures")]
-        if precision and isinstance(matting, DeviceMatting):
-            exact = DeviceMatting(model, device, "float32")
-            parity = compare(bar.track(scores, description="in float32"), matting, exact)
     found = report(scores)
     facts: dict[str, Any] = {"model": model, "network": matting.description, "images": str(images)}
-    if parity:
-        facts["parity"] = asdict(parity)
     show(facts | asdict(found) if as_json else table(found))
-    if precision and parity and not as_json:
-        click.echo(sentence(precision, parity))
     if worst:
         save_picture(worst, contact_sheet(scores, matting))
 

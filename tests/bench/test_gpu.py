@@ -17,13 +17,23 @@ pytest.importorskip("torch")
 import torch
 
 from livecut.backgrounds import open_background
-from livecut.bench import card as cards
+from livecut.bench import gpu as module
 from livecut.bench import record as records
 from livecut.bench import report
-from livecut.bench.card import Timed, _Count, measure_card, profile, traffic
 from livecut.bench.cases import Case
+from livecut.bench.gpu import (
+    Card,
+    Profile,
+    Roofline,
+    Timed,
+    Traffic,
+    _Count,
+    measure_card,
+    profile,
+    traffic,
+)
 from livecut.bench.measure import Result
-from livecut.bench.roofline import Card, Profile, Roofline, Traffic, examine
+from livecut.commands.bench import examine_gpus
 from livecut.frame import BGR, BT709, YUYV, i420
 from livecut.models import find_model
 from livecut.processors.cuda.buffers import HEADER
@@ -84,7 +94,7 @@ def test_warnings() -> None:
 
 
 def test_rates_are_bytes_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cards, "BYTES", 1000)
+    monkeypatch.setattr(module, "BYTES", 1000)
     found = measure_card(Lazy(), Ticks())
     assert found == Card("the CPU", up=1e6, down=1e6, device=2e6)
 
@@ -224,10 +234,10 @@ def test_table_of_optimisations_by_turns(
         return Inline()
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr("livecut.processors.cuda.streams.Cuda", card)
-    monkeypatch.setattr(cards, "CudaClock", Ticks)
+    monkeypatch.setattr(script, "Cuda", card)
+    monkeypatch.setattr(script, "CudaClock", Ticks)
     monkeypatch.setattr(script, "prediction", lambda *_: dict.fromkeys(script.WAYS, (0.002, 0.001)))
-    monkeypatch.setattr(cards, "BYTES", 1000)
+    monkeypatch.setattr(module, "BYTES", 1000)
     arguments = ["--size", "64x48", "--rounds", "2", "--seconds", "0.02", "-o", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["gpu.py", *arguments])
     assert script.main() == 0
@@ -269,7 +279,7 @@ def test_frames_that_overlap_are_measured_by_their_rate() -> None:
 
 def test_nothing_is_examined_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     result = Result(Case(size=SIZE, device="cpu"), [made_round([5.0] * 250)])
-    examine([result])
+    examine_gpus([result])
     assert result.roofline is None
     asked = list[tuple[Case, object]]()
 
@@ -278,7 +288,7 @@ def test_nothing_is_examined_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> N
         return made_roofline()
 
     monkeypatch.setattr("livecut.processors.gpu_weights", lambda *_: Path("weights"))
-    monkeypatch.setattr(cards, "examine_on_gpu", fake)
-    examine([result])
+    monkeypatch.setattr(module, "examine", fake)
+    examine_gpus([result])
     assert asked == [(result.case, BGR)]
     assert result.roofline is not None

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from livecut import ConfigError, EngineError, ModelError, Segmenter
-from livecut.adapter import FORMS, Adapter, read_adapter
-from livecut.evaluation.external import Foreign, open_network
+from livecut.evaluation.external import FORMS, Adapter, Foreign, open_network, read_adapter
 from livecut.frame import Image
 from tests.commands.test_cli import assert_one_clear_line, run
 

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 
 from livecut import EngineError, Pipeline
 from livecut.backgrounds import open_background
-from livecut.bench.card import CudaClock, measure_card, profile
-from livecut.bench.roofline import STAGES
+from livecut.bench.gpu import STAGES, CudaClock, measure_card, profile
 from livecut.frame import BGR, BT709, NV12, RGBA, YUYV, Form, Frame, i420
 from livecut.kernels.pixels import convert
 from livecut.models import find_model, input_size
@@ -121,7 +120,7 @@ def run_live(
 ) -> Recorder:
     """A live run on a lazy device until `then` stops it, 2,000 outputs at most."""
     monkeypatch.setattr(
-        "livecut.pipeline.pipeline.open_cutter",
+        "livecut.pipeline.pipeline.pipeline.open_cutter",
         lambda model, *, background, temporal, in_flight, stats, **_: DeviceCutter(
             Weights(Path("fake"), Lazy()),
             background,
@@ -232,7 +231,7 @@ def test_a_files_bytes_do_not_depend_on_how_many_are_in_flight(
     pictures = [frame(index).image for index in range(8)]
     found = []
     for in_flight in (1, 2, 3):
-        monkeypatch.setattr("livecut.pipeline.pipeline.open_cutter", lambda model, *, in_flight, **_: cutter(in_flight=in_flight))  # fmt: skip
+        monkeypatch.setattr("livecut.pipeline.pipeline.pipeline.open_cutter", lambda model, *, in_flight, **_: cutter(in_flight=in_flight))  # fmt: skip
         recorder = Recorder()
         Pipeline(ListSource(pictures), "#000000", [recorder], in_flight=in_flight).run()
         assert [o.index for o in recorder.outputs] == list(range(8))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 pytest.importorskip("torch")
 
@@ -18,11 +20,8 @@ from torch import Tensor
 
 from livecut import ConfigError, EngineError, Segmenter
 from livecut.backgrounds import open_background
-from livecut.commands.main import cli
-from livecut.evaluation.dataset import Pair
-from livecut.evaluation.pictures import Score
+from livecut.evaluation.pictures import find_pairs
 from livecut.hardware.nvidia import graph_wanted
-from livecut.parity import DeviceMatting, compare
 from livecut.processors import open_cutter
 from livecut.processors.cuda.precision import planes_dtype
 from livecut.processors.cuda.streams import Cuda, Inline
@@ -84,18 +83,34 @@ def test_what_overflows_in_half_precision_is_no_picture(
     assert not shows_room(out)
 
 
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """benchmarks/precision.py as a module."""
+    monkeypatch.syspath_prepend(Path(__file__).parent.parent / "benchmarks")
+    return importlib.import_module("precision")
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[str]:
+    """A folder of one picture, and one of its mask."""
+    [image] = demo((320, 180))
+    for part, picture in (("images", image), ("masks", Segmenter(device="cpu")(image))):
+        (tmp_path / part).mkdir()
+        cv2.imwrite(str(tmp_path / part / "a_1.png"), picture)
+    return [str(tmp_path / "images"), str(tmp_path / "masks")]
+
+
 @pytest.mark.parametrize(
     ("precision", "least"), [("float32", 100), ("float16", 99), ("bfloat16", 94)]
 )
-def test_shipped_network_in_half_precision(tmp_path: Path, precision: str, least: float) -> None:
+def test_shipped_network_in_half_precision(
+    script: Any, folders: list[str], precision: str, least: float
+) -> None:
     """Alpha at full size: bfloat16 has three digits less, which its network's edges show."""
-    [image] = demo((320, 180))
-    paths = tmp_path / "a.png", tmp_path / "mask.png"
-    for path, picture in zip(paths, (image, Segmenter(device="cpu")(image)), strict=True):
-        cv2.imwrite(str(path), picture)
-    score = Score(Pair(*paths, source="a"), *[95.0] * 8)
-    matting, exact = (DeviceMatting("live", "cpu", p) for p in (precision, "float32"))
-    found = compare([score], matting, exact)
+    images, masks = map(Path, folders)
+    pairs = find_pairs(images, masks)
+    matting, exact = (script.DeviceMatting("live", "cpu", p) for p in (precision, "float32"))
+    found = script.compare(pairs, matting, exact)
     assert found.iou_between_worst >= least
     assert found.iou_difference == found.iou_difference_worst
     if precision == "float32":
@@ -105,27 +120,30 @@ def test_shipped_network_in_half_precision(tmp_path: Path, precision: str, least
         assert found.alpha_difference <= (24 if precision == "float16" else 128)
 
 
-def test_eval_says_the_parity(tmp_path: Path) -> None:
-    [image] = demo((320, 180))
-    for part, picture in (("images", image), ("masks", Segmenter(device="cpu")(image))):
-        (tmp_path / part).mkdir()
-        cv2.imwrite(str(tmp_path / part / "a_1.png"), picture)
-    command = ["eval", "--images", str(tmp_path / "images"), "--masks", str(tmp_path / "masks"),
-               "--device", "cpu", "--precision", "float16"]  # fmt: skip
-    done = CliRunner().invoke(cli, command)
-    assert done.exit_code == 0, done.output
-    assert "float16 beside float32: mean IoU " in done.output
-    found = json.loads(CliRunner().invoke(cli, [*command, "--json"]).stdout)
-    assert found["network"].endswith("float16")
-    assert set(found["parity"]) == {
-        "iou_difference", "iou_difference_worst", "iou_between_worst", "alpha_difference",
-        "alpha_difference_mean",
-    }  # fmt: skip
-    assert abs(found["parity"]["iou_difference"]) < 1
-    refused = CliRunner().invoke(cli, [*command, "--model", "mine.onnx"])
-    assert "precision float16: mine.onnx is not livecut's own" in str(refused.exception)
-    for more in (["--engine", "onnx"], ["--adapter", "a.toml"]):
-        assert CliRunner().invoke(cli, [*command, *more]).exit_code == 2
+def test_the_drift_is_said(
+    script: Any,
+    folders: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def run(*more: str) -> int:
+        command = ["precision.py", *folders, "--device", "cpu", *more]
+        monkeypatch.setattr(sys, "argv", command)
+        status: int = script.main()
+        return status
+
+    assert run() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(": mean IoU ")[0] for line in lines] == [
+        f"{half} beside float32" for half in HALVES
+    ]
+    assert run("--precision", "float16", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["network"].endswith("float32")
+    assert found["pictures"] == 1
+    assert abs(found["float16"]["iou_difference"]) < 1
+    assert run("--model", "mine.onnx") == 1
+    assert capsys.readouterr().err.startswith("error: no model file mine.safetensors")
 
 
 def test_a_precision_needs_a_gpu() -> None:

@@ -1,9 +1,12 @@
-"""Measuring on a device by its own clock: copies, a frame's stages, and what a frame moves."""
+"""A GPU's figures: copies and a frame's stages by its own clock, and what they could be at best: the
+bytes that a frame moves, at the rates that copies have there.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -18,7 +22,6 @@ from livecut.backgrounds import open_background
 from livecut.backgrounds.base import Background
 from livecut.backgrounds.raw import Raw
 from livecut.bench.cases import Case, held_frames
-from livecut.bench.roofline import Card, Profile, Roofline, Times, Traffic
 from livecut.frame import BGR, Form, Frame, Image, Size
 from livecut.hardware.nvidia import graph_wanted
 from livecut.models import input_size
@@ -30,11 +33,104 @@ from livecut.processors.cuda.processor import DeviceCutter, Weights
 from livecut.processors.cuda.scene import scene_of
 from livecut.processors.cuda.streams import Cuda, Event, Job, Machine, Queue
 
+Times = NDArray[np.float64]
+BUSES = ("up", "device", "down")
+STAGES = ("upload", "preprocess", "network", "refine", "background", "composite", "download")
+"""On the device, in the order of the flow."""
 BYTES = 64_000_000
 """Of a copy that is measured."""
 COPIES = 12
 FRAMES, WARM = 100, 20
 """Frames of a profile that count, and those before them."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A GPU, and the bytes per second of large copies there."""
+
+    name: str
+    up: float
+    """From pinned memory of the host."""
+    down: float
+    """To it."""
+    device: float
+    """Within the device's own memory, read and written, each counted."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What one frame moves."""
+
+    up: int
+    """Bytes over the bus to the device."""
+    down: int
+    device: int
+    """Bytes of device memory that the steps read and write, each step by itself."""
+    launches: int
+    """Steps that move any."""
+    convolved: int = 0
+    """Those of `device` that convolutions move."""
+
+    def seconds(self, card: Card) -> dict[str, float]:
+        """The least time on each of `BUSES`."""
+        return {bus: getattr(self, bus) / getattr(card, bus) for bus in BUSES}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Milliseconds of each frame by the device's own clock, in a round apart with one frame in flight."""
+
+    stages: dict[str, Times]
+    """By those of `STAGES` that there are."""
+    compute: Times
+    """All between upload and download."""
+    enqueue: Times
+    """What the processor needed to queue it all."""
+    wall: Times
+    """From the frame in memory to its composite there, by the processor's clock."""
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """A case's floor, and where its time goes."""
+
+    card: Card
+    traffic: Traffic
+    profile: Profile
+    overlapped: bool
+    """Whether frames overlap: then the busiest of `BUSES` is the floor, else their sum."""
+
+    @property
+    def floors(self) -> dict[str, float]:
+        """Milliseconds a frame on each of `BUSES`."""
+        return {bus: 1e3 * s for bus, s in self.traffic.seconds(self.card).items()}
+
+    @property
+    def floor(self) -> float:
+        """Milliseconds a frame."""
+        floors = self.floors.values()
+        return max(floors) if self.overlapped else sum(floors)
+
+    def warnings(self) -> list[str]:
+        """What other than computing the figure is bound by."""
+        p50 = {name: float(np.median(times)) for name, times in self.profile.stages.items()}
+        copies = max(p50["upload"], p50["download"])
+        compute, enqueue, wall = (
+            float(np.median(t))
+            for t in (self.profile.compute, self.profile.enqueue, self.profile.wall)
+        )
+        busy = p50["upload"] + compute + p50["download"]
+        said = []
+        if copies > compute:
+            said.append(
+                f"transfer-bound: a copy over the bus takes {copies:.2f} ms, computing {compute:.2f} ms"
+            )
+        if enqueue > compute:
+            said.append(
+                f"enqueue-bound: queueing a frame takes the processor {enqueue:.2f} ms, the device "
+                f"computes {compute:.2f} ms and is busy for {100 * busy / wall:.0f} % of the time"
+            )
+        return said
 
 
 class Clock(Protocol):
@@ -271,7 +367,7 @@ def _card(device: torch.device) -> Card:
     return measure_card(Cuda(device), CudaClock())
 
 
-def examine_on_gpu(case: Case, form: Form, weights: Path) -> Roofline:
+def examine(case: Case, form: Form, weights: Path) -> Roofline:
     """The roofline of a case on its GPU, its composites in a form. Raises LivecutError."""
     device = torch_device("cuda" if case.device == "auto" else case.device)
     background = told = open_background(case.background, case.size)
