@@ -32,6 +32,20 @@ def parse_weights(
     return tuple(found)
 
 
+def parse_losses(
+    context: click.Context, option: click.Parameter, given: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The losses as they were given. Raises click.BadParameter."""
+    with needs_torch():
+        from livecut.training.losses import parse_loss
+    for text in given:
+        try:
+            parse_loss(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+    return given
+
+
 def parse_stages(
     context: click.Context, option: click.Parameter, given: tuple[Any, ...]
 ) -> list[dict[str, Any]]:
@@ -132,11 +146,19 @@ def parse_stages(
 )
 @click.option(
     "--loss",
-    type=click.Choice(["bce", "dice", "boundary"]),
     multiple=True,
     default=["bce", "dice"],
     show_default=True,
-    help="Losses to add up; repeatable. boundary: cross entropy near the mask's edge alone.",
+    callback=parse_losses,
+    metavar="NAME[=WEIGHT]",
+    help="Losses to add up; repeatable. bce, dice; boundary: cross entropy near the mask's edge alone; l1, laplacian (l1 of the Laplacian pyramids), ghost (alpha away from the person), for soft masks.",
+)
+@click.option(
+    "--composites",
+    default=0.25,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Share of the pictures whose person is put before a room, where the edge is exact.",
 )
 @click.option(
     "--person-weight",

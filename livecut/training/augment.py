@@ -15,14 +15,22 @@ from livecut.evaluation.dataset import beside, match_light
 from livecut.frame import Image, as_image
 
 COMPOSITE = 0.25
-"""Share of the samples whose background is replaced by another picture, besides those that leave
-more than 40 % of the output uncovered."""
-EMPTY = 0.06
+"""Where nothing else is asked, the share of the samples whose background is replaced by another
+picture."""
+EMPTY = 0.08
 """Share of the samples with no person at all: what is beside the person of a picture, or a room."""
 SECOND = 0.04
 """Share of the samples with a second person, out of another picture."""
+CUT_OFF = 0.04
+"""The share of the picture's upper edge from which on the figure there is one that it cuts off."""
 PERSPECTIVE, TILT = 0.1, 0.1
 """Share of the samples in perspective, and how far a corner moves at most, in widths and heights."""
+BYSTANDER = 0.06
+"""Share of the samples with somebody far behind, out of focus: bystanders are room."""
+POSTER = 0.15
+"""Share of the samples with a picture, a card or a plain board behind the person."""
+POSTER_OF_PERSON = 0.3
+"""Share of the posters that show a person: pictures of people are room."""
 OBJECT = 0.05
 """Share of the samples with a thing before the person, out of a room."""
 MOTION = 0.04
@@ -47,12 +55,15 @@ def cover(image: Image, size: tuple[int, int], rng: Generator) -> Image:
 def placement(mask: Image, size: tuple[int, int], rng: Generator) -> Map:
     """A random affine map (2, 3) from the picture to `size`: mirror, rotation, scale, translation.
 
-    The figure stays mostly inside, and one cut off by the picture's bottom edge stays cut off by the
-    output's, as with a webcam.
+    The figure stays mostly inside, and one cut off by the picture's bottom or upper edge stays cut off by
+    the output's, as with a webcam.
     """
     (h, w), (out_w, out_h) = mask.shape, size
     fit, fill = sorted((out_w / w, out_h / h))
     scale = float(np.exp(rng.uniform(np.log(0.9 * fit), np.log(1.15 * fill))))
+    above = bool((mask[0] > 127).mean() > CUT_OFF)
+    if above and mask[-1].max() > 127:
+        scale = max(scale, 1.02 * out_h / h)
     angle = np.deg2rad(np.clip(rng.normal(0, 7), -25, 25))
     flip = -1.0 if rng.random() < 0.5 else 1.0
     a = scale * np.array(
@@ -68,6 +79,8 @@ def placement(mask: Image, size: tuple[int, int], rng: Generator) -> Map:
     if mask[-1].max() > 127:
         bottom = min((a @ np.array([x, h - 1.0]) + t)[1] for x in (0.0, w - 1.0))
         t[1] += max(0.0, out_h - bottom)
+    if above:
+        t[1] -= max(0.0, max((a @ np.array([x, 0.0]) + t)[1] for x in (0.0, w - 1.0)))
     return np.column_stack([a, t])
 
 
@@ -189,21 +202,87 @@ def behind(
     return over(image, person, shown), as_image(cv2.add(alpha, shown))
 
 
+def bystander(
+    image: Image, alpha: Image, other: Image, mask: Image, rng: Generator
+) -> Image:
+    """`image` with the person of a second picture far behind the first: small, blurred, in no alpha.
+
+    `image` and `alpha` are at the output's size, `other` and its `mask` as they were read. The figure is at
+    most a third as high as the first one.
+    """
+    x, y, w, h = cv2.boundingRect(cv2.compare(mask, 127, cv2.CMP_GT))
+    tall = cv2.boundingRect(cv2.compare(alpha, 127, cv2.CMP_GT))[3]
+    if min(w, h, tall) < 8:
+        return image
+    size = alpha.shape[1], alpha.shape[0]
+    scale = rng.uniform(0.12, 0.33) * tall / h
+    left = rng.uniform(-0.5 * w * scale, size[0] - 0.5 * w * scale)
+    top = rng.uniform(0.1, 0.6) * size[1]
+    m = np.array([[scale, 0, left - scale * x], [0, scale, top - scale * y]])
+    shrunk = as_image(cv2.GaussianBlur(other, (0, 0), 0.35 / min(scale, 0.9)))
+    person = match_light(warp(shrunk, m, size, cv2.BORDER_REPLICATE), image, rng)
+    figure = warp(mask, m, size, cv2.BORDER_CONSTANT)
+    sigma = rng.uniform(0.3, 2.0)
+    person, figure = (as_image(cv2.GaussianBlur(v, (0, 0), sigma)) for v in (person, figure))
+    return over(image, person, as_image(cv2.multiply(figure, 255 - alpha, scale=1 / 255)))
+
+
 def over(back: Image, front: Image, alpha: Image) -> Image:
     """`front` over `back`, both (H, W, 3), by alpha (H, W)."""
     a = alpha * np.float32(1 / 255)
     return as_image(cv2.blendLinear(front, back, a, 1 - a))
 
 
+def foreground(image: Image, alpha: Image) -> Image:
+    """The person's own colour at each pixel, so that nothing of the old background comes along.
+
+    Blurred means of person and background give a first estimate, which the picture corrects; once over a
+    wide and once over a narrow window (Forte, 2021).
+    """
+    a = (alpha * np.float32(1 / 255))[..., None]
+    picture = image.astype(np.float32)
+    front, back = picture, picture
+    for side in (max(3, round(max(alpha.shape) / 8)), 7):
+        weight = cv2.blur(a, (side, side))[..., None]
+        smooth_front = cv2.blur(front * a, (side, side)) / (weight + 1e-3)
+        back = cv2.blur(back * (1 - a), (side, side)) / (1 - weight + 1e-3)
+        front = smooth_front + a * (picture - a * smooth_front - (1 - a) * back)
+        front = np.clip(front, 0, 255)
+    return as_image(front.astype(np.uint8))
+
+
 def cut_out(image: Image, mask: Image, room: Image, m: Map, rng: Generator) -> tuple[Image, Image]:
-    """The person of `image` before `room`, which is of the output's size; image and alpha."""
+    """The person of `image` before `room`, which is of the output's size; image and alpha.
+
+    The mask is alpha as it is: what is shown is exactly what is asked for.
+    """
     size = room.shape[1], room.shape[0]
-    soft = cv2.GaussianBlur(
-        cv2.erode(mask, np.ones((3, 3), np.uint8)), (0, 0), rng.uniform(0.5, 1.2)
-    )
-    alpha = warp(as_image(soft), m, size, cv2.BORDER_CONSTANT)
-    person = match_light(warp(image, m, size, cv2.BORDER_REPLICATE), room, rng)
+    alpha = warp(mask, m, size, cv2.BORDER_CONSTANT)
+    there = warp(image, m, size, cv2.BORDER_REPLICATE)
+    person = match_light(foreground(there, alpha), room, rng)
     return over(room, person, alpha), alpha
+
+
+def hang(image: Image, alpha: Image, poster: Image, rng: Generator) -> Image:
+    """`image` with `poster`, or a board of one colour, as a slanted rectangle behind the person.
+
+    Its sides are 8 to 33 % of the picture's.
+    """
+    height, width = alpha.shape
+    w, h = (max(4, int(rng.uniform(0.08, 0.33) * side)) for side in (width, height))
+    if rng.random() < 0.4:
+        board = np.full((h, w, 3), rng.integers(0, 256, 3), np.uint8)
+    else:
+        board = as_image(cv2.resize(poster, (w, h), interpolation=cv2.INTER_AREA))
+    if rng.random() < 0.5:
+        cv2.rectangle(board, (0, 0), (w - 1, h - 1), rng.integers(0, 256, 3).tolist(), 2)
+    angle = np.deg2rad(rng.normal(0, 6))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    at = np.array([rng.uniform(0, width), rng.uniform(0, height)])
+    m = np.column_stack([turn, at - turn @ np.array([w / 2, h / 2])])
+    shape = warp(np.full((h, w), 255, np.uint8), m, (width, height), cv2.BORDER_CONSTANT)
+    shown = as_image(cv2.multiply(shape, 255 - alpha, scale=1 / 255))
+    return over(image, warp(board, m, (width, height), cv2.BORDER_REPLICATE), shown)
 
 
 def pair(
@@ -213,13 +292,17 @@ def pair(
     size: tuple[int, int],
     rng: Generator,
     second: tuple[Image, Image] | None = None,
+    *,
+    composites: float = COMPOSITE,
 ) -> tuple[Image, Image]:
     """One augmented (image, mask) of `size` = (width, height).
 
-    `room` is a picture without people, `second` an image and mask of another person to be added.
+    `room` is a picture without people, `second` an image and mask of another person to be added;
+    `composites` is the share whose person is put before the room, besides those that leave more than
+    40 % of the output uncovered.
     """
     if rng.random() < EMPTY:
-        part = beside(image, mask)
+        part = None if room is not None and rng.random() < 0.5 else beside(image, mask)
         nobody = room if part is None else part
         if nobody is not None:
             return photometry(cover(nobody, size, rng), rng), np.zeros(size[::-1], np.uint8)
@@ -231,12 +314,18 @@ def pair(
     if rng.random() < PERSPECTIVE:
         m = perspective(m, size, rng)
     inside = covered(mask, m, size)
-    if room is None or (inside > 0.6 and rng.random() >= COMPOSITE):
+    if room is None or (inside > 0.6 and rng.random() >= composites):
         out, alpha = (warp(x, m, size, cv2.BORDER_REFLECT_101) for x in (image, mask))
     else:
         out, alpha = cut_out(image, mask, cover(room, size, rng), m, rng)
     if second is not None:
-        out, alpha = behind(out, alpha, *second, rng)
+        if rng.random() < BYSTANDER / (BYSTANDER + SECOND):
+            out = bystander(out, alpha, *second, rng)
+        else:
+            out, alpha = behind(out, alpha, *second, rng)
+    if rng.random() < POSTER:
+        shows = image if room is None or rng.random() < POSTER_OF_PERSON else room
+        out = hang(out, alpha, shows, rng)
     if room is not None and rng.random() < OBJECT:
         out, alpha = occlude(out, alpha, cover(room, size, rng), rng)
     if rng.random() < MOTION:

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, Sampler
 from livecut.errors import ConfigError
 from livecut.evaluation.dataset import Data
 from livecut.frame import Image
-from livecut.training.augment import SECOND, pair
+from livecut.training.augment import BYSTANDER, COMPOSITE, SECOND, pair
 
 WEBCAM_LIKE = 4.0
 """How much more often a picture is drawn that the index does not call unlike a webcam's."""
@@ -23,8 +23,8 @@ SHAPES = ((16, 9), (16, 9), (4, 3), (4, 3), (1, 1), (3, 4), (9, 16))
 class Augmented(Dataset[tuple[Image, Image]]):
     """Pairs with augmentation; the key says which picture, at what size, with which seed."""
 
-    def __init__(self, data: Data) -> None:
-        self.data = data
+    def __init__(self, data: Data, *, composites: float = COMPOSITE) -> None:
+        self.data, self.composites = data, composites
 
     def __getitem__(self, key: tuple[int, tuple[int, int], int]) -> tuple[Image, Image]:
         index, size, seed = key
@@ -38,9 +38,9 @@ class Augmented(Dataset[tuple[Image, Image]]):
                 raise ConfigError(f"cannot read {path} as a picture; mend or remove it")
             room = np.asarray(read, np.uint8)
         second = None
-        if rng.random() < SECOND:
+        if rng.random() < SECOND + BYSTANDER:
             second = self.data.train[rng.integers(len(self.data.train))].read()
-        return pair(image, mask, room, size, rng, second)
+        return pair(image, mask, room, size, rng, second, composites=self.composites)
 
 
 class Batches(Sampler[list[tuple[int, tuple[int, int], int]]]):

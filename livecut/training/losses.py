@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 
 import torch
@@ -36,16 +37,78 @@ def boundary(logits: Tensor, target: Tensor, person_weight: float = 1.0, reach: 
     return each / near.sum().clamp(min=1)
 
 
+def l1(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute difference of alpha."""
+    return (torch.sigmoid(logits) - target).abs().mean()
+
+
+def laplacian(logits: Tensor, target: Tensor, levels: int = 4) -> Tensor:
+    """L1 of the Laplacian pyramids of alpha; level n, from 0, counts 2 to the n (Hou and Liu, 2019).
+
+    A level is the difference between a picture and its blurred, halved and doubled self. Levels whose
+    sides would be under 2 pixels are left out.
+    """
+    rest = torch.sigmoid(logits) - target  # the pyramid is linear: that of the difference will do
+    total = rest.new_zeros(())
+    for level in range(levels):
+        if min(rest.shape[2:]) < 4:
+            break
+        smaller = F.avg_pool2d(_binomial(rest), 2, ceil_mode=True)
+        back = F.interpolate(smaller, rest.shape[2:], mode="bilinear", align_corners=False)
+        total = total + 2**level * (rest - back).abs().mean()
+        rest = smaller
+    return total
+
+
+def _binomial(planes: Tensor) -> Tensor:
+    """Planes (N, 1, H, W) blurred by (1, 4, 6, 4, 1) / 16 in both directions."""
+    row = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], device=planes.device, dtype=planes.dtype) / 16
+    padded = F.pad(planes, (2, 2, 2, 2), mode="replicate")
+    across = F.conv2d(padded, row.view(1, 1, 1, 5))
+    return F.conv2d(across, row.view(1, 1, 5, 1))
+
+
+GHOST_REACH = 1 / 20
+"""How far from the person, as a share of the height, alpha becomes a ghost."""
+GHOST_LEVEL = 0.1
+"""The alpha at which `ghost` has half of its full weight: below one half it is steep, so that faint
+washes cost nearly as much as whole things."""
+
+
+def ghost(logits: Tensor, target: Tensor) -> Tensor:
+    """What alpha is kept further than `GHOST_REACH` from the person: 1.1 a / (a + 0.1), the mean over
+    the picture; 0 for none, 1 for all of it.
+    """
+    reach = max(1, round(GHOST_REACH * target.shape[2]))
+    near = F.max_pool2d((target > 0.05).to(target.dtype), 2 * reach + 1, stride=1, padding=reach)
+    alpha = torch.sigmoid(logits)
+    return ((1 + GHOST_LEVEL) * alpha / (alpha + GHOST_LEVEL) * (1 - near)).mean()
+
+
 LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "bce": bce,
     "dice": lambda logits, target, _: dice(logits, target),
     "boundary": boundary,
+    "l1": lambda logits, target, _: l1(logits, target),
+    "laplacian": lambda logits, target, _: laplacian(logits, target),
+    "ghost": lambda logits, target, _: ghost(logits, target),
 }
 """What a training run can add up, each of logits, target and the weight of person pixels."""
 
 
+def parse_loss(text: str) -> tuple[str, float]:
+    """The name and weight of NAME or NAME=WEIGHT. Raises ValueError."""
+    name, _, number = text.partition("=")
+    weight = float(number) if number else 1.0
+    if name not in LOSSES or not 0 < weight < math.inf:
+        known = ", ".join(LOSSES)
+        raise ValueError(f"'{text}' is no loss; expected NAME or NAME=WEIGHT, NAME one of {known}")
+    return name, weight
+
+
 def measure(
-    names: Iterable[str], logits: Tensor, target: Tensor, person_weight: float
+    losses: Iterable[str], logits: Tensor, target: Tensor, person_weight: float
 ) -> dict[str, Tensor]:
-    """The losses named, by name."""
-    return {name: LOSSES[name](logits, target, person_weight) for name in names}
+    """The losses that NAME or NAME=WEIGHT ask for, weighted, by name."""
+    chosen = [parse_loss(text) for text in losses]
+    return {name: w * LOSSES[name](logits, target, person_weight) for name, w in chosen}

@@ -195,7 +195,7 @@ class Run:
             share=(self.group.rank, self.group.count),
         )
         loader: Iterable[tuple[Tensor, ...]] = DataLoader(
-            Augmented(data),
+            Augmented(data, composites=settings.composites),
             batch_sampler=batches,
             num_workers=settings.workers,
             prefetch_factor=PREFETCH if settings.workers else None,

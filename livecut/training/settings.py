@@ -39,7 +39,10 @@ class TrainSettings:
     weights: tuple[tuple[str, float], ...] = ()
     """How often a source's pictures are drawn, by source; 1 for those not named."""
     loss: tuple[str, ...] = ("bce", "dice")
-    """The losses that are added up, of `livecut.training.losses.LOSSES`; Mask R-CNN has its own."""
+    """The losses that are added up, NAME or NAME=WEIGHT, of `livecut.training.losses.LOSSES`; Mask R-CNN
+    has its own."""
+    composites: float = 0.25
+    """The share of the pictures whose person is put before a room."""
     teacher: str = ""
     """Weights of a larger network, a .safetensors or a checkpoint; or "average", the run's own averaged ones
     (mean teacher; Tarvainen and Valpola, 2017). Pictures are then made at its size, and what is learnt is
