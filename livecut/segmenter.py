@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from livecut.backgrounds.base import Background
 from livecut.kernels.constants import CUT, KEEP, LIFT, LIMITS, MOVES, REACH, ROUNDED
 from livecut.kernels.guided_filter import GuidedFilter
+from livecut.kernels.hysteresis import drop_ghosts, reach
 from livecut.kernels.resize import reduce
 
 
@@ -112,6 +113,9 @@ class Segmenter:
         self._last, self._difference = np.zeros((2, small[1], small[0], 3), np.uint8)
         self._grey = np.zeros(small[::-1], np.uint8)
         self._state = np.zeros_like(self._slots[0].alpha)
+        rows, columns = self._state.shape
+        self._marks = np.zeros((rows + 2, columns + 2), np.uint8)
+        self._queue = np.zeros(rows * columns, np.int32)
         self._size = (width, height)
         self.reset()
 
@@ -153,6 +157,7 @@ class Segmenter:
             raise EngineError("the network gave no valid alpha (NaN or outside 0 to 1)")
         if self._temporal:
             self._smooth(found)
+        drop_ghosts(alpha, reach(*alpha.shape), self._marks, self._queue)
         image = found.frame.image
         if out is None:
             out = np.empty(image.shape[:2], np.uint8)

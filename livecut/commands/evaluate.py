@@ -40,6 +40,18 @@ if TYPE_CHECKING:
     help="In place of --images and --masks: a folder as for livecut train, of whose validation pictures and rooms moving sequences are made.",
 )
 @click.option(
+    "--ghosts",
+    type=click.Path(path_type=Path),
+    metavar="CLIPS",
+    help="In place of --images and --masks: a clip, or a folder of them; measures what is seen of the room away from the person.",
+)
+@click.option(
+    "--background",
+    default="blur",
+    show_default=True,
+    help="Of clips: what stands behind the person, as for livecut run.",
+)
+@click.option(
     "--count",
     default=20,
     show_default=True,
@@ -71,6 +83,8 @@ def evaluate(
     masks: Path | None,
     index: Path | None,
     sequences: Path | None,
+    ghosts: Path | None,
+    background: str,
     count: int,
     model: str,
     device: str,
@@ -81,7 +95,7 @@ def evaluate(
     worst: Path | None,
 ) -> None:
     """Measure a model on labelled pictures, each at its own size, not steadied over time; or, with
-    --sequences, on moving ones.
+    --sequences, on moving ones; or, with --ghosts, on clips without labels.
 
     Of pictures, in percent, means over them: IoU at one half (also the median, and the mean of the
     worst tenth); F1 of the boundary within 1 % of the diagonal; MAD and MSE of alpha; leak, the
@@ -94,6 +108,11 @@ def evaluate(
     where the true one stays; both also of the calm frames, which do not move. Three rows: alpha steadied
     by the frames before, each frame single, and a plain exponential average of the latter.
 
+    Of clips, played as livecut run plays them: ghosts, the area in percent of alpha of 0.1 and more that lies
+    further than 1/20 of the height from the person (alpha over one half), the mean and the worst frame;
+    readability, the correlation of the output's detail with the room's away from the person, in the square
+    of a tenth of the height where it is highest; and the share of frames where that is one half or more.
+
     --model torchvision:NAME, one of those that livecut train takes, has torchvision's own weights,
     downloaded; --adapter describes a network of others.
 
@@ -102,17 +121,22 @@ def evaluate(
     holds the numbers pictures, iou, iou_median, iou_worst_tenth, boundary_f1, mad, mse, grad, leak, miss
     and ms_p50. Of sequences, "sequences" and "count" as given; "steadied", "single" and "average", each
     with iou, iou_moving, iou_after_cut, leak_worst, dtssd, dtssd_calm, flicker and flicker_calm, null
-    where no frame is of that kind.
+    where no frame is of that kind. Of clips, "clips", an object by name of frames, area, area_worst,
+    readability and readable.
     """
     from livecut.evaluation.external import open_network
 
-    if sequences and (images or masks or index or worst or nobody):
+    if (sequences or ghosts) and (images or masks or index or worst or nobody):
         raise click.UsageError(
-            "--sequences goes without --images, --masks, --index, --nobody and --worst"
+            "--sequences and --ghosts go without --images, --masks, --index, --nobody and --worst"
         )
+    if sequences and ghosts:
+        raise click.UsageError("give either --sequences or --ghosts")
     network = partial(open_network, model, adapter, engine=engine, device=device)
     if sequences:
         evaluate_sequences(sequences, count, model, network, as_json)
+    elif ghosts:
+        evaluate_ghosts(ghosts, background, model, network, as_json)
     elif images and masks:
         from livecut.evaluation.pictures import find_pairs
         from livecut.pictures import require_picture
@@ -122,7 +146,7 @@ def evaluate(
         pairs = find_pairs(images, masks, index, nobody)
         evaluate_pictures(images, pairs, model, network, as_json, worst)
     else:
-        raise click.UsageError("give --images and --masks, or --sequences")
+        raise click.UsageError("give --images and --masks, or --sequences, or --ghosts")
 
 
 def evaluate_pictures(
@@ -171,6 +195,28 @@ def evaluate_sequences(
     facts: dict[str, Any] = {"model": model, "network": single.description}
     facts |= {"sequences": str(folder), "count": count}
     rows = {way: asdict(row) for way, row in found.items()}
+    show(facts | rows if as_json else table(found))
+
+
+def evaluate_ghosts(
+    path: Path,
+    background: str,
+    model: str,
+    network: Callable[..., Segmenter | External],
+    as_json: bool,
+) -> None:
+    """`livecut eval` of clips without labels."""
+    from livecut.evaluation.ghosts import find_clips, frames_of, measure, table
+
+    clips = find_clips(path)
+    matting = network(temporal=True)
+    with progress_bar() as bar:
+        found = {
+            clip.name: measure(frames_of(clip), matting, background)
+            for clip in bar.track(clips, description="clips")
+        }
+    facts: dict[str, Any] = {"model": model, "network": matting.description}
+    rows = {"clips": {name: asdict(row) for name, row in found.items()}}
     show(facts | rows if as_json else table(found))
 
 

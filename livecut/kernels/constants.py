@@ -13,6 +13,9 @@ EPSILON = 1e-3
 """The guided filter's regularisation, for grey in 0..1: edges of less contrast are smoothed over."""
 MARGIN = 0.08
 """Alpha below this becomes 0, above 1 - this becomes 255: a wash of background is no person."""
+CLEARLY, NEAR = 0.5, 1 / 24
+"""Alpha over the first is clearly a person; fainter alpha counts only near such, the second being how far
+as a share of the picture's shorter side."""
 KEEP, LIMITS, MOVES = 0.95, (0.4, 0.8), (4.0, 12.0)
 """Of `smooth`: the share of the last alpha kept where nothing moves; the changes of alpha that are
 followed at once, where the picture moves and where it is still; and the levels that part the two."""

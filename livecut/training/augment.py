@@ -202,9 +202,7 @@ def behind(
     return over(image, person, shown), as_image(cv2.add(alpha, shown))
 
 
-def bystander(
-    image: Image, alpha: Image, other: Image, mask: Image, rng: Generator
-) -> Image:
+def bystander(image: Image, alpha: Image, other: Image, mask: Image, rng: Generator) -> Image:
     """`image` with the person of a second picture far behind the first: small, blurred, in no alpha.
 
     `image` and `alpha` are at the output's size, `other` and its `mask` as they were read. The figure is at

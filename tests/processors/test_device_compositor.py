@@ -36,6 +36,7 @@ from livecut.kernels.alpha import mean_5x5, regress, smooth
 from livecut.kernels.composite import premultiply, unpremultiply
 from livecut.kernels.constants import CUT, EPSILON, KEEP, LIFT, LIMITS, MARGIN, MOVES, REACH
 from livecut.kernels.edges import cell_size, cells_least
+from livecut.kernels.hysteresis import drop_ghosts, reach
 from livecut.kernels.pixels import convert, to_bgr
 from livecut.kernels.resize import reduce
 from livecut.models import find_model, input_size
@@ -114,6 +115,19 @@ def test_settle_forgets_a_broken_state_where_the_frame_follows_none() -> None:
     device.smooth(alpha, state, torch.zeros(9, 9), torch.tensor(False))
     assert (alpha == 0.5).all()
     assert (state == 0.5).all()
+
+
+def test_what_counts_as_a_ghost_is_the_cpus() -> None:
+    rng = np.random.default_rng(5)
+    for shape in ((40, 60), (90, 50)):
+        noise = np.asarray(rng.random(shape), np.float32)
+        alpha = np.clip(3 * (cv2.GaussianBlur(noise, (0, 0), 2) - 0.5) + 0.35, 0, 1)
+        got, expected = torch.from_numpy(alpha.copy()), alpha.copy()
+        device.drop_ghosts(got)
+        marks, queue = np.zeros((shape[0] + 2, shape[1] + 2), np.uint8), np.zeros(noise.size, int)
+        drop_ghosts(expected, reach(*shape), marks, queue.astype(np.int32))
+        assert (got.numpy() == expected).all()
+        assert 0 < np.count_nonzero(expected) < np.count_nonzero(alpha >= MARGIN)
 
 
 def test_difference_is_opencvs() -> None:

@@ -17,6 +17,7 @@ from torch import Tensor
 from livecut.backgrounds.blur import background_size, box_width
 from livecut.frame import BGR, Floats, PixelFormat, Size
 from livecut.kernels.constants import (
+    CLEARLY,
     CUT,
     EPSILON,
     KEEP,
@@ -28,6 +29,7 @@ from livecut.kernels.constants import (
     ROUNDED,
 )
 from livecut.kernels.edges import CLEAR, FLOOR, GAIN, NOISE, cell_size, cells_least
+from livecut.kernels.hysteresis import reach
 from livecut.network.base import Portable
 from livecut.processors.cuda import colours
 from livecut.processors.cuda.buffers import HEADER
@@ -125,6 +127,7 @@ class Compositor:
         alpha, valid = self._segment(levels[self._to_network])
         self.mark("network")
         self._receipt.copy_(torch.where(valid, self._index, self._invalid))
+        drop_ghosts(alpha)
         self._refine(alpha)
         person, shown = self._planes, self._alpha
         if self._scene.kind != "blur":
@@ -214,14 +217,22 @@ def smooth(alpha: Tensor, state: Tensor, change: Tensor, follows: Tensor) -> Non
 
     Else alpha stays; `state` becomes the result.
     """
-    reach = len(REACH)
-    moved = F.max_pool2d(change[None], reach, 1, reach // 2)[0]
+    side = len(REACH)
+    moved = F.max_pool2d(change[None], side, 1, side // 2)[0]
     still = ((MOVES[1] - moved) / (MOVES[1] - MOVES[0])).clamp_(0, 1)
     d = state - alpha
     share = (1 - d.abs() / (LIMITS[0] + (LIMITS[1] - LIMITS[0]) * still)).clamp_(min=0)
     steadied = alpha + torch.minimum(d * share * KEEP, LIFT + alpha)
     state.copy_(torch.where(follows, steadied, alpha))
     alpha.copy_(state)
+
+
+def drop_ghosts(alpha: Tensor) -> None:
+    """Set alpha (h, w) to 0 where it belongs to no person, as `livecut.kernels.hysteresis.drop_ghosts`."""
+    kept, faint = (alpha > CLEARLY).to(alpha.dtype), (alpha >= MARGIN).to(alpha.dtype)
+    for _ in range(reach(*alpha.shape)):
+        kept = torch.maximum(kept, F.max_pool2d(kept[None], 3, 1, 1)[0] * faint)
+    alpha.mul_(kept)
 
 
 def regress(grey: Tensor, alpha: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
