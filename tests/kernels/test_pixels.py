@@ -176,7 +176,9 @@ class TestDevice:
 
     @pytest.mark.parametrize("size", SIZES)
     @pytest.mark.parametrize(
-        "pixel_format", [BGR, YUYV, NV12, i420(BT601), i420(BT709), PixelFormat("YUYV", BT709)], ids=str
+        "pixel_format",
+        [BGR, YUYV, NV12, i420(BT601), i420(BT709), PixelFormat("YUYV", BT709)],
+        ids=str,
     )
     @pytest.mark.parametrize("half", [False, True])
     def test_writes_what_the_host_writes(
