@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from livecut.frame import Floats, Image
 from livecut.kernels import kernel
-from livecut.kernels.constants import CLEARLY, MARGIN, NEAR
+from livecut.kernels.constants import HYSTERESIS_HIGH, ALPHA_MARGIN, HYSTERESIS_DISTANCE
 
 
 def reach(height: int, width: int) -> int:
     """How many pixels of an alpha (height, width) what is faint may lie from what is clearly a person."""
-    return max(1, round(NEAR * min(height, width)))
+    return max(1, round(HYSTERESIS_DISTANCE * min(height, width)))
 
 
 @kernel
 def drop_ghosts(alpha: Floats, steps: int, marks: Image, queue: Floats) -> None:
     """Set alpha (h, w) of 0..1 to 0, in place, where it belongs to no person.
 
-    Alpha over `CLEARLY` stays. What is `MARGIN` or more stays where such pixels lead to one of those in at
+    Alpha over `HYSTERESIS_HIGH` stays. What is `ALPHA_MARGIN` or more stays where such pixels lead to one of those in at
     most `steps` steps, each to one of the eight neighbours. `marks` uint8 (h + 2, w + 2) and `queue` int32
     (h * w) are for working in. NaN becomes 0.
     """
@@ -27,7 +27,7 @@ def drop_ghosts(alpha: Floats, steps: int, marks: Image, queue: Floats) -> None:
     for y in range(height):
         marks[y + 1, 0] = marks[y + 1, width + 1] = 1
         for x in range(width):
-            marks[y + 1, x + 1] = alpha[y, x] > CLEARLY
+            marks[y + 1, x + 1] = alpha[y, x] > HYSTERESIS_HIGH
     seen = marks.reshape((height + 2) * across)
     count = 0
     for y in range(1, height + 1):
@@ -47,7 +47,7 @@ def drop_ghosts(alpha: Floats, steps: int, marks: Image, queue: Floats) -> None:
             i = queue[n]
             for row in range(-1, 2):
                 for j in range(i + row * across - 1, i + row * across + 2):
-                    if not seen[j] and alpha[j // across - 1, j % across - 1] >= MARGIN:
+                    if not seen[j] and alpha[j // across - 1, j % across - 1] >= ALPHA_MARGIN:
                         seen[j] = 1
                         queue[count] = j
                         count += 1

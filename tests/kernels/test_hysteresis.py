@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from livecut.kernels.constants import CLEARLY, MARGIN
+from livecut.kernels.constants import HYSTERESIS_HIGH, ALPHA_MARGIN
 from livecut.kernels.hysteresis import drop_ghosts, reach
 
 Plane = NDArray[np.float32]
@@ -24,10 +24,10 @@ def without_ghosts(alpha: Plane, steps: int) -> Plane:
 
 def slowly(alpha: Plane, steps: int) -> Plane:
     """By dilation, step by step."""
-    kept = (alpha > CLEARLY).astype(np.uint8)
+    kept = (alpha > HYSTERESIS_HIGH).astype(np.uint8)
     for _ in range(steps):
         grown = np.asarray(cv2.dilate(kept, np.ones((3, 3), np.uint8)))
-        kept |= grown & (alpha >= MARGIN)
+        kept |= grown & (alpha >= ALPHA_MARGIN)
     return alpha * kept
 
 
@@ -57,7 +57,7 @@ def test_a_ghost_goes_a_strand_stays_and_a_wash_ends() -> None:
 
 
 def test_where_nobody_is_clear_nothing_is_left() -> None:
-    assert not without_ghosts(np.full((80, 144), CLEARLY, np.float32), 3).any()
+    assert not without_ghosts(np.full((80, 144), HYSTERESIS_HIGH, np.float32), 3).any()
 
 
 def test_all_person_stays() -> None:
