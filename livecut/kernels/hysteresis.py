@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from livecut.frame import Floats, Image
 from livecut.kernels import kernel
-from livecut.kernels.constants import HYSTERESIS_HIGH, ALPHA_MARGIN, HYSTERESIS_DISTANCE
+from livecut.kernels.constants import ALPHA_MARGIN, HYSTERESIS_DISTANCE, HYSTERESIS_HIGH
 
 
 def reach(height: int, width: int) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from livecut.kernels.constants import HYSTERESIS_HIGH, ALPHA_MARGIN
+from livecut.kernels.constants import ALPHA_MARGIN, HYSTERESIS_HIGH
 from livecut.kernels.hysteresis import drop_ghosts, reach
 
 Plane = NDArray[np.float32]

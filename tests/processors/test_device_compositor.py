@@ -318,7 +318,9 @@ def test_planes_of_half_precision_are_enough() -> None:
     assert (half_picture[half_alpha == 255] == image[half_alpha == 255]).all()
     exact._input.copy_(half._input)
     with torch.inference_mode():
-        exact._refine(exact._network(half._input[None])[0].float())
+        again = exact._network(half._input[None])[0].float()
+        device.drop_ghosts(again)
+        exact._refine(again)
     assert np.abs(half_alpha.astype(int) - exact._alpha.numpy()).max() <= 1
 
 
@@ -346,7 +348,7 @@ def spoilt(
 
 @pytest.mark.parametrize(("step", "cut"), [(int(SCENE_CUT) - 2, False), (int(SCENE_CUT), True)])
 def test_a_cut_is_not_steadied(step: int, cut: bool) -> None:
-    dark, bright = (np.full((48, 64, 3), level, np.uint8) for level in (80, 80 + step))
+    dark, bright = (np.full((48, 64, 3), level, np.uint8) for level in (150, 150 + step))
     made = spoilt(Scene("picture"))
     run(made, dark, 0)
     _, _, alpha = run(made, bright, 1)
