@@ -12,6 +12,7 @@ from livecut.commands.bench import bench
 from livecut.commands.evaluate import evaluate
 from livecut.commands.export import export
 from livecut.commands.image import image
+from livecut.commands.relabel import relabel
 from livecut.commands.run import run
 from livecut.commands.terminal import INTERRUPTED, say
 from livecut.commands.train import train
@@ -45,7 +46,7 @@ def doctor() -> None:
         raise SystemExit(1)
 
 
-for command in (run, image, train, export, evaluate, bench):
+for command in (run, image, train, relabel, export, evaluate, bench):
     cli.add_command(command)
 
 
