@@ -234,19 +234,21 @@ def over(back: Image, front: Image, alpha: Image) -> Image:
 def foreground(image: Image, alpha: Image) -> Image:
     """The person's own colour at each pixel, so that nothing of the old background comes along.
 
-    Blurred means of person and background give a first estimate, which the picture corrects; once over a
-    wide and once over a narrow window (Forte, 2021).
+    The mean colours of person and background around, of what is almost wholly the one or the other, are the
+    first estimate, which the picture corrects where alpha is high (Forte, 2021, who weights by alpha).
     """
     a = (alpha * np.float32(1 / 255))[..., None]
     picture = image.astype(np.float32)
-    front, back = picture, picture
-    for side in (max(3, round(max(alpha.shape) / 8)), 7):
-        weight = cv2.blur(a, (side, side))[..., None]
-        smooth_front = cv2.blur(front * a, (side, side)) / (weight + 1e-3)
-        back = cv2.blur(back * (1 - a), (side, side)) / (1 - weight + 1e-3)
-        front = smooth_front + a * (picture - a * smooth_front - (1 - a) * back)
-        front = np.clip(front, 0, 255)
-    return as_image(front.astype(np.uint8))
+    side = 2 * round(max(alpha.shape) / 12) + 1
+
+    def around(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+        weight = weight**8
+        total = cv2.blur(weight, (side, side))[..., None]
+        return np.asarray(cv2.blur(picture * weight, (side, side)) / (total + np.float32(1e-4)))
+
+    front, back = around(a), around(1 - a)
+    own = front + a * (picture - a * front - (1 - a) * back)
+    return as_image(np.clip(own, 0, 255).astype(np.uint8))
 
 
 def cut_out(image: Image, mask: Image, room: Image, m: Map, rng: Generator) -> tuple[Image, Image]:

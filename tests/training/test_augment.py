@@ -117,7 +117,9 @@ def test_a_second_person_is_behind_the_first() -> None:
 
 
 def test_pairs_have_them_all_by_chance(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    called = dict.fromkeys(("perspective", "occlude", "behind", "motion_blur", "low_light"), 0)
+    called = dict.fromkeys(
+        ("perspective", "occlude", "behind", "motion_blur", "low_light", "bystander", "hang"), 0
+    )
     for name in called:
         own = getattr(augment, name)
 
@@ -140,6 +142,8 @@ def test_pairs_have_them_all_by_chance(monkeypatch: pytest.MonkeyPatch, tmp_path
         augment.SECOND,
         augment.MOTION,
         augment.LOW_LIGHT,
+        augment.BYSTANDER,
+        augment.POSTER,
     )
     for (name, times), share in zip(called.items(), shares, strict=True):
         assert share / 2 < times / 600 < 2 * share, name
@@ -170,12 +174,88 @@ def test_samples_without_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
     image, mask = GREY.copy(), disc(20, 40, 15)
     image[mask > 0] = 255
     filled = np.full((64, 96), 255, np.uint8)
+    seen: set[str] = set()
     for seed in range(10):
-        beside, alpha = augment.pair(image, mask, red, SIZE, default_rng(seed))
+        empty, alpha = augment.pair(image, mask, red, SIZE, default_rng(seed))
         assert not alpha.any()
-        assert (beside == 120).all(), "beside the person"
+        if (empty == 120).all():
+            seen.add("beside the person")
+        elif (empty == red[0, 0]).all():
+            seen.add("a room")
         room, alpha = augment.pair(image, filled, red, SIZE, default_rng(seed))
         assert not alpha.any()
         assert (room == red[0, 0]).all(), "nothing is beside: a room"
         _, alpha = augment.pair(image, filled, None, SIZE, default_rng(seed))
         assert alpha.any(), "no room either: the person stays"
+    assert seen == {"beside the person", "a room"}
+
+
+def soft_disc() -> tuple[Image, Image]:
+    """A red disc with a wide soft edge before green, as a camera sees it, and its alpha."""
+    alpha = np.asarray(cv2.GaussianBlur(disc(48, 32, 18), (0, 0), 3), np.uint8)
+    a = alpha[..., None] / 255
+    return np.rint(a * (0, 0, 200) + (1 - a) * (0, 200, 0)).astype(np.uint8), alpha
+
+
+def test_foreground_is_the_persons_own_colour() -> None:
+    image, alpha = soft_disc()
+    found = augment.foreground(image, alpha).astype(int)
+    edge = (alpha > 60) & (alpha < 200)
+    assert image[edge][:, 1].mean() > 80, "the picture's edge is half green"
+    assert found[edge][:, 1].mean() < 15
+    assert found[edge][:, 2].mean() > 180
+    assert np.abs(found - image)[alpha == 255].max() <= 2
+
+
+def test_a_cut_out_shows_what_its_alpha_says() -> None:
+    """Over a room of one colour, the picture is the blend by the alpha that is to be learnt."""
+    image, mask = soft_disc()
+    room = np.full((64, 96, 3), (200, 0, 0), np.uint8)
+    straight = np.array([[1.0, 0, 0], [0, 1.0, 0]])
+
+    class Still:
+        def uniform(self, *_: float) -> float:
+            return 0.0
+
+    out, alpha = augment.cut_out(image, mask, room, straight, Still())  # type: ignore[arg-type]
+    assert (alpha == mask).all(), "neither thinner nor softer"
+    a = alpha[..., None] / 255
+    expected = a * (0, 0, 200) + (1 - a) * (200, 0, 0)
+    assert np.abs(out - expected).mean() < 1
+    assert out[..., 1].max() < 12, "next to nothing of the old green, which was 200"
+
+
+def test_a_poster_hangs_behind_the_person_and_changes_no_alpha() -> None:
+    mask, red = disc(48, 40, 20), np.full((30, 30, 3), (0, 0, 250), np.uint8)
+    areas = set()
+    for seed in range(30):
+        image = augment.hang(GREY, mask, red, default_rng(seed))
+        assert (image[mask == 255] == 120).all()
+        changed = (image != 120).any(2)
+        assert changed.mean() < 0.25
+        areas.add(int(changed.sum()))
+    assert len(areas) > 10
+
+
+def test_a_bystander_is_small_and_behind() -> None:
+    mask, other = disc(48, 40, 22), np.zeros((64, 96, 3), np.uint8)
+    seen = 0
+    for seed in range(30):
+        image = augment.bystander(GREY, mask, other, disc(48, 32, 28), default_rng(seed))
+        assert (image[mask == 255] == 120).all()
+        dark = np.argwhere((image < 90).all(2))
+        seen += len(dark) > 0
+        if len(dark):
+            assert np.ptp(dark[:, 0]) <= 45 / 3 + 2, "a third of the person's height at most"
+    assert seen > 15
+    nobody = np.zeros_like(mask)
+    assert augment.bystander(GREY, nobody, other, mask, default_rng(0)) is GREY
+
+
+def test_a_figure_that_the_upper_edge_cuts_off_stays_cut_off() -> None:
+    mask = np.zeros((60, 90), np.uint8)
+    mask[:, 30:60] = 255
+    for seed in range(40):
+        m = augment.placement(mask, SIZE, default_rng(seed))
+        corners = m @ np.array([[0, 0, 1], [89, 0, 1]]).T
+        assert corners[1].max() <= 1e-6

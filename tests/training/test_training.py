@@ -36,7 +36,17 @@ from livecut.training.checkpoint import (  # noqa: E402
 )
 from livecut.training.data import Batches  # noqa: E402
 from livecut.training.export import Exported, export  # noqa: E402
-from livecut.training.losses import LOSSES, bce, boundary, dice, measure  # noqa: E402
+from livecut.training.losses import (  # noqa: E402
+    LOSSES,
+    bce,
+    boundary,
+    dice,
+    ghost,
+    l1,
+    laplacian,
+    measure,
+    parse_loss,
+)
 from livecut.training.run import Teacher, update_average  # noqa: E402
 from livecut.training.settings import TrainSettings, recipe  # noqa: E402
 from livecut.training.train import train  # noqa: E402
@@ -410,6 +420,63 @@ def test_losses_by_name() -> None:
     torch.autograd.backward(torch.stack(list(parts.values())).sum())
     assert logits.grad is not None
     assert bool(logits.grad.isfinite().all())
+
+
+def test_soft_losses_by_hand() -> None:
+    logits = torch.full((1, 1, 40, 40), -100.0)
+    logits[..., :20] = 100.0
+    exact = (logits > 0).float()
+    for loss in (l1, laplacian, ghost):
+        assert loss(logits, exact).item() == pytest.approx(0, abs=1e-6)
+    assert l1(logits, torch.zeros_like(exact)).item() == pytest.approx(0.5)
+    assert l1(torch.zeros_like(logits), exact).item() == pytest.approx(0.5)
+
+
+def test_laplacian_is_of_the_edge_and_of_all_sizes() -> None:
+    target = torch.zeros(1, 1, 64, 64)
+    target[..., 32:] = 1
+    sharp = torch.where(target > 0, 100.0, -100.0)
+    shifted = sharp.roll(2, 3)
+    ramp = torch.linspace(-8, 8, 64).expand_as(target).contiguous()
+    flat = torch.full_like(target, -100.0)
+    assert laplacian(flat, torch.zeros_like(target)).item() == pytest.approx(0, abs=1e-6)
+    assert 0 < laplacian(shifted, target) < laplacian(shifted.roll(4, 3), target)
+    assert laplacian(ramp, target) > 0.01, "an edge that is a ramp"
+    one = torch.zeros_like(target)
+    one[..., 32, 32] = 1
+    # Of one pixel the first level keeps all but a 256th of (6 / 16)^2 by 4, and loses what it blurs.
+    assert laplacian(flat, one, levels=1).item() > 0.9 / 64**2
+    tiny = torch.zeros(1, 1, 3, 3)
+    assert laplacian(tiny, torch.ones_like(tiny)).item() == 0, "too small for a level"
+
+
+def test_ghosts_cost_more_the_fainter_they_are() -> None:
+    target = torch.zeros(1, 1, 80, 144)
+    target[..., 40:, 60:80] = 1
+
+    def cost(alpha: float, column: int) -> float:
+        logits = torch.where(target > 0, 20.0, -20.0)
+        logits[..., 50:54, column : column + 4] = math.log(alpha / (1 - alpha))
+        return float(ghost(logits, target)) * target.numel() / 16
+
+    assert cost(0.5, 80) == pytest.approx(0, abs=1e-3), "within a twentieth of the height"
+    assert cost(0.5, 86) == pytest.approx(1.1 * 0.5 / 0.6, rel=1e-3)
+    assert cost(0.1, 100) == pytest.approx(0.55, rel=1e-3)
+    assert cost(0.1, 100) / 0.1 > 3 * cost(0.9, 100) / 0.9
+
+
+@pytest.mark.parametrize("text", ["nosuch", "l1=0", "l1=much", "=3", "l1=inf"])
+def test_losses_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_loss(text)
+
+
+def test_losses_are_weighted() -> None:
+    target = (torch.rand(2, 1, 16, 16) > 0.5).float()
+    logits = torch.randn(2, 1, 16, 16)
+    parts = measure(["l1=4", "dice"], logits, target, 1.0)
+    assert parts["l1"] == 4 * l1(logits, target)
+    assert parts["dice"] == dice(logits, target)
 
 
 def test_encoder_has_to_fit(tmp_path: Path) -> None:
