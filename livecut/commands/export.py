@@ -43,8 +43,8 @@ def export(checkpoints: tuple[Path, ...], output: Path, int8: Path | None) -> No
         + f"; ONNX Runtime and PyTorch differ by {found.difference or 0:.1e} in alpha at most"
         * (found.difference is not None)
     )
-    if found.ious:
-        say("mean IoU on validation pictures: {:.2f} %, in int8 {:.2f} %".format(*found.ious))
+    if found.figures:
+        say("on validation pictures: {}; in int8: {}".format(*found.figures))
 
 
 @contextlib.contextmanager

@@ -68,6 +68,11 @@ def away(alpha: Image) -> NDArray[np.bool_]:
     return cv2.distanceTransform(beside, cv2.DIST_L2, 5) > FAR * alpha.shape[0]
 
 
+def ghost_area(alpha: Image) -> float:
+    """The share of alpha uint8 (H, W) that is seen and `away` from the person: 0..1."""
+    return float(((alpha >= FAINT) & away(alpha)).mean())
+
+
 def detail(image: Image) -> NDArray[np.float32]:
     """The grey of BGR (H, W, 3) less itself blurred: float32 (H, W)."""
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(np.float32)

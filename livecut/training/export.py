@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import save as to_bytes
@@ -18,6 +19,9 @@ from livecut.training.checkpoint import load_earlier
 from livecut.training.deploy import deployable, disagreement, write_onnx
 from livecut.training.settings import recipe, to_toml
 
+if TYPE_CHECKING:
+    from livecut.training.quantise import Figures
+
 TOLERANCE = 1e-3
 """How far ONNX Runtime's alpha (0..1) may lie from PyTorch's: a quarter of one grey level."""
 
@@ -29,8 +33,8 @@ class Exported:
     files: list[Path]
     difference: float | None
     """The largest of alpha (0..1) between ONNX Runtime and PyTorch; None where there is no ONNX."""
-    ious: tuple[float, float] | None
-    """Mean validation IoU in percent, exact and in int8; None where there is no int8."""
+    figures: tuple[Figures, Figures] | None
+    """Of the validation pictures, exact and in int8; None where there is no int8."""
 
 
 def export(
@@ -62,7 +66,7 @@ def export(
     if others:
         text = ""
         _average(network, facts, others, out)
-    difference, ious = None, None
+    difference, figures = None, None
     with ExitStack() as files:
 
         def file(suffix: str) -> Path:
@@ -84,13 +88,13 @@ def export(
             if calibrate:
                 from livecut.training.quantise import quantise
 
-                ious = quantise(network, facts, read_folder(calibrate), part, file(".int8.onnx"))
+                figures = quantise(network, facts, read_folder(calibrate), part, file(".int8.onnx"))
         if anew:
             about = {"network": facts.network, "area": str(facts.area)}
             file(".safetensors").write_bytes(to_bytes(network.state_dict(), about))
         if text:
             file(".toml").write_text(text, encoding="utf-8")
-    return Exported(written, difference, ious)
+    return Exported(written, difference, figures)
 
 
 def _read(path: Path, out: Path) -> tuple[Network, Facts, str]:

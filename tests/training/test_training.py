@@ -47,6 +47,7 @@ from livecut.training.losses import (  # noqa: E402
     measure,
     parse_loss,
 )
+from livecut.training.quantise import Figures  # noqa: E402
 from livecut.training.run import Teacher, update_average  # noqa: E402
 from livecut.training.settings import TrainSettings, recipe  # noqa: E402
 from livecut.training.train import train  # noqa: E402
@@ -171,9 +172,12 @@ def test_int8_is_written_beside_and_nearly_agrees(
     found = exported(trained / "best.pt", tmp_path / "disc.onnx", data)
     names = {"disc.onnx", "disc.int8.onnx", "disc.safetensors", "disc.toml"}
     assert {path.name for path in found.files} == {p.name for p in tmp_path.iterdir()} == names
-    assert found.ious is not None
-    assert found.ious[0] > 60
-    assert found.ious[1] > found.ious[0] - 0.3
+    assert found.figures is not None
+    plain, whole = found.figures
+    assert plain.iou > 60
+    assert whole.iou > plain.iou - 0.3
+    assert whole.mad < plain.mad + 1
+    assert whole.ghosts < plain.ghosts + 0.05
     image = np.asarray(cv2.imread(str(data / "images" / "1.png")), np.uint8)
     exact = Segmenter(tmp_path / "disc.onnx", device="cpu")
     small = Segmenter(tmp_path / "disc.int8.onnx", device="cpu")
@@ -181,13 +185,26 @@ def test_int8_is_written_beside_and_nearly_agrees(
     assert np.abs(exact(image).astype(int) - small(image)).mean() < 10
 
 
+@pytest.mark.parametrize(
+    ("worse", "said"),
+    [
+        (Figures(89.7, 12.0, 0.01), "IoU 89.70 %"),
+        (Figures(90.0, 13.0, 0.01), "MAD 13.0 / 1000"),
+        (Figures(90.0, 12.0, 0.07), "ghosts 0.07 %"),
+    ],
+)
 def test_int8_that_loses_too_much_is_refused(
-    data: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    worse: Figures,
+    said: str,
+    data: Path,
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ious = iter([90.0, 89.5])
-    monkeypatch.setattr("livecut.training.quantise._mean_iou", lambda *_: next(ious))
+    both = iter([Figures(90.0, 12.0, 0.01), worse])
+    monkeypatch.setattr("livecut.training.quantise.figures", lambda *_: next(both))
     monkeypatch.setattr("livecut.training.quantise._write", lambda *given: given[-1].touch())
-    with pytest.raises(ModelError, match=r"loses 0\.50 points of IoU \(90\.00 to 89\.50\)"):
+    with pytest.raises(ModelError, match=said):
         exported(trained / "best.pt", tmp_path / "disc.onnx", data)
     assert list(tmp_path.iterdir()) == []
 
