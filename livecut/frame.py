@@ -107,11 +107,11 @@ class Cutout:
     halves: Sequence[Image] = ()
     """The frame averaged to 1/2, 1/4, … of its size, as far as the segmenter made them."""
 
-    def smallest(self, least: tuple[int, int]) -> Image:
-        """The smallest of the frame and its halves that is at least `least` = (width, height) in size."""
+    def smallest(self, min_size: Size) -> Image:
+        """The smallest of the frame and its halves that is at least `min_size` = (width, height)."""
         image = self.frame.image
         for half in self.halves:
-            if half.shape[1] >= least[0] and half.shape[0] >= least[1]:
+            if half.shape[1] >= min_size[0] and half.shape[0] >= min_size[1]:
                 image = half
         return image
 

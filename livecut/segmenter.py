@@ -24,7 +24,6 @@ from livecut.frame import (
     blank_frames,
     blank_outputs,
 )
-from livecut.kernels.alpha import smooth
 from livecut.models import DEFAULT_MODEL, input_size
 from livecut.stats import Stats
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 from livecut.kernels.constants import MAX_ALPHA, MOTION_WINDOW, SCENE_CUT
 from livecut.kernels.guided_filter import GuidedFilter
 from livecut.kernels.resize import reduce
+from livecut.kernels.smoothing import smooth
 
 MOTION = np.ones((MOTION_WINDOW, MOTION_WINDOW), np.uint8)
 """The square around a pixel of alpha in which the largest change counts, for `cv2.dilate`."""
