@@ -1,7 +1,7 @@
 """Pictures from one pixel format to another on the device. On the CPU: `livecut.kernels.pixels`.
 
-Planes are BGR (3, H, W) of 0..255; `write` expects whole numbers. Luma is computed in the planes' type,
-which in float16 is within an eighth of a level, chroma in float32.
+Planes are BGR (3, H, W) of 0..255; `write` expects whole numbers. Luma is computed in the planes'
+type, which in float16 is within an eighth of a level, chroma in float32.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ def to_yuv(pixel_format: PixelFormat) -> Tensor:
     """Matrix from BGR to the bytes of a format, float32 (3, 4).
 
     The rows are Y, U and V; the columns B, G, R and the offset, which holds a half for rounding.
-
     """
     offsets = torch.tensor([[LUMA_BLACK + 0.5], [CHROMA_ZERO + 0.5], [CHROMA_ZERO + 0.5]])
     return torch.cat(
@@ -39,9 +38,10 @@ def from_yuv(pixel_format: PixelFormat) -> list[list[float]]:
 def read(
     picture: Tensor, pixel_format: PixelFormat, matrix: list[list[float]], out: Tensor
 ) -> None:
-        """Write a picture of bytes, of its format's shape, into planes `out`.
+    """Write a picture of bytes, of its format's shape, into planes `out`.
 
-    `matrix` is that of `from_yuv`. A pixel's chroma is that of its pair (YUYV) or of its four (NV12), as OpenCV has it.
+    `matrix` is that of `from_yuv`. A pixel's chroma is that of its pair (YUYV) or of its four
+    (NV12), as OpenCV has it.
     """
     if pixel_format.name == "BGR":
         out.copy_(picture.permute(2, 0, 1))

@@ -68,7 +68,7 @@ def mean_matrix(n: int) -> Floats:
 
 
 def blur_matrix(n: int, box: int) -> Floats:
-    """Matrix (n, n) of BLUR_BOXES means over `box` (odd), the end pixels repeated beyond the ends."""
+    """Matrix (n, n) of BLUR_BOXES means over `box` (odd), the end pixels repeated beyond."""
     near = np.arange(n)[:, None] + np.arange(-(box // 2), box // 2 + 1)
     once = np.eye(n)[near.clip(0, n - 1)].sum(1) / box
     mean: Floats = np.linalg.matrix_power(once, BLUR_BOXES).astype(np.float32)
