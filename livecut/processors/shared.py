@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING
 
 from livecut.backgrounds.base import Background
 from livecut.engines import open_engine
+from livecut.engines.shared import Batcher, Port
 from livecut.models import DEFAULT_MODEL
 from livecut.processors import gpu_weights, on_gpu, require_auto
 from livecut.processors.base import FrameProcessor
+from livecut.processors.cpu import CpuProcessor
 from livecut.segmenter import Segmenter
 from livecut.stats import Stats
 
 if TYPE_CHECKING:
     from livecut.processors.cuda.processor import Weights
-from livecut.engines.shared import Batcher, Port
 
 
 class SharedEngine:
     """A network that is loaded once, for any number of pipelines.
 
     >>> engine = SharedEngine()   # doctest: +SKIP
-    >>> run_together([Pipeline(s, "blur", ["null"], engine=engine) for s in ("0", "1")])   # doctest: +SKIP
+    >>> run_all([Pipeline(s, "blur", ["null"], engine=engine) for s in ("0", "1")])   # doctest: +SKIP
 
     The arguments are those of `Pipeline`; on a CPU `threads` counts the pictures that are in the
     network at once, one thread each (0: as many as there are cores). It is loaded when the first
@@ -60,9 +61,10 @@ class SharedEngine:
                     raise
         loaded = self._loaded
         if isinstance(loaded, Batcher):
-            return Segmenter(
+            segmenter = Segmenter(
                 engine=Port(loaded), temporal=temporal, in_flight=in_flight, stats=stats
             )
+            return CpuProcessor(segmenter, background, stats)
         from livecut.processors.cuda.processor import CudaProcessor
 
         return CudaProcessor(
