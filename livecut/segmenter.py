@@ -13,11 +13,14 @@ from livecut.engines.base import Engine
 from livecut.errors import EngineError
 from livecut.frame import Cutout, Floats, Frame, Image
 from livecut.kernels.alpha import smooth
-from livecut.kernels.constants import CUT, KEEP, LIFT, LIMITS, MOVES, REACH, ROUNDED
+from livecut.kernels.constants import MAX_ALPHA, MOTION_WINDOW, SCENE_CUT
 from livecut.kernels.guided_filter import GuidedFilter
 from livecut.kernels.resize import reduce
 from livecut.models import DEFAULT_MODEL, input_size
 from livecut.stats import Stats
+
+MOTION = np.ones((MOTION_WINDOW, MOTION_WINDOW), np.uint8)
+"""The square around a pixel of alpha in which the largest change counts, for `cv2.dilate`."""
 
 
 class Inference:
@@ -116,7 +119,7 @@ class Segmenter:
         ready = time.perf_counter()
         engine.run()
         np.copyto(found.alpha, engine.output)
-        found.valid = found.alpha.min() >= 0.0 and found.alpha.max() <= ROUNDED
+        found.valid = found.alpha.min() >= 0.0 and found.alpha.max() <= MAX_ALPHA
         self._seen = found.valid
         self._stats.add("preprocess", ready - start)
         self._stats.add("network", time.perf_counter() - ready)
@@ -144,13 +147,13 @@ class Segmenter:
         np.copyto(self._last, image)
         cv2.cvtColor(self._difference, cv2.COLOR_BGR2GRAY, dst=self._grey)
         cv2.resize(self._grey, change.shape[::-1], dst=change, interpolation=cv2.INTER_AREA)
-        return self._seen and cv2.mean(change)[0] < CUT
+        return self._seen and cv2.mean(change)[0] < SCENE_CUT
 
     def _smooth(self, found: Inference) -> None:
         alpha, change = found.alpha, found.change
         if self._steady and found.follows:
-            cv2.dilate(change, REACH, dst=change)
-            smooth(alpha, self._state, change, KEEP, LIMITS, MOVES, LIFT)
+            cv2.dilate(change, MOTION, dst=change)
+            smooth(alpha, self._state, change)
         else:
             np.copyto(self._state, alpha)
         self._steady = True
