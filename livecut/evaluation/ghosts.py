@@ -27,9 +27,9 @@ PART = 1 / 50
 """The area, as a share of that of the largest part of the person, from which on another part counts as
 one: hands that come in from the edge do, lamps should not."""
 DETAIL = 1 / 90
-"""The deviation of the blur, as a share of the frame's height, under which detail lies."""
-TILE = 1 / 10
-"""The side of the squares in which detail is compared, as a share of the frame's height."""
+"""The deviation of the blur, as a share of the frame's shorter side, under which detail lies."""
+TILE = 1 / 20
+"""The side of the squares in which detail is compared, as a share of the frame's shorter side."""
 PLAIN = 4.0
 """The deviation of the room's detail, in levels, under which a square is too plain to be read."""
 NOISE = 1.0
@@ -76,7 +76,7 @@ def ghost_area(alpha: Image) -> float:
 def detail(image: Image) -> NDArray[np.float32]:
     """The grey of BGR (H, W, 3) less itself blurred: float32 (H, W)."""
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(np.float32)
-    return np.asarray(grey - cv2.GaussianBlur(grey, (0, 0), DETAIL * image.shape[0]))
+    return np.asarray(grey - cv2.GaussianBlur(grey, (0, 0), DETAIL * min(grey.shape)))
 
 
 def readability(room: Image, shown: Image, where: NDArray[np.bool_]) -> float:
@@ -85,7 +85,7 @@ def readability(room: Image, shown: Image, where: NDArray[np.bool_]) -> float:
     The correlation of the two details in the worst square of those that lie wholly where `where` (H, W) is
     and are not plain; 0 where there is none.
     """
-    side = max(8, round(TILE * where.shape[0]))
+    side = max(8, round(TILE * min(where.shape)))
     a, b = detail(room), detail(shown)
 
     def mean(plane: NDArray[np.float32]) -> NDArray[np.float32]:
