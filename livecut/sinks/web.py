@@ -101,7 +101,7 @@ class Preview(Sink):
         if not self._closed:
             self._closed = True
             self._loop.call_soon_threadsafe(self._ended.set)
-            self._thread.join(timeout=2 * FAREWELL)
+            self._clock.join(self._thread, 2 * FAREWELL)
 
     # what follows runs on the server's thread
 
