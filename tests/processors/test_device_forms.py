@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ pytest.importorskip("torch")
 
 from livecut import Pipeline
 from livecut.backgrounds import open_background
+from livecut.clock import CLOCK, Clock
 from livecut.errors import SourceError
 from livecut.frame import (
     BGR,
@@ -254,22 +256,37 @@ class NativeSource(LiveSource):
     def read(self, out: Image) -> float | None:
         if self.pixel_format == BGR:
             return super().read(out)
-        time.sleep(self.period)
+        self.pause()
         if self.given == self.spoils:
             self.pixel_format = BGR
             raise SourceError("the fake camera said YUYV and sent something else")
         self.given += 1
         np.copyto(out, self.raw)
-        return time.perf_counter()
+        return self.clock.now()
+
+
+class Hasty(Clock):
+    """Real time, but what waits for something waits 10 ms at most."""
+
+    def wait(
+        self, changed: threading.Condition, done: Callable[[], bool], seconds: float | None
+    ) -> bool:
+        return super().wait(changed, done, seconds and min(seconds, 0.01))
 
 
 def run_native(
-    source: NativeSource, mirror: bool = False, frames: int = 8
+    source: NativeSource, mirror: bool = False, frames: int = 8, clock: Clock = CLOCK
 ) -> tuple[Recorder, list[str]]:
     told: list[str] = []
     sink = Recorder()
     pipeline = Pipeline(
-        source, "#000000", [sink], mirror=mirror, max_frames=frames, notice=told.append
+        source,
+        "#000000",
+        [sink],
+        mirror=mirror,
+        max_frames=frames,
+        notice=told.append,
+        clock=clock,
     )
     pipeline.run()
     assert not any(shows_room(o.image) for o in sink.outputs)
@@ -289,12 +306,9 @@ def test_a_cameras_own_form_goes_up_as_it_is(mirror: bool) -> None:
 
 
 @pytest.mark.usefixtures("device")
-def test_a_camera_that_gives_something_else_is_taken_as_bgr(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("livecut.pipeline.capture.RETRY", 0.01)
+def test_a_camera_that_gives_something_else_is_taken_as_bgr() -> None:
     source = NativeSource(person_at(20), spoils=5)
-    sink, told = run_native(source, frames=20)
+    sink, told = run_native(source, frames=20, clock=Hasty())
     assert source.given == 5
     assert source.pixel_format == BGR
     assert "the fake camera said YUYV and sent something else" in told
