@@ -73,6 +73,15 @@ def test_file_gives_every_frame_in_order(use: UseEngine) -> None:
     assert np.abs(middle.astype(int) - PERSON).max() <= 1
 
 
+def test_one_sink_may_stand_without_a_list(use: UseEngine, tmp_path: Path) -> None:
+    use(FakeEngine())
+    Pipeline(ListSource([room_picture()]), "#000000", str(tmp_path / "out.png")).run()
+    assert [path.name for path in tmp_path.iterdir()] == ["out.png"]
+    recorder = Recorder()
+    Pipeline(ListSource([room_picture()]), "#000000", recorder).run()
+    assert len(recorder.frames) == 1
+
+
 def test_alpha_is_of_the_very_frame(use: UseEngine) -> None:
     """A person who jumps between two places is cut out where they are, not where they were."""
     use(FakeEngine())
