@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from livecut.backgrounds.raw import Raw
+from livecut.engines.base import Engine
 from livecut.frame import BGR, Buffer, Cutout, Frame, frame_buffers, output_buffers
 from livecut.models import DEFAULT_MODEL
 from livecut.pipeline.capture import Capture
@@ -30,7 +31,7 @@ def stream(
     *,
     model: str | Path = DEFAULT_MODEL,
     device: str = "auto",
-    engine: str = "auto",
+    engine: str | Engine = "auto",
     threads: int = 0,
 ) -> Generator[Cutout]:
     """Cut out the frames of a source, one by one.

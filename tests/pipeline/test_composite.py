@@ -11,7 +11,7 @@ import pytest
 
 import livecut
 from livecut.frame import Image
-from tests.fakes import PERSON, ROOM, room_picture, shows_room
+from livecut.testing import PERSON, ROOM, room_picture, shows_room
 
 
 def person() -> tuple[Image, Image]:

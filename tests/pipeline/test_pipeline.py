@@ -13,7 +13,7 @@ import pytest
 from livecut import Pipeline, SinkError, SourceError
 from livecut.errors import ConfigError, EngineError, ModelError
 from livecut.frame import Cutout, Image, Output
-from tests.fakes import (
+from livecut.testing import (
     PERSON,
     FakeEngine,
     ListSource,

@@ -11,14 +11,7 @@ import pytest
 import livecut
 from livecut.errors import EngineError
 from livecut.frame import Image
-from tests.fakes import PERSON, ROOM, FakeEngine, ListSource, LiveSource, fail, room_picture
-
-
-@pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
-    made = FakeEngine()
-    monkeypatch.setattr("livecut.segmenter.open_engine", lambda *_, **__: made)
-    return made
+from livecut.testing import PERSON, ROOM, FakeEngine, ListSource, LiveSource, fail, room_picture
 
 
 def person_at(left: int) -> Image:
@@ -27,11 +20,10 @@ def person_at(left: int) -> Image:
     return image
 
 
-@pytest.mark.usefixtures("engine")
 def test_a_file_gives_every_frame_with_its_own_alpha_to_keep() -> None:
     pictures = [person_at(left) for left in (0, 40, 80, 10, 90)]
     source = ListSource(pictures, fps=10)
-    cutouts = list(livecut.stream(source))
+    cutouts = list(livecut.stream(source, engine=FakeEngine()))
     assert source.closed == 0, "it was opened by the caller"
     assert [c.frame.index for c in cutouts] == list(range(5))
     assert [c.frame.position for c in cutouts] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
@@ -51,11 +43,10 @@ def test_the_demo_clip_by_its_name_with_the_shipped_network() -> None:
     assert 0.05 < (first.alpha > 127).mean() < 0.8
 
 
-@pytest.mark.usefixtures("engine")
 def test_a_live_source_gives_the_newest_and_stops_with_the_loop() -> None:
     source = LiveSource(person_at(40))
     last, kept = -1, list[Image]()
-    for cutout in livecut.stream(source):
+    for cutout in livecut.stream(source, engine=FakeEngine()):
         assert cutout.frame.index > last
         last = cutout.frame.index
         kept.append(cutout.image)
@@ -67,35 +58,36 @@ def test_a_live_source_gives_the_newest_and_stops_with_the_loop() -> None:
     assert not [t for t in threading.enumerate() if t.name == "capture"]
 
 
-@pytest.mark.usefixtures("engine")
 def test_a_live_source_that_is_lost_is_told_and_taken_up_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("livecut.pipeline.capture.RETRY", 0.01)
     monkeypatch.setattr("livecut.pipeline.stream.POLL", 0.02)
-    source = LiveSource(person_at(40))
-    with closing(livecut.stream(source)) as cutouts:
+
+    class Camera(LiveSource):
+        def reopen(self) -> None:
+            self.unplugged = not caplog.messages  # until it was told
+            super().reopen()
+
+    source = Camera(person_at(40))
+    with closing(livecut.stream(source, engine=FakeEngine())) as cutouts:
         next(cutouts)
         source.unplugged = True
-        again = threading.Timer(0.2, setattr, (source, "unplugged", False))
-        again.start()
         while not source.reopened:
             next(cutouts)
         next(cutouts)
     assert caplog.messages == ["the fake camera was unplugged", "the picture is back"]
 
 
-@pytest.mark.usefixtures("engine")
 def test_a_live_source_that_ends_ends_the_loop() -> None:
-    cutouts = list(livecut.stream(LiveSource(person_at(40), count=3)))
+    cutouts = list(livecut.stream(LiveSource(person_at(40), count=3), engine=FakeEngine()))
     assert cutouts[-1].frame.index == 2
 
 
 @pytest.mark.parametrize("source", [ListSource, lambda images: LiveSource(images[0])])
-def test_a_network_that_fails_is_raised(engine: FakeEngine, source: type[ListSource]) -> None:
-    engine.before = fail
+def test_a_network_that_fails_is_raised(source: type[ListSource]) -> None:
     with pytest.raises(EngineError, match="the network broke"):
-        next(livecut.stream(source([room_picture()] * 3)))
+        next(livecut.stream(source([room_picture()] * 3), engine=FakeEngine(fail)))
 
 
 def test_nothing_is_opened_before_the_first_frame() -> None:
