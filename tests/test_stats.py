@@ -68,7 +68,7 @@ def test_prints_as_figures() -> None:
     for _ in range(3):
         stats.add("network", 0.0125)
         stats.add("composite", 1.5)
-        stats.handed_over(time.perf_counter())
+        stats.handed_over(1.0, 1.01)
     stats.drop("a newer frame came")
     first, *table = str(stats).splitlines()
     assert first.startswith("3 frames, ")
@@ -76,5 +76,4 @@ def test_prints_as_figures() -> None:
     assert table[0] == "stage       p50 ms   p95 ms   p99 ms"
     assert table[1] == "network      12.50    12.50    12.50"
     assert table[2] == "composite  1500.00  1500.00  1500.00"
-    assert table[3].startswith("age")
-    assert len(table) == 4
+    assert table[3:] == ["age          10.00    10.00    10.00"]
