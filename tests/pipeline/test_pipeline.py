@@ -105,6 +105,15 @@ def test_file_gives_every_frame_in_order() -> None:
     assert np.abs(middle.astype(int) - PERSON).max() <= 1
 
 
+def test_one_sink_may_stand_without_a_list(tmp_path: Path) -> None:
+    source = ListSource([room_picture()])
+    Pipeline(source, "#000000", str(tmp_path / "out.png"), engine=FakeEngine()).run()
+    assert [path.name for path in tmp_path.iterdir()] == ["out.png"]
+    recorder = Recorder()
+    Pipeline(ListSource([room_picture()]), "#000000", recorder, engine=FakeEngine()).run()
+    assert len(recorder.frames) == 1
+
+
 def test_alpha_is_of_the_very_frame() -> None:
     """A person who jumps between two places is cut out where they are, not where they were."""
     left, right = room_picture(128, 96), room_picture(128, 96)
@@ -299,8 +308,9 @@ def test_background_that_breaks_gives_placeholders(camera: LiveSource) -> None:
 
         def compose(self, cutout: Cutout, out: Image) -> None:
             self.count += 1
-            np.copyto(out, cutout.frame.image if self.count == 4 else np.uint8(0))
-            if self.count == 4:
+            breaks = self.count > 4 and not recorder.reasons
+            np.copyto(out, cutout.frame.image if breaks else np.uint8(0))
+            if breaks:
                 raise ConfigError("background gone.mp4 gives no picture any more")
 
     recorder = Recorder()
@@ -310,7 +320,7 @@ def test_background_that_breaks_gives_placeholders(camera: LiveSource) -> None:
         lambda r: bool(r.reasons) and r.outputs[-1].reason == "",
         background=Breaks(),
     )
-    assert [bool(o.reason) for o in recorder.outputs] == [False, True, False]
+    assert [bool(o.reason) for o in recorder.outputs] == [False, False, True, False]
     assert "gone.mp4" in recorder.reasons[0]
     assert not any(shows_room(o.image) for o in recorder.outputs)
 
