@@ -8,7 +8,9 @@ import time
 import cv2
 import numpy as np
 
-from livecut.frame import Cutout, Image
+from livecut.backgrounds.base import Background
+from livecut.errors import ConfigError
+from livecut.frame import Cutout, Image, Size
 from livecut.kernels.composite import composite_rows, premultiply, unpremultiply
 from livecut.kernels.resize import reduce
 
@@ -35,7 +37,7 @@ def box_width(height: int, strength: float) -> int:
     return max(3, round(math.sqrt(4 * spread(height, strength) ** 2 + 1)) | 1)
 
 
-class Blur:
+class Blur(Background):
     """The room itself, blurred, by its own pixels only.
 
     The frame is averaged down to an eighth, or to a sixteenth where the blur is so wide that no eye
@@ -45,15 +47,34 @@ class Blur:
     what lies behind, and the person's colour in its place would be seen as a shadow.
     """
 
-    seconds = 0.0
+    forms = ("blur", "blur:0.8")
+    help = "the room, blurred, from blur:0.0 to blur:1.0"
+    scene = "blur"
 
-    def __init__(self, size: tuple[int, int], strength: float = DEFAULT_STRENGTH) -> None:
+    def __init__(self, size: Size, strength: float = DEFAULT_STRENGTH) -> None:
         self._size = size
         self.strength = min(max(strength, 0.0), 1.0)
         self.name = f"blur:{self.strength:.2g}"
         self._least = background_size(size, self.strength)
         self._levels: list[Image] = []
         self._mask_levels: list[Image] = []
+
+    @classmethod
+    def accepts(cls, spec: str) -> bool:
+        return spec.partition(":")[0] == "blur"
+
+    @classmethod
+    def open(cls, spec: str, size: Size) -> Blur:
+        text = spec.partition(":")[2]
+        try:
+            strength = float(text) if text else DEFAULT_STRENGTH
+        except ValueError:
+            strength = float("nan")
+        if not 0.0 <= strength <= 1.0:
+            raise ConfigError(
+                f"background '{spec}': the blur's strength must be 0.0 to 1.0, as in blur:0.5"
+            )
+        return cls(size, strength)
 
     def _allocate(self, height: int, width: int) -> None:
         self._room = np.empty((height, width, 4), np.float32)

@@ -2,32 +2,70 @@
 
 from __future__ import annotations
 
+import time
+from abc import abstractmethod
+from pathlib import Path
+
 import cv2
+import numpy as np
 
+from livecut.backgrounds.base import Background
 from livecut.backgrounds.edge_colours import EdgeColours
-from livecut.frame import Cutout, Image
+from livecut.frame import Cutout, Image, Size
 from livecut.kernels import edges
+from livecut.pictures import READABLE, read_picture
 
 
-class Still:
-    """One picture or colour, of the frame's size."""
+class PictureBackground(Background):
+    """The base of backgrounds that show a picture of the frame's size, which may change."""
 
+    scene = "picture"
     shown = 0
-    seconds = 0.0
+    """Number of the picture that `picture` gave last; another number is another picture."""
 
-    def __init__(self, name: str, image: Image) -> None:
+    def __init__(self, name: str, size: Size) -> None:
         self.name = name
-        self._image = image
-        self._edges = EdgeColours((image.shape[1], image.shape[0]))
+        self._edges = EdgeColours(size)
 
+    @abstractmethod
     def picture(self, position: float) -> Image:
-        """BGR, the same at any time."""
-        return self._image
+        """The picture, BGR uint8 (H, W, 3), for a frame at `position` in seconds.
+
+        The next call may write the same buffer again. Raises LivecutError.
+        """
 
     def compose(self, cutout: Cutout, out: Image) -> None:
-        """Write the cutout over the picture."""
-        found = self._edges(cutout)
-        edges.composite(cutout.frame.image, cutout.alpha, found, self._image, out)
+        """Write the cutout over the picture that is due. Raises LivecutError."""
+        begun, before = time.perf_counter(), self.shown
+        picture = self.picture(cutout.frame.position)
+        self.seconds = time.perf_counter() - begun if self.shown != before else 0.0
+        colours = self._edges(cutout)
+        edges.composite(cutout.frame.image, cutout.alpha, colours, picture, out)
+
+
+class Still(PictureBackground):
+    """A picture file, scaled to cover the frame."""
+
+    forms = ("beach.jpg",)
+    help = "a picture, cut to the frame"
+
+    def __init__(self, path: Path, size: Size) -> None:
+        """Read and fit the picture at `path`. Raises SourceError."""
+        super().__init__(path.name, size)
+        self._image = np.empty((size[1], size[0], 3), np.uint8)
+        fit(read_picture(path), self._image)
+
+    @classmethod
+    def accepts(cls, spec: str) -> bool:
+        path = Path(spec)
+        return path.suffix.lower() in READABLE and path.is_file()
+
+    @classmethod
+    def open(cls, spec: str, size: Size) -> Still:
+        return cls(Path(spec), size)
+
+    def picture(self, position: float) -> Image:
+        return self._image
 
 
 def fit(image: Image, out: Image) -> None:

@@ -91,7 +91,6 @@ class Pipeline:
         self._interruptible = False
         self._wanted: Callable[[], Background | None] | None = None
         self._frozen = False
-        self._transparent = background == "transparent"
         self._choice = 0
         self._cycle = (background, *(b for b in CYCLE if b != background))
         with ExitStack() as opened:
@@ -105,6 +104,7 @@ class Pipeline:
             if not source.realtime and in_flight == 1:
                 threads = threads or min(4, os.cpu_count() or 1)
             self._background = open_background(background, source.size)
+            self._transparent = self._background.transparent
             opener = (
                 partial(
                     open_processor,

@@ -36,7 +36,7 @@ class StillJob:
         background = (
             Transparent(size) if self.kind == "cutout" else open_background(self.background, size)
         )
-        out = np.zeros((*alpha.shape, 4 if isinstance(background, Transparent) else 3), np.uint8)
+        out = np.zeros((*alpha.shape, 4 if background.transparent else 3), np.uint8)
         background.compose(Cutout(Frame(image, 0, 0.0, 0.0), alpha), out)
         return out
 

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from livecut.backgrounds.base import Background
-from livecut.backgrounds.transparent import Transparent
 from livecut.errors import EngineError
 from livecut.frame import BGR, BGRA, NV12, YUYV, Frame, Image, PixelFormat, Size
 from livecut.models import input_size
@@ -81,7 +80,7 @@ class CudaProcessor(RemoteProcessor[Slot]):
         self.description = weights.description
         self.mark: Callable[[str], object] = lambda stage: None
         """The `mark` of every compositor to come."""
-        self._output = BGRA if isinstance(background, Transparent) else BGR
+        self._output = BGRA if background.transparent else BGR
         self._built: tuple[Size, PixelFormat, Scene] | None = None
         self._size = (0, 0)
 

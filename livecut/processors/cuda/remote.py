@@ -12,8 +12,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from livecut.backgrounds.base import Background
-from livecut.backgrounds.picture import Still
-from livecut.backgrounds.video import Video
+from livecut.backgrounds.picture import PictureBackground
 from livecut.errors import EngineError
 from livecut.frame import Cutout, Frame, Image, PixelFormat
 from livecut.kernels.pixels import convert, to_bgr
@@ -95,7 +94,7 @@ class RemoteProcessor(Generic[P]):
 
     def _show(self, background: Background | None, position: float) -> None:
         """Send what stands behind the person, where that is a picture and not there yet."""
-        if not isinstance(background, Still | Video):
+        if not isinstance(background, PictureBackground):
             return
         with self._backgrounds:
             picture = background.picture(position)
