@@ -17,11 +17,16 @@ class Registered(Protocol):
     help: str
     """What the words name, for people, in lower case and without a full stop."""
 
+
+class Accepting(Registered, Protocol):
+    """A class that says itself which words are its own."""
+
     def accepts(self, word: str) -> bool:
         """Whether a word of the command line is this class's."""
 
 
 T = TypeVar("T", bound=Registered)
+A = TypeVar("A", bound=Accepting)
 
 
 class Usage(NamedTuple):
@@ -38,12 +43,10 @@ class Usage(NamedTuple):
 
 
 class Registry(Generic[T]):
-    """Classes of one kind, each imported when it is first asked for.
+    """Classes of one kind by name, each imported when it is first asked for.
 
-    A table is asked from its top, and the first class that accepts a word has it: classes that
-    import much stand at the end. The entry points of other distributions are loaded only for a
-    word that none of livecut's own classes accepts, and for help. One that cannot be loaded is
-    left out and noted in `faults`.
+    The entry points of other distributions are loaded only for a word that is not livecut's own,
+    and for help. One that cannot be loaded is left out and noted in `faults`.
     """
 
     def __init__(self, kind: str, own: Mapping[str, str], group: str = "") -> None:
@@ -61,20 +64,6 @@ class Registry(Generic[T]):
         if name in self.own:
             return self._load(name)
         return self._foreign().get(name) if name in self._points() else None
-
-    def find(self, word: str) -> T | None:
-        """The first class that accepts a word; None where there is none."""
-        for name in self.own:
-            candidate = self._load(name)
-            if candidate.accepts(word):
-                return candidate
-        for name, candidate in self._foreign().items():
-            try:
-                if candidate.accepts(word):
-                    return candidate
-            except Exception as error:
-                self._note(f"{name} cannot be asked about '{word}'", error)
-        return None
 
     def usages(self, *, others: bool = True) -> list[Usage]:
         """A line for each class, with a line in place of one that cannot be imported."""
@@ -121,6 +110,27 @@ class Registry(Generic[T]):
         fault = f"{self.kind} {what}: {one_line(error)}"
         if fault not in self.faults:
             self.faults.append(fault)
+
+
+class WordRegistry(Registry[A]):
+    """A table that is asked from its top: the first class that accepts a word has it.
+
+    Classes that import much stand at the end.
+    """
+
+    def find(self, word: str) -> A | None:
+        """The class that a word names; None where there is none."""
+        for name in self.own:
+            candidate = self._load(name)
+            if candidate.accepts(word):
+                return candidate
+        for name, candidate in self._foreign().items():
+            try:
+                if candidate.accepts(word):
+                    return candidate
+            except Exception as error:
+                self._note(f"{name} cannot be asked about '{word}'", error)
+        return None
 
 
 def one_line(error: Exception) -> str:

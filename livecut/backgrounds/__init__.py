@@ -5,9 +5,9 @@ from __future__ import annotations
 from livecut.backgrounds.base import Background
 from livecut.errors import ConfigError, LivecutError
 from livecut.frame import Size
-from livecut.registry import Registry
+from livecut.registry import WordRegistry
 
-BACKGROUNDS = Registry[type[Background]](
+BACKGROUNDS = WordRegistry[type[Background]](
     "background",
     {
         "blur": "livecut.backgrounds.blur:Blur",

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from livecut.engines.base import MAX_BATCH, output_shape
-from livecut.errors import EngineError
+from livecut.engines.base import MAX_BATCH, output_shape, split
+from livecut.errors import ConfigError, EngineError
+from livecut.models import TORCHVISION, find_model
 
 try:
     import torch
@@ -52,6 +53,19 @@ class TorchEngine:
 
     One of `livecut.models.REFERENCES` by its name comes with torchvision's own weights.
     """
+
+    forms = ("torch",)
+    help = "PyTorch, from .safetensors: all of a frame on an NVIDIA GPU, or a CPU"
+
+    @classmethod
+    def open(cls, model: str | Path, *, device: str, threads: int) -> TorchEngine:
+        """Load a model, see `livecut.engines.open_engine`."""
+        kind, _ = split(device)
+        if kind not in ("auto", "cpu", "cuda"):
+            raise ConfigError(f"device {device} is ONNX Runtime's alone; give an .onnx file")
+        theirs = str(model).startswith(TORCHVISION)
+        found = str(model) if theirs else find_model(model, ".safetensors")
+        return cls(found, device=device, threads=threads)
 
     def __init__(self, model: Path | str, *, device: str = "auto", threads: int = 0) -> None:
         self._device = torch_device(device)
