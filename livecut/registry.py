@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import PurePath
-from typing import Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar, cast
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 class Registered(Protocol):
@@ -63,7 +65,7 @@ class Registry(Generic[T]):
         """The class with this name; None where there is none, or another's cannot be loaded."""
         if name in self.own:
             return self._load(name)
-        return self._foreign().get(name) if name in self._points() else None
+        return self.others().get(name) if name in self._points() else None
 
     def usages(self, *, others: bool = True) -> list[Usage]:
         """A line for each class, with a line in place of one that cannot be imported."""
@@ -75,7 +77,7 @@ class Registry(Generic[T]):
             except Exception as error:
                 lines.append(Usage(name, (name,), f"cannot be used here: {one_line(error)}"))
         if others:
-            lines += [Usage(name, c.forms, c.help) for name, c in self._foreign().items()]
+            lines += [Usage(name, c.forms, c.help) for name, c in self.others().items()]
         return lines
 
     def known(self) -> str:
@@ -83,16 +85,7 @@ class Registry(Generic[T]):
         words = ", ".join(usage.shown for usage in self.usages())
         return "; ".join([words, *self.faults])
 
-    def _load(self, name: str) -> T:
-        module, _, attribute = self.own[name].partition(":")
-        return cast("T", getattr(import_module(module), attribute))
-
-    def _points(self) -> dict[str, EntryPoint]:
-        """The entry points of others by name; a name of livecut's own stays livecut's."""
-        points = entry_points(group=self._group) if self._group else ()
-        return {point.name: point for point in points if point.name not in self.own}
-
-    def _foreign(self) -> dict[str, T]:
+    def others(self) -> dict[str, T]:
         """The classes of others by name, as far as they can be loaded."""
         if self._others is None:
             self._others = {}
@@ -105,6 +98,19 @@ class Registry(Generic[T]):
                 except Exception as error:
                     self._note(f"{name}{home} cannot be loaded", error)
         return self._others
+
+    def _load(self, name: str) -> T:
+        module, _, attribute = self.own[name].partition(":")
+        return cast("T", getattr(import_module(module), attribute))
+
+    def _points(self) -> dict[str, EntryPoint]:
+        """The entry points of others by name; a name of livecut's own stays livecut's."""
+        if not self._group:
+            return {}
+        from importlib.metadata import entry_points  # slow to import, and seldom needed
+
+        points = entry_points(group=self._group)
+        return {point.name: point for point in points if point.name not in self.own}
 
     def _note(self, what: str, error: Exception) -> None:
         fault = f"{self.kind} {what}: {one_line(error)}"
@@ -124,7 +130,7 @@ class WordRegistry(Registry[A]):
             candidate = self._load(name)
             if candidate.accepts(word):
                 return candidate
-        for name, candidate in self._foreign().items():
+        for name, candidate in self.others().items():
             try:
                 if candidate.accepts(word):
                     return candidate

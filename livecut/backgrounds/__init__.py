@@ -21,16 +21,22 @@ BACKGROUNDS = WordRegistry[type[Background]](
 )
 
 
-def open_background(spec: str, size: Size) -> Background:
-    """The background that `spec` names, for frames of `size` = (width, height).
-
-    `spec` is one of the forms of the classes in `BACKGROUNDS`. Raises ConfigError.
-    """
+def find_background(spec: str) -> type[Background]:
+    """The class of the background that `spec` names; nothing is opened. Raises ConfigError."""
     kind = BACKGROUNDS.find(spec)
     if kind is None:
         raise ConfigError(
             f"unknown background '{spec}': no such file; expected {BACKGROUNDS.known()}"
         )
+    return kind
+
+
+def open_background(spec: str, size: Size) -> Background:
+    """The background that `spec` names, for frames of `size` = (width, height).
+
+    `spec` is one of the forms of the classes in `BACKGROUNDS`. Raises ConfigError.
+    """
+    kind = find_background(spec)
     try:
         return kind.open(spec, size)
     except ConfigError:

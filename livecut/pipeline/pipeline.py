@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from livecut.backgrounds import open_background
+from livecut.backgrounds import find_background, open_background
 from livecut.backgrounds.base import Background
 from livecut.backgrounds.blur import Blur
 from livecut.errors import ConfigError, SinkError
@@ -31,7 +31,7 @@ from livecut.pipeline.worker import STARTING, Worker
 from livecut.processors import open_processor
 from livecut.processors.base import FrameProcessor
 from livecut.processors.shared import SharedEngine
-from livecut.sinks import open_sink
+from livecut.sinks import find_sink, open_sink
 from livecut.sinks.base import Sink
 from livecut.sinks.window import TITLE, Window
 from livecut.slot import Slot
@@ -45,6 +45,17 @@ REPEAT = 0.1
 """Seconds between the repetitions of a placeholder, so that a reader of the output does not hang."""
 CYCLE = ("blur", "#00b140", "#000000")
 """What the key for the next background goes through, after the one given."""
+
+
+def require_words(background: str, sinks: Sequence[str | Sink]) -> None:
+    """Raise ConfigError or SinkError for a background or an output that no class takes.
+
+    Nothing is opened, so that a mistake is told before a camera's light goes on.
+    """
+    transparent = find_background(background).transparent
+    for sink in sinks:
+        if isinstance(sink, str):
+            find_sink(sink, transparent=transparent)
 
 
 class Pipeline:
@@ -93,6 +104,7 @@ class Pipeline:
         self._frozen = False
         self._choice = 0
         self._cycle = (background, *(b for b in CYCLE if b != background))
+        require_words(background, sinks)
         with ExitStack() as opened:
             if isinstance(source, str):
                 source = opened.enter_context(open_source(source))

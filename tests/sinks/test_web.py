@@ -18,8 +18,9 @@ from livecut import Pipeline, SinkError
 from livecut.frame import Image, Output
 from livecut.overlay import draw_notice
 from livecut.sinks import open_sink
-from livecut.sinks import web as preview
-from livecut.sinks.web import ENDED, STARTING, Preview
+from livecut.sinks import server as preview
+from livecut.sinks.server import ENDED, STARTING
+from livecut.sinks.web import Preview
 from tests.clips import BLUE, GREEN, RED, flat, near
 from tests.fakes import FakeEngine, LiveSource, room_picture, shows_room
 
@@ -223,7 +224,7 @@ def test_viewer_who_takes_nothing_does_not_hold_up_the_end(
             write(sink, noise)
             time.sleep(0.02)
         sink.close()
-        assert not sink._thread.is_alive()
+        assert not sink.server.thread.is_alive()
 
 
 def test_pages_of_others_are_refused(sink: Preview) -> None:
