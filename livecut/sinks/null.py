@@ -18,6 +18,10 @@ class Null(Sink):
         self.pixel_format = pixel_format
 
     @classmethod
+    def holds_alpha(cls, uri: str) -> bool:
+        return True
+
+    @classmethod
     def open(cls, uri: str, video: VideoInfo) -> Null:
         return cls(video.size)
 
