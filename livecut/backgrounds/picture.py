@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from livecut.backgrounds.base import Background
-from livecut.backgrounds.edge_colours import EdgeColours
 from livecut.frame import Cutout, Image, Size
-from livecut.kernels import edges
+from livecut.kernels.composite import composite
+from livecut.kernels.edges import EdgeColourEstimator
 from livecut.pictures import READABLE, read_picture
 
 
@@ -25,7 +25,7 @@ class PictureBackground(Background):
 
     def __init__(self, name: str, size: Size) -> None:
         self.name = name
-        self._edges = EdgeColours(size)
+        self._edges = EdgeColourEstimator(size)
 
     @abstractmethod
     def picture(self, position: float) -> Image:
@@ -39,8 +39,8 @@ class PictureBackground(Background):
         begun, before = time.perf_counter(), self.shown
         picture = self.picture(cutout.frame.position)
         self.seconds = time.perf_counter() - begun if self.shown != before else 0.0
-        colours = self._edges(cutout)
-        edges.composite(cutout.frame.image, cutout.alpha, colours, picture, out)
+        edges = self._edges(cutout)
+        composite(cutout.frame.image, cutout.alpha, edges, picture, out)
 
 
 class Still(PictureBackground):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from livecut.backgrounds.base import Background
-from livecut.backgrounds.edge_colours import EdgeColours
 from livecut.frame import Cutout, Image, Size
-from livecut.kernels import edges
+from livecut.kernels.composite import cutout as write_cutout
+from livecut.kernels.edges import EdgeColourEstimator
 
 
 class Transparent(Background):
@@ -17,7 +17,7 @@ class Transparent(Background):
     name = "transparent"
 
     def __init__(self, size: Size) -> None:
-        self._edges = EdgeColours(size)
+        self._edges = EdgeColourEstimator(size)
 
     @classmethod
     def open(cls, spec: str, size: Size) -> Transparent:
@@ -25,4 +25,4 @@ class Transparent(Background):
 
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout itself."""
-        edges.cutout(cutout.frame.image, cutout.alpha, self._edges(cutout), out)
+        write_cutout(cutout.frame.image, cutout.alpha, self._edges(cutout), out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from livecut.errors import SinkError
 from livecut.frame import Size
 from livecut.registry import WordRegistry, shorten
-from livecut.sinks.base import Sink, VideoInfo
+from livecut.sinks.base import TITLE, Sink, VideoInfo
 
 SINKS = WordRegistry[type[Sink]](
     "output",
@@ -53,7 +53,7 @@ def open_sink(
     fps: float,
     transparent: bool = False,
     realtime: bool = False,
-    title: str = "livecut",
+    title: str = TITLE,
 ) -> Sink:
     """Open the output that `uri` names, one of the forms of the classes in `SINKS`.
 

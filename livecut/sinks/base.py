@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from livecut.errors import SinkError
 from livecut.frame import BGR, Image, Output, PixelFormat, Size
+
+TITLE = "livecut"
+"""A window's title, where no other is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +30,7 @@ class VideoInfo:
     """Whether they are BGRA, else BGR."""
     realtime: bool = False
     """Whether they come at their own pace, so that their time stamps count."""
-    title: str = "livecut"
+    title: str = TITLE
     """Title of a window, which no other window may have."""
 
 
@@ -43,13 +46,18 @@ class Sink(ABC):
     name: str
     """Name for people: "out.mp4", "/dev/video10 (livecut)"."""
     paced = False
-    """Whether it shows pictures in real time, so that a file is played at its own rate."""
+    """Whether it shows pictures in real time, so that a file is to be played at its own rate."""
     duplicated = 0
-    """Pictures that were repeated to keep a constant rate."""
+    """Number of pictures that were repeated to keep a constant rate."""
     hints: tuple[str, ...] = ()
     """Lines for the person who opens it: where to look, what to beware of."""
     pixel_format: PixelFormat | None = None
-    """The format in which it takes pictures fastest. It always takes BGR, or BGRA where transparent."""
+    """Format in which it takes pictures best; it always takes BGR, or BGRA where transparent."""
+    status: Callable[[], list[str]] = staticmethod(list[str])
+    """Gives the run's figures in lines, for a sink that shows them; set by the pipeline."""
+    on_main: Callable[[Callable[[], Any]], Any] = staticmethod(lambda job: job())
+    """Does a job on the main thread, for a sink that may act only there, and gives its result; set
+    by whoever writes from another thread."""
 
     @classmethod
     def accepts(cls, uri: str) -> bool:
@@ -67,20 +75,20 @@ class Sink(ABC):
         raise SinkError(f"output '{uri}' cannot be opened by its name")
 
     def __init__(self, name: str, size: Size, channels: Sequence[int] = (3,)) -> None:
-        """`size` is (width, height) of the pictures to come; `channels` how many they may have."""
+        """`size` is (width, height) of the pictures, `channels` the numbers that they may have."""
         self.name, self._size = name, size
         self._shapes = [(size[1], size[0], c) for c in channels]
 
     @abstractmethod
     def write(self, output: Output) -> None:
-        """Takes one picture, and keeps no reference to it. Raises SinkError."""
+        """Take one picture, and keep no reference to it. Raises SinkError."""
 
     def close(self) -> None:
-        """Finishes the file and releases the device; may be called again. Raises SinkError."""
+        """Finish the file and release the device; may be called again. Raises SinkError."""
         return
 
     def abort(self) -> None:
-        """After a failure of this sink: releases all it holds and leaves nothing half-written."""
+        """Release everything after a failure of this sink, and leave nothing half-written."""
         self.close()
 
     def pressed(self) -> list[str]:
@@ -88,7 +96,7 @@ class Sink(ABC):
         return []
 
     def _check(self, image: Image, pixel_format: PixelFormat = BGR) -> None:
-        """Raises TypeError or ValueError where it is not a picture that was announced."""
+        """Raise TypeError or ValueError for a picture other than those announced."""
         own = self.pixel_format is not None and pixel_format == self.pixel_format
         shapes = [pixel_format.shape(self._size)] if own else self._shapes
         if image.dtype != np.uint8:

@@ -19,7 +19,7 @@ from tornado.httpserver import HTTPServer
 from tornado.iostream import StreamClosedError
 from tornado.web import Application, HTTPError, RequestHandler
 
-from livecut.frame import Image, Output, Size
+from livecut.frame import BGR, Image, Output, Size, frame_buffers
 from livecut.overlay import draw_notice
 from livecut.slot import Slot
 
@@ -46,8 +46,7 @@ class PictureServer:
         """Serve at a socket that listens; `size` is (width, height) of the pictures."""
         self._socket, self._size = listening, size
         self._local = is_loopback(listening.getsockname()[0])
-        buffers = [np.zeros((size[1], size[0], 3), np.uint8) for _ in range(3)]
-        self._slot = Slot[Output](buffers)
+        self._slot = Slot[Output](frame_buffers(BGR, size, 3))
         self._viewers: set[asyncio.Task[None]] = set()
         self._part: bytes | None = encoded(draw_notice(STARTING, size))
         self._written = False
@@ -72,9 +71,9 @@ class PictureServer:
     def write(self, output: Output) -> None:
         """Take a picture, BGR; it is copied where someone watches, else dropped."""
         if self._viewers:
-            buffer = self._slot.writable()
-            np.copyto(buffer, output.image)
-            self._slot.put(Output(buffer, None, output.index, output.timestamp, output.reason))
+            image = self._slot.writable().picture
+            np.copyto(image, output.image)
+            self._slot.put(Output(image, None, output.index, output.timestamp, output.reason))
             self._loop.call_soon_threadsafe(self._encode)
         elif not self._written:
             self._loop.call_soon_threadsafe(self._publish, None)
