@@ -101,6 +101,7 @@ class Pipeline:
         self._frozen = False
         self._choice = 0
         self._cycle = (background, *(b for b in CYCLE if b != background))
+        sinks = [sinks] if isinstance(sinks, str | Sink) else sinks
         require_words(background, sinks)
         with ExitStack() as opened:
             if isinstance(source, str):
@@ -133,7 +134,7 @@ class Pipeline:
                 stats=self.stats,
             )
             self.sinks: list[Sink] = []
-            for sink in [sinks] if isinstance(sinks, str | Sink) else sinks:
+            for sink in sinks:
                 if isinstance(sink, str):
                     sink = open_sink(
                         sink,

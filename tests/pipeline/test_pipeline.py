@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from livecut import Pipeline, SinkError, SourceError
+from livecut.backgrounds.base import Background
 from livecut.errors import ConfigError, EngineError, ModelError
 from livecut.frame import Cutout, Image, Output
 from tests.fakes import (
@@ -267,8 +268,8 @@ def test_next_background_that_is_gone_is_told_and_the_old_one_goes_on(
 def test_background_that_breaks_gives_placeholders(use: UseEngine) -> None:
     """One that fails while it composes, half-way through the picture."""
 
-    class Breaks:
-        name, seconds = "breaks", 0.0
+    class Breaks(Background):
+        name = "breaks"
         count = 0
 
         def compose(self, cutout: Cutout, out: Image) -> None:
