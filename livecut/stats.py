@@ -82,7 +82,7 @@ class Stats:
     source_fps: float = 0.0
     """Frames per second that a live source really gave, lately; 0 for files."""
     first: float = 0.0
-    """`perf_counter` when the first composited frame was handed over; 0 before."""
+    """Time, on the clock of the frames, when the first composited frame was handed over; 0 before."""
     last: float = 0.0
     in_flight: int = 1
     """How many frames are worked on at once."""
@@ -134,9 +134,9 @@ class Stats:
     def drop(self, cause: str) -> None:
         self.drops[cause] = self.drops.get(cause, 0) + 1
 
-    def handed_over(self, timestamp: float) -> None:
-        """A composited frame, grabbed at `timestamp`, has reached every sink."""
-        self.last = time.perf_counter()
+    def handed_over(self, timestamp: float, now: float) -> None:
+        """Count a composited frame, grabbed at `timestamp`, that has reached every sink `now`."""
+        self.last = now
         self.first = self.first or self.last
         self.frames += 1
         self.stages["age"].add(self.last - timestamp)

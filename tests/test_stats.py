@@ -11,7 +11,7 @@ from livecut import Pipeline
 from livecut.frame import Floats, Image
 from livecut.kernels.composite import premultiply
 from livecut.stats import Stats
-from tests.fakes import FakeEngine, LiveSource, Recorder, room_picture
+from livecut.testing import FakeEngine, LiveSource, Recorder, room_picture
 
 
 def arrive(stats: Stats, index: int, age: float, **stages: float) -> None:
@@ -22,7 +22,7 @@ def arrive(stats: Stats, index: int, age: float, **stages: float) -> None:
     stats.made(index)
     stats.add("sink", stages.get("sink", 0.0))
     now = time.perf_counter()
-    stats.handed_over(now - age)
+    stats.handed_over(now - age, now)
     stats.judge(index, now - age, 0.03)
 
 

@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,7 @@ from tornado.httpserver import HTTPServer
 from tornado.iostream import StreamClosedError
 from tornado.web import Application, HTTPError, RequestHandler
 
+from livecut.clock import Clock
 from livecut.frame import BGR, Image, Output, Size, frame_buffers
 from livecut.overlay import draw_notice
 from livecut.slot import Slot
@@ -42,9 +44,9 @@ class PictureServer:
     No picture is kept for a viewer who comes later. A picture is copied only while someone watches.
     """
 
-    def __init__(self, listening: socket.socket, size: Size) -> None:
+    def __init__(self, listening: socket.socket, size: Size, clock: Clock) -> None:
         """Serve at a socket that listens; `size` is (width, height) of the pictures."""
-        self._socket, self._size = listening, size
+        self._socket, self._size, self._clock = listening, size, clock
         self._local = is_loopback(listening.getsockname()[0])
         self._slot = Slot[Output](frame_buffers(BGR, size, 3))
         self._viewers: set[asyncio.Task[None]] = set()
@@ -101,7 +103,8 @@ class PictureServer:
         server.stop()
         self._publish(encoded(draw_notice(ENDED, self._size)))
         if self._viewers:
-            await asyncio.wait(self._viewers, timeout=FAREWELL)
+            with suppress(TimeoutError):
+                await self._clock.within(asyncio.wait(self._viewers), FAREWELL)
         await server.close_all_connections()
 
     def _encode(self) -> None:
@@ -126,7 +129,7 @@ class PictureServer:
                 part, renewed, last = self._part, self._renewed, self._ended.is_set()
                 if part is not None:
                     viewer.write(part)
-                await asyncio.wait_for(viewer.flush(), PATIENCE)
+                await self._clock.within(viewer.flush(), PATIENCE)
                 if last:
                     break
                 await renewed.wait()

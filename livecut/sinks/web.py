@@ -8,6 +8,7 @@ import os
 import socket
 from urllib.parse import urlsplit
 
+from livecut.clock import CLOCK, Clock
 from livecut.errors import SinkError
 from livecut.frame import Output, Size
 from livecut.sinks.base import Sink, VideoInfo
@@ -26,7 +27,7 @@ class Preview(Sink):
     help = f"a page for browsers; http is http://{HOST}:{PORT}"
     paced = True
 
-    def __init__(self, uri: str, size: Size) -> None:
+    def __init__(self, uri: str, size: Size, clock: Clock = CLOCK) -> None:
         """Listen at `uri`: "http", or "http://HOST:PORT"; port 0 is any free one.
 
         Raises SinkError.
@@ -45,7 +46,7 @@ class Preview(Sink):
                 f"warning: whoever reaches this machine's port {port} can watch, and nothing is "
                 f"encrypted; -o http://{HOST}:{port} is for this machine alone",
             )
-        self.server = PictureServer(listening, size)
+        self.server = PictureServer(listening, size, clock)
         self._closed = False
 
     @classmethod

@@ -14,7 +14,7 @@ from livecut import Pipeline, SinkError, SourceError
 from livecut.backgrounds.base import Background
 from livecut.errors import ConfigError, EngineError, ModelError
 from livecut.frame import Cutout, Image, Output
-from tests.fakes import (
+from livecut.testing import (
     PERSON,
     FakeEngine,
     ListSource,

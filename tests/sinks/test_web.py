@@ -21,8 +21,8 @@ from livecut.sinks import open_sink
 from livecut.sinks import server as preview
 from livecut.sinks.server import ENDED, STARTING
 from livecut.sinks.web import Preview
+from livecut.testing import FakeEngine, LiveSource, room_picture, shows_room
 from tests.clips import BLUE, GREEN, RED, flat, near
-from tests.fakes import FakeEngine, LiveSource, room_picture, shows_room
 
 SIZE = (320, 192)
 ANY = "http://127.0.0.1:0"
