@@ -44,16 +44,16 @@ class PictureBackground(Background):
 
 
 class Still(PictureBackground):
-    """A picture file, scaled to cover the frame."""
+    """A picture that stays the same, scaled to cover the frame."""
 
     forms = ("beach.jpg",)
     help = "a picture, cut to the frame"
 
-    def __init__(self, path: Path, size: Size) -> None:
-        """Read and fit the picture at `path`. Raises SourceError."""
-        super().__init__(path.name, size)
+    def __init__(self, name: str, image: Image, size: Size) -> None:
+        """`image` is BGR uint8 of any size, `size` the frame's (width, height)."""
+        super().__init__(name, size)
         self._image = np.empty((size[1], size[0], 3), np.uint8)
-        fit(read_picture(path), self._image)
+        fit(image, self._image)
 
     @classmethod
     def accepts(cls, spec: str) -> bool:
@@ -62,7 +62,8 @@ class Still(PictureBackground):
 
     @classmethod
     def open(cls, spec: str, size: Size) -> Still:
-        return cls(Path(spec), size)
+        path = Path(spec)
+        return cls(path.name, read_picture(path), size)
 
     def picture(self, position: float) -> Image:
         return self._image
