@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from livecut.frame import Image, as_image
-from livecut.sources import DEMO
+from livecut.sources.video import DEMO
 from tests.sources.test_camera import webcam
 from tests.waiting import pause
 

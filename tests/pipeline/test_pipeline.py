@@ -302,8 +302,8 @@ def test_next_background_that_is_gone_is_told_and_the_old_one_goes_on(live: bool
 def test_background_that_breaks_gives_placeholders(camera: LiveSource) -> None:
     """One that fails while it composes, half-way through the picture."""
 
-    class Breaks:
-        name, seconds = "breaks", 0.0
+    class Breaks(Background):
+        name = "breaks"
         count = 0
 
         def compose(self, cutout: Cutout, out: Image) -> None:

@@ -17,8 +17,9 @@ from livecut import Pipeline, SinkError
 from livecut.frame import Image, Output
 from livecut.overlay import draw_notice
 from livecut.sinks import open_sink
-from livecut.sinks import web as preview
-from livecut.sinks.web import ENDED, FAREWELL, PATIENCE, STARTING, Preview
+from livecut.sinks import server as preview
+from livecut.sinks.server import ENDED, FAREWELL, PATIENCE, STARTING
+from livecut.sinks.web import Preview
 from livecut.testing import FakeEngine, LiveSource, ManualClock, room_picture, shows_room
 from tests.clips import BLUE, GREEN, RED, flat, near
 from tests.waiting import pause, wait_until
@@ -222,7 +223,7 @@ def test_viewer_who_takes_nothing_does_not_hold_up_the_end() -> None:
         fill(sink, noise)
         begun = clock.now()
         sink.close()
-        assert not sink._thread.is_alive()
+        assert not sink.server.thread.is_alive()
         assert FAREWELL - 0.1 <= clock.now() - begun < 2 * FAREWELL
 
 

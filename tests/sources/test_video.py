@@ -19,8 +19,8 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from livecut.errors import SourceError
 from livecut.frame import Image
-from livecut.sources import DEMO, open_source
-from livecut.sources.video import Pipe, Stream, VideoFile
+from livecut.sources import open_source
+from livecut.sources.video import DEMO, Pipe, Stream, VideoFile
 from tests.clips import BLUE, GREEN, RED, buffer, colours, flat, near, write
 
 
