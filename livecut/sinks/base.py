@@ -19,7 +19,7 @@ class Sink(ABC):
     """An output. `with` closes it; a half-written file is never left, whatever happens."""
 
     name: str
-    """For people: "out.mp4", "/dev/video10 (livecut)"."""
+    """Name for people: "out.mp4", "/dev/video10 (livecut)"."""
     paced = False
     """Whether it shows pictures in real time, so that a file is to be played at its own rate."""
     duplicated = 0
@@ -31,11 +31,11 @@ class Sink(ABC):
     status: Callable[[], list[str]] = staticmethod(list[str])
     """Gives the run's figures in lines, for a sink that shows them; set by the pipeline."""
     on_main: Callable[[Callable[[], Any]], Any] = staticmethod(lambda job: job())
-    """Does a job on the main thread, for a sink that may act only there, and gives its result; set by
-    whoever writes from another thread."""
+    """Does a job on the main thread, for a sink that may act only there, and gives its result; set
+    by whoever writes from another thread."""
 
     def __init__(self, name: str, size: tuple[int, int], channels: Sequence[int] = (3,)) -> None:
-        """`size` is (width, height) of the pictures to come, `channels` the numbers they may have."""
+        """`size` is (width, height) of the pictures to come; `channels` are the counts allowed."""
         self.name, self._size = name, size
         self._shapes = [(size[1], size[0], c) for c in channels]
 

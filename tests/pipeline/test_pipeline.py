@@ -147,7 +147,7 @@ def test_an_alpha_rounded_to_over_one_is_a_good_one(use: UseEngine) -> None:
 
 
 def test_silent_network_is_caught(use: UseEngine) -> None:
-    """An engine that returns without writing its output leaves the last alpha there: it must not count."""
+    """The last alpha does not count where an engine returns without writing its output."""
     engine = FakeEngine()
     use(engine)
     engine.run = lambda: None  # type: ignore[method-assign]

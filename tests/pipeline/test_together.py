@@ -34,7 +34,7 @@ MARK = (9, 9, 9)
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
-    """What every SharedEngine loads: two pictures a batch."""
+    """The engine that every SharedEngine loads: two pictures a batch."""
     made = FakeEngine(max_batch=2)
     monkeypatch.setattr("livecut.processors.shared.open_engine", lambda *_, **__: made)
     monkeypatch.setattr("livecut.hardware.nvidia.driver_loads", lambda: False)
@@ -71,7 +71,7 @@ def until(recorders: list[Recorder], done: Callable[[], bool], pipelines: list[P
 
 
 def started(recorder: Recorder) -> list[str]:
-    """The reasons for placeholders but those while the network loads, and the kernels are compiled."""
+    """The reasons for placeholders, without those of the start."""
     return [reason for reason in recorder.reasons if not reason.startswith("starting")]
 
 
