@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from livecut.backgrounds import open_background
+from livecut.backgrounds.base import Background
 from livecut.network.base import Facts
 from livecut.processors.cuda import processor as cuda
 from livecut.processors.cuda.processor import CudaProcessor, Weights
@@ -99,3 +100,10 @@ def processor(
 ) -> CudaProcessor:
     weights = Weights(Path("fake"), machine or Lazy(), precision)
     return CudaProcessor(weights, open_background(background, SIZE), temporal=True, **more)
+
+
+class OnDevice:
+    """Gives each stream a processor on a lazy device of its own."""
+
+    def open_processor(self, *, background: Background, **options: Any) -> CudaProcessor:
+        return CudaProcessor(Weights(Path("fake"), Lazy()), background, **options)

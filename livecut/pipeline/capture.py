@@ -54,7 +54,7 @@ class Capture:
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-        self._thread.join(timeout=3.0)
+        self._clock.join(self._thread, 3.0)
 
     def _run(self) -> None:
         index, first = 0, 0.0

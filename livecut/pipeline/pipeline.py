@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from livecut.backgrounds import open_background
+from livecut.backgrounds import find_background, open_background
 from livecut.backgrounds.base import Background
 from livecut.backgrounds.blur import Blur
 from livecut.clock import CLOCK, Clock
@@ -30,7 +30,7 @@ from livecut.pipeline.prefetch import Prefetcher
 from livecut.pipeline.worker import STARTING, Worker
 from livecut.processors import open_processor
 from livecut.processors.base import FrameProcessor, ProcessorFactory
-from livecut.sinks import open_sink
+from livecut.sinks import find_sink, open_sink
 from livecut.sinks.base import TITLE, Sink
 from livecut.slot import Slot
 from livecut.sources import open_source
@@ -43,6 +43,17 @@ REPEAT = 0.1
 """Seconds between the repetitions of a placeholder, so that a reader of the output does not hang."""
 CYCLE = ("blur", "#00b140", "#000000")
 """Backgrounds that the key for the next one goes through, after the one given."""
+
+
+def require_words(background: str, sinks: Sequence[str | Sink]) -> None:
+    """Raise ConfigError or SinkError for a background or an output that no class takes.
+
+    Nothing is opened, so that a mistake is told before a camera's light goes on.
+    """
+    transparent = find_background(background).transparent
+    for sink in sinks:
+        if isinstance(sink, str):
+            find_sink(sink, transparent=transparent)
 
 
 class Pipeline:
@@ -90,9 +101,10 @@ class Pipeline:
         self._interruptible = False
         self._processor: FrameProcessor | None = None
         self._frozen = False
-        self._transparent = background == "transparent"
         self._choice = 0
         self._cycle = (background, *(b for b in CYCLE if b != background))
+        sinks = [sinks] if isinstance(sinks, str | Sink) else sinks
+        require_words(background, sinks)
         with ExitStack() as opened:
             if isinstance(source, str):
                 source = opened.enter_context(open_source(source))
@@ -104,6 +116,7 @@ class Pipeline:
             if not source.realtime and in_flight == 1:
                 threads = threads or min(4, os.cpu_count() or 1)
             self._background = open_background(background, source.size)
+            self._transparent = self._background.transparent
             opener = (
                 engine.open_processor
                 if isinstance(engine, ProcessorFactory)
@@ -123,7 +136,7 @@ class Pipeline:
                 stats=self.stats,
             )
             self.sinks: list[Sink] = []
-            for sink in [sinks] if isinstance(sinks, str | Sink) else sinks:
+            for sink in sinks:
                 if isinstance(sink, str):
                     sink = open_sink(
                         sink,

@@ -44,7 +44,7 @@ class Worker:
     def stop(self) -> None:
         """Ask the thread to end and wait for it; a network that hangs is left behind."""
         self._capture.slot.close()
-        self._thread.join(timeout=3.0)
+        self._clock.join(self._thread, 3.0)
 
     def stuck(self) -> str:
         """Text for the placeholder: who gives nothing at present."""

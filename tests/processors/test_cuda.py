@@ -6,7 +6,6 @@ import itertools
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,7 +42,7 @@ from livecut.processors.cuda.streams import CpuDevice, CudaDevice, Device
 from livecut.segmenter import Segmenter
 from livecut.testing import PERSON, ROOM, ListSource, LiveSource, Recorder, shows_room
 from tests import remote
-from tests.lazy import Blueness, Lazy, load_blueness, processor
+from tests.lazy import Blueness, Lazy, OnDevice, load_blueness, processor
 from tests.remote import SIZE, demo, frame, iou, is_composite, person_at
 
 
@@ -125,23 +124,12 @@ def test_composes_only_what_came_down_last(network: Blueness) -> None:
 
 
 def run_live(
-    monkeypatch: pytest.MonkeyPatch,
     then: Callable[[Recorder, Pipeline], None],
     background: str = "#000000",
 ) -> Recorder:
     """A live run on a lazy device until `then` stops it, 2,000 outputs at most."""
-    monkeypatch.setattr(
-        "livecut.pipeline.pipeline.open_processor",
-        lambda model, *, background, temporal, in_flight, stats, **_: CudaProcessor(
-            Weights(Path("fake"), Lazy()),
-            background,
-            temporal=temporal,
-            in_flight=in_flight,
-            stats=stats,
-        ),
-    )
     recorder = Recorder()
-    pipeline = Pipeline(LiveSource(person_at(20)), background, [recorder])
+    pipeline = Pipeline(LiveSource(person_at(20)), background, [recorder], engine=OnDevice())
 
     def watch(r: Recorder) -> None:
         then(r, pipeline)
@@ -164,22 +152,20 @@ def run_live(
     ids=["nan", "one row", "unforeseen", "of the device"],
 )
 def test_broken_network_gives_placeholders_then_recovers(
-    network: Blueness, monkeypatch: pytest.MonkeyPatch, breaks: Callable[[Tensor], object]
+    network: Blueness, breaks: Callable[[Tensor], object]
 ) -> None:
     def then(r: Recorder, pipeline: Pipeline) -> None:
         network.broken = breaks if len(r.frames) > 4 and not r.reasons else None
         if r.reasons and not r.outputs[-1].reason:
             pipeline.stop()
 
-    recorder = run_live(monkeypatch, then)
+    recorder = run_live(then)
     assert recorder.reasons
     assert recorder.outputs[-1].reason == "", "it goes on once the network does"
     assert not any(shows_room(o.image) for o in recorder.outputs)
 
 
-def test_swapping_backgrounds_never_shows_the_room_nor_the_frame_alone(
-    network: Blueness, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_swapping_backgrounds_never_shows_the_room_nor_the_frame_alone(network: Blueness) -> None:
     """Every swap builds anew; each picture, before and after, has a background."""
 
     def then(r: Recorder, pipeline: Pipeline) -> None:
@@ -188,7 +174,7 @@ def test_swapping_backgrounds_never_shows_the_room_nor_the_frame_alone(
         if len(r.frames) > 30:
             pipeline.stop()
 
-    recorder = run_live(monkeypatch, then, "#ff0000")
+    recorder = run_live(then, "#ff0000")
     corners = [tuple(int(v) for v in o.image[0, 0]) for o in recorder.frames]
     colours = {(0, 0, 255), (64, 177, 0), (0, 0, 0)}
     assert colours <= set(corners)
@@ -238,15 +224,14 @@ def test_raw_is_labelled_by_the_host(network: Blueness) -> None:
     assert is_composite(out, 1), "as soon as it is over"
 
 
-def test_a_files_bytes_do_not_depend_on_how_many_are_in_flight(
-    network: Blueness, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_files_bytes_do_not_depend_on_how_many_are_in_flight(network: Blueness) -> None:
     pictures = [frame(index).image for index in range(8)]
     found = []
     for in_flight in (1, 2, 3):
-        monkeypatch.setattr("livecut.pipeline.pipeline.open_processor", lambda model, *, in_flight, **_: processor(in_flight=in_flight))  # fmt: skip
         recorder = Recorder()
-        Pipeline(ListSource(pictures), "#000000", [recorder], in_flight=in_flight).run()
+        Pipeline(
+            ListSource(pictures), "#000000", [recorder], engine=OnDevice(), in_flight=in_flight
+        ).run()
         assert [o.index for o in recorder.outputs] == list(range(8))
         assert all(is_composite(o.image, o.index) for o in recorder.outputs)
         found.append(np.stack([o.image for o in recorder.outputs]))

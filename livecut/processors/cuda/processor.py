@@ -16,9 +16,7 @@ import numpy as np
 import torch
 
 from livecut.backgrounds.base import Background
-from livecut.backgrounds.picture import Still
-from livecut.backgrounds.transparent import Transparent
-from livecut.backgrounds.video import Video
+from livecut.backgrounds.picture import PictureBackground
 from livecut.errors import EngineError
 from livecut.frame import BGR, BGRA, NV12, YUYV, Buffer, Cutout, Frame, Image, PixelFormat, Size
 from livecut.kernels.pixels import convert, to_bgr
@@ -84,7 +82,7 @@ class CudaProcessor:
         """`Compositor.mark` of every compositor to come."""
         with failures():
             self._copy_in, self._compute, self._copy_out = (self._device.stream() for _ in range(3))
-        self._output = BGRA if isinstance(background, Transparent) else BGR
+        self._output = BGRA if background.transparent else BGR
         self._built: tuple[Size, PixelFormat, Scene] | None = None
         self._size = (0, 0)
         self._transfers: Sequence[Transfer] = ()
@@ -203,7 +201,7 @@ class CudaProcessor:
 
     def _show(self, background: Background | None, position: float) -> None:
         """Send the picture behind the person, where there is one and it is not there yet."""
-        if not isinstance(background, Still | Video):
+        if not isinstance(background, PictureBackground):
             return
         with self._backgrounds:
             picture = background.picture(position)
