@@ -38,7 +38,7 @@ class Blueness(nn.Module):
 
 
 class LazyEvent:
-    """Where it is in a queue when it was recorded last."""
+    """Its place in a queue when it was recorded last."""
 
     point: tuple[LazyQueue, int] | None = None
 
@@ -49,7 +49,7 @@ class LazyEvent:
 
 
 class LazyQueue:
-    """Does nothing before somebody waits, and then no more than must have been done: a GPU at its worst."""
+    """A GPU at its worst: does nothing before somebody waits, and then no more than it must."""
 
     def __init__(self) -> None:
         self._jobs: list[Callable[[], object]] = []
@@ -85,7 +85,7 @@ class Lazy(CpuDevice):
 
 
 def load_blueness(monkeypatch: pytest.MonkeyPatch) -> Blueness:
-    """What every processor loads from now on."""
+    """The network that every processor loads from now on."""
     made = Blueness()
     facts = Facts("fake", SIZE[0] * SIZE[1])
     monkeypatch.setattr(cuda, "load_weights", lambda path: (made, facts))

@@ -27,7 +27,7 @@ class Capture:
     """A thread that reads a source into a slot, and opens it again when it was lost."""
 
     def __init__(self, source: Source, on_drop: Callable[[], None], clock: Clock = CLOCK) -> None:
-        """`on_drop` is called for each frame that a newer one replaced; `clock` is the source's too."""
+        """`on_drop` is called for each frame that a newer one replaced; `clock` is the source's."""
         self.slot: Slot[Frame] = Slot(on_drop=on_drop)
         self.fault = ""
         """Why frames come in BGR though another format was asked for; empty where they do not."""
@@ -49,7 +49,7 @@ class Capture:
         self._thread.start()
 
     def ask(self, pixel_format: PixelFormat | None, make: MakeBuffers) -> None:
-        """Take the frames to come in this format, where the source gives it, in buffers of `make`."""
+        """Take frames in this format from now on, if the source gives it, in buffers of `make`."""
         self._asked = pixel_format, make
 
     def stop(self) -> None:

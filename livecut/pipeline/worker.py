@@ -1,4 +1,4 @@
-"""The thread of a live run between its two slots: loads the network, then turns frames into outputs."""
+"""The thread of a live run that loads the network, then turns frames into outputs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ STARTING = "starting: loading the network"
 class Worker:
     """Takes frames from `capture`, and puts outputs into `outputs`.
 
-    `prepare` loads the processor and warms it up; it gives the processor and its guard. `seen` turns a
-    frame into what is cut, its mirror image perhaps.
+    `prepare` loads the processor and warms it up; it gives the processor and its guard. `seen`
+    turns a frame into what is cut, its mirror image perhaps.
     """
 
     def __init__(

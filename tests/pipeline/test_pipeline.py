@@ -180,7 +180,7 @@ def test_an_alpha_rounded_to_over_one_is_a_good_one() -> None:
 
 
 def test_silent_network_is_caught() -> None:
-    """An engine that returns without writing its output leaves the last alpha there: it must not count."""
+    """The last alpha does not count where an engine returns without writing its output."""
     engine = FakeEngine()
     engine.run = lambda: None  # type: ignore[method-assign]
     with pytest.raises(EngineError, match="no valid alpha"):

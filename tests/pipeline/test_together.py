@@ -69,7 +69,7 @@ def until(recorders: list[Recorder], done: Callable[[], bool], pipelines: list[P
 
 
 def started(recorder: Recorder) -> list[str]:
-    """The reasons for placeholders but those while the network loads, and the kernels are compiled."""
+    """The reasons for placeholders, without those of the start."""
     return [reason for reason in recorder.reasons if not reason.startswith("starting")]
 
 

@@ -1,4 +1,4 @@
-"""The queues, slots and graphs round the device's compositor, with stand-ins and (gpu) with a GPU."""
+"""The streams, transfers and graphs of the CUDA processor, with stand-ins and with a GPU."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_each_frame_comes_back_as_its_own(
 def test_a_wait_that_is_left_out_gives_no_picture(
     network: Blueness, left_out: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of compute for copy in, of copy out for compute: the receipt tells."""
+    """Compute waits for copy in, copy out for compute; without it the receipt tells."""
     machine = Lazy()
     made = processor(machine)
     made.cut(frame(3))
@@ -166,7 +166,7 @@ def test_broken_network_gives_placeholders_then_recovers(
 
 
 def test_swapping_backgrounds_never_shows_the_room_nor_the_frame_alone(network: Blueness) -> None:
-    """Every swap builds anew; before, while and after, each picture has a background behind the person."""
+    """Every swap builds anew; each picture, before and after, has a background."""
 
     def then(r: Recorder, pipeline: Pipeline) -> None:
         if len(r.frames) % 4 == 0:
@@ -212,7 +212,7 @@ def test_a_configuration_that_cannot_be_built_is_built_again_before_any_picture(
 
 
 def test_raw_is_labelled_by_the_host(network: Blueness) -> None:
-    """It is the only background that shows the room; the label needs a picture that is large enough."""
+    """The only background that shows the room; the label needs a large enough picture."""
     made = processor(background="raw")
     out = np.zeros((*SIZE[::-1], 3), np.uint8)
     sent = frame(1)
@@ -382,7 +382,7 @@ def test_gpu_gives_what_the_cpu_gives(
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
 def test_gpu_half_precision_is_near_single(gpu: torch.device, precision: torch.dtype) -> None:
-    """Alpha in 0..1 of the shipped network; float32 on the CPU, where there is no TensorFloat-32."""
+    """Alpha in 0..1 of the shipped network; float32 is the CPU's, without TensorFloat-32."""
     network, facts = load_weights(find_model("live", ".safetensors"))
     small = input_size(640, 360, facts.area, network.stride)
     for image in demo(small, 3):
@@ -403,7 +403,7 @@ def test_gpu_takes_float16_for_the_shipped_network(gpu: torch.device) -> None:
 
 @contextmanager
 def refusing_to_wait() -> Iterator[None]:
-    """PyTorch raises RuntimeError where it would wait for the GPU; it warns that it may miss some of that."""
+    """Makes PyTorch raise RuntimeError where it would wait for the GPU, as far as it knows."""
     try:
         with warnings.catch_warnings(action="ignore"):
             torch.cuda.set_sync_debug_mode("error")
@@ -425,7 +425,7 @@ def refusing_to_wait() -> Iterator[None]:
 def test_gpu_steady_state_allocates_nothing_and_waits_for_nothing(
     gpu: torch.device, spec: str, form_in: PixelFormat, form_out: PixelFormat
 ) -> None:
-    """PyTorch refuses any call that waits for the device; the event of the frame is no such call."""
+    """PyTorch refuses any call that waits for the device; the frame's event is none."""
     size = (1280, 720)
     made = real(CudaDevice(gpu), spec, size, 2)
     made.deliver(form_out)

@@ -64,7 +64,7 @@ def composite(made: CudaProcessor, sent: Frame, pixel_format: PixelFormat) -> Im
 @pytest.mark.parametrize("pixel_format", OPAQUE, ids=str)
 @pytest.mark.parametrize("spec", ["#00b140", "blur", "raw"])
 def test_gives_the_form_asked_for(pixel_format: PixelFormat, spec: str) -> None:
-    """One level apart from the host's conversion of the BGR composite; raw the host makes itself."""
+    """One level apart from the host's conversion of the BGR composite; raw is the host's own."""
     plain, made = processor(background=spec), processor(background=spec)
     assert made.deliver(pixel_format) == pixel_format
     expected = convert(composite(plain, frame(1), BGR), pixel_format)
@@ -198,7 +198,7 @@ def test_the_cpu_gives_bgr_and_the_sink_converts() -> None:
 def test_placeholders_are_in_the_form_of_composites(
     network: Blueness, pixel_format: PixelFormat
 ) -> None:
-    """That of the start comes before anything is known of the device: it is BGR, which all sinks take."""
+    """The first is BGR, which all sinks take: nothing is known of the device yet."""
 
     def then(r: Recorder) -> None:
         seen = any("no valid alpha" in reason for reason in r.reasons)

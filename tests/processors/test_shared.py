@@ -212,7 +212,7 @@ def test_a_network_that_writes_nothing_gives_no_alpha() -> None:
 
 
 def test_a_receipt_of_another_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As by a fault in the bookkeeping, put in on purpose."""
+    """A fault in the bookkeeping, put in on purpose, is found."""
     engine = FakeEngine(work=mean, max_batch=2)
     made = ports(engine, 2)
     monkeypatch.setattr(
@@ -302,7 +302,7 @@ def test_each_stream_has_a_state_of_its_own() -> None:
 
 
 def test_pictures_of_a_batch_do_not_touch_each_other() -> None:
-    """The shipped network, three at once: bit for bit what each gives alone, whoever is beside it."""
+    """The shipped network, three at once: bit for bit what each gives alone."""
     engine = open_engine("live", device="cpu", threads=1)
     pictures = demo(3, (256, 144))
     engine.resize(256, 144)
