@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from livecut.frame import Image
 from livecut.kernels.composite import composite, composite_rows, cutout
 from livecut.kernels.constants import (
+    ALPHA_MARGIN,
     MOVING_CHANGE,
     SMOOTH_LIFT,
     SMOOTH_LIMIT_MOVING,
@@ -85,7 +86,19 @@ def test_composite_rows_equals_resizing_first(height: int, few: int) -> None:
     out, a = np.empty_like(frame), alpha[..., None] / 255
     composite_rows(frame, alpha, rows, out)
     back = np.asarray(cv2.resize(rows, (64, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-    assert np.abs(out - (frame * a + back * (1 - a))).max() <= 3
+    a = a * a * (3 - 2 * a)
+    assert np.abs(out - (frame * a + back * (1 - a))).max() <= 5
+
+
+def test_a_faint_alpha_shows_little_of_the_frame_over_its_blur() -> None:
+    levels = np.arange(256, dtype=np.uint8)[None]
+    frame, rows = np.full((1, 256, 3), 255, np.uint8), np.zeros((1, 256, 3), np.uint8)
+    out = np.empty_like(frame)
+    composite_rows(frame, levels, rows, out)
+    seen = out[0, :, 0].astype(int)
+    assert (seen[0], seen[255]) == (0, 255), "exact where alpha is"
+    assert (np.diff(seen) >= -1).all()
+    assert seen[51] <= 0.11 * 255, "a fifth of alpha is a tenth of the frame"
 
 
 def test_cutout_has_the_persons_colour_and_none_under_alpha_0() -> None:
@@ -170,9 +183,10 @@ def test_regress_is_the_line_of_least_squares(size: tuple[int, int]) -> None:
         return np.asarray(np.mean(near, axis=0))
 
     i, p = grey / 255.0, np.floor(alpha * 255 + 0.5).astype(np.float64) / 255
+    stretch = 1 - 2 * ALPHA_MARGIN
     s = (mean(i * p) - mean(i) * mean(p)) / (mean(i * i) - mean(i) ** 2 + 1e-3)
-    o = (mean(p) - s * mean(i) - 0.08) / 0.84 * 255 + 0.5
-    assert np.abs(slope - s / 0.84).max() < 1e-4
+    o = (mean(p) - s * mean(i) - ALPHA_MARGIN) / stretch * 255 + 0.5
+    assert np.abs(slope - s / stretch).max() < 1e-4
     assert np.abs(offset - o).max() < 0.02
     out = np.empty_like(slope)
     window_mean(slope, out)

@@ -232,6 +232,16 @@ def test_composite_is_exact_at_its_ends(dtype: torch.dtype) -> None:
         assert share < 1 or apart(got[:, :80], behind[:80]) == 0
 
 
+def test_over_the_blur_the_frame_counts_as_on_the_cpu() -> None:
+    levels = np.arange(256, dtype=np.uint8)[None]
+    frame, rows = np.full((1, 256, 3), 255, np.uint8), np.zeros((1, 256, 3), np.uint8)
+    expected = np.empty_like(frame)
+    host.composite_rows(frame, levels, rows, expected)
+    got = device.smooth_step(torch.from_numpy(levels)).numpy().astype(int)
+    assert np.abs(got - expected[..., 0]).max() <= 3
+    assert (got[0, 0], got[0, 255]) == (0, 255)
+
+
 # the whole
 
 

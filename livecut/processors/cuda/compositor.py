@@ -160,6 +160,7 @@ class Compositor:
                 small_alpha = halve(small_alpha)
             blurred = blur_background(levels[self._to_blur], small_alpha[0], *self._blur)
             background = resize(blurred.to(self._planes.dtype), self._size)
+            shown = smooth_step(shown)
         else:
             background = self.picture.permute(2, 0, 1).to(self._planes.dtype)
         self.mark("background")
@@ -309,6 +310,15 @@ def soft_edges(
     shown = (255 * a * (1 - less) + 0.5).to(torch.uint8)
     own = torch.maximum(s, share * sure)
     return torch.lerp(person, planes.float(), own).to(planes.dtype), shown
+
+
+def smooth_step(alpha: Tensor) -> Tensor:
+    """What the frame counts over its own blur, as `livecut.kernels.composite.composite_rows` counts it.
+
+    alpha and the result are uint8 (H, W): a^2 (3 - 2 a) of alpha a in 0..1.
+    """
+    a = alpha.float() / 255
+    return (255 * a * a * (3 - 2 * a)).round_().to(torch.uint8)
 
 
 def composite(planes: Tensor, alpha: Tensor, background: Tensor) -> Tensor:
