@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import PurePath
@@ -54,9 +54,7 @@ class Registry(Generic[T]):
     and for help. One that cannot be loaded is left out and noted in `faults`.
     """
 
-    def __init__(
-        self, base: type[object], own: Mapping[str, str], *, kind: str, group: str
-    ) -> None:
+    def __init__(self, base: type[object], own: dict[str, str], *, kind: str, group: str) -> None:
         """`own` maps names to "module:Class"; `group` names the entry points of others.
 
         All classes are subclasses of `base`; `kind` is what errors call one of them.
