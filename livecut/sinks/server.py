@@ -84,7 +84,7 @@ class PictureServer:
     def close(self) -> None:
         """Show a notice as the last picture, and end; waits for viewers no longer than 2 s."""
         self._loop.call_soon_threadsafe(self._ended.set)
-        self.thread.join(timeout=2 * FAREWELL)
+        self._clock.join(self.thread, 2 * FAREWELL)
 
     # what follows runs on the server's thread
 

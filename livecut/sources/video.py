@@ -29,7 +29,8 @@ UNSPECIFIED = (
 OLD = int(av.__version__.partition(".")[0]) < 19
 LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if OLD else {}
 """Titles that are no UTF-8 are no reason to refuse a video; since PyAV 19 they never are."""
-TIMEOUT = 5.0  # seconds that a stream may be silent
+TIMEOUT = 5.0
+"""Seconds that a stream may be silent."""
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 DEMO = Path(__file__).parents[1] / "assets" / "demo.mp4"
 TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
@@ -54,6 +55,7 @@ class _Video(Source):
             self.description += f", scaled to {self.size[0]}x{self.size[1]}"
 
     _container: av.container.InputContainer | None = None
+    _timeout = TIMEOUT
 
     @abstractmethod
     def _connect(self) -> av.container.InputContainer:
@@ -173,7 +175,7 @@ class _Video(Source):
         return SourceError(f"{self.name} cannot be read: {error.strerror}")
 
     def _silence(self) -> SourceError:
-        return SourceError(f"{self.name} sent nothing for {TIMEOUT:g} s; is it running?")
+        return SourceError(f"{self.name} sent nothing for {self._timeout:g} s; is it running?")
 
 
 class VideoFile(_Video):
@@ -236,9 +238,14 @@ class Stream(_Video):
     help = "a stream"
     realtime = True
 
-    def __init__(self, url: str, *, size: tuple[int, int] | None = None) -> None:
-        """Connect to `url` within 5 s, scale to `size`. Raises SourceError."""
-        self._url = url
+    def __init__(
+        self, url: str, *, size: tuple[int, int] | None = None, timeout: float = TIMEOUT
+    ) -> None:
+        """Connect to `url` and scale to `size`; `timeout` seconds of silence are too long.
+
+        Raises SourceError.
+        """
+        self._url, self._timeout = url, timeout
         parts = urlsplit(url)
         shown = parts._replace(netloc=parts.netloc.rpartition("@")[2])  # no password on a screen
         super().__init__(shown.geturl(), size)
@@ -259,10 +266,10 @@ class Stream(_Video):
         start = time.monotonic()
         try:
             found: av.container.InputContainer = av.open(
-                self._url, options=options, timeout=(TIMEOUT, TIMEOUT), **LENIENT
+                self._url, options=options, timeout=(self._timeout, self._timeout), **LENIENT
             )
         except FFmpegError as error:
-            if time.monotonic() - start < TIMEOUT:
+            if time.monotonic() - start < self._timeout:
                 raise
             raise self._silence() from error  # FFmpeg's own name for it differs by protocol
         return found

@@ -277,12 +277,12 @@ class TestStream:
                 open_source(url)
 
     @pytest.mark.parametrize("scheme", ["rtsp", "http"])
-    def test_silence(self, scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("livecut.sources.video.TIMEOUT", 0.5)
+    def test_silence(self, scheme: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as quiet:
+            url = f"{scheme}://127.0.0.1:{quiet.getsockname()[1]}/a"
             start = time.perf_counter()
             with pytest.raises(SourceError, match=r"sent nothing for 0\.5 s"):
-                open_source(f"{scheme}://127.0.0.1:{quiet.getsockname()[1]}/a")
+                Stream(url, timeout=0.5)
         assert time.perf_counter() - start < 3
 
 
