@@ -62,7 +62,7 @@ def livecut_with(site: Path, *arguments: str | Path) -> subprocess.CompletedProc
 
 def test_all_four_through_the_command_line(site: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.npy"
-    words = ["run", "studio", "--engine", "chroma", "-b", "stripes", "-o", out]
+    words = ["run", "studio", "--engine", "chroma", "-b", "stripes", "-o", str(out)]
     done = livecut_with(site, *words, "--max-frames", "5")
     assert done.returncode == 0, done.stderr
     assert b"network: chroma key on the CPU" in done.stderr
