@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import av
@@ -16,6 +15,7 @@ import pytest
 
 import livecut
 from livecut.frame import Output, as_image
+from tests.waiting import wait_until
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -112,9 +112,12 @@ def test_ctrl_c_leaves_a_playable_file(tmp_path: Path) -> None:
     cv2.imwrite(str(noise), np.random.default_rng(0).integers(0, 256, (360, 640, 3), np.uint8))
     process = subprocess.Popen(command("run", clip, "-b", noise, "-o", out), stderr=subprocess.PIPE)
     part = tmp_path / "out.mp4.part"
-    while not part.exists() or part.stat().st_size < 20_000:
-        time.sleep(0.05)
+
+    def writes() -> bool:
         assert process.poll() is None
+        return part.exists() and part.stat().st_size >= 20_000
+
+    wait_until(writes, timeout=120, every=0.05)
     process.send_signal(signal.SIGINT)
     with process:
         assert process.stderr
@@ -140,6 +143,10 @@ def test_ctrl_c_leaves_a_playable_file(tmp_path: Path) -> None:
         (["run", "demo", "-o", "null", "--in-flight", "9"], ["--in-flight", "1<=x<=3"]),
         (["run", "demo", "-o", "nosuch/out.mp4"], ["no folder nosuch"]),
         (["run", "demo", "-o", "out.xyz"], ["out.xyz"]),
+        (["run", "77", "-o", "out.xyz"], ["unknown output 'out.xyz'"]),  # before the camera opens
+        (["run", "77", "-b", "nosuch"], ["unknown background 'nosuch'"]),
+        (["run", "77", "-b", "transparent", "-o", "a.mp4"], ["cannot hold transparency"]),
+        (["run", "--source", "77", "--source", "78", "-o", "{n}.xyz"], ["unknown output '1.xyz'"]),
         (["run", "demo"], ["no display", "-o"]),
         (["run", "demo", "-b", "transparent", "-o", "out.mp4"], [".webm"]),
         (["run", "demo", "--colour", "red"], ["--colour"]),
