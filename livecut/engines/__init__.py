@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from livecut.engines.base import Engine, EngineType
-from livecut.errors import ConfigError
+from livecut.engines.base import Engine
+from livecut.errors import ConfigError, EngineError
 from livecut.models import TORCHVISION
-from livecut.registry import Registry
+from livecut.registry import Registry, one_line_errors
 
-ENGINES = Registry[EngineType](
-    "engine",
+ENGINES = Registry[type[Engine]](
+    Engine,
     {
         "onnx": "livecut.engines.onnx:OnnxEngine",
         "torch": "livecut.engines.torch:TorchEngine",
     },
-    "livecut.engines",
+    kind="engine",
+    group="livecut.engines",
 )
 
 
@@ -30,10 +31,12 @@ def open_engine(
     int8 network is taken where there is one and the CPU is fast at it. `threads` counts the CPU's,
     0: half of the cores, at most 4. Raises ModelError, EngineError and ConfigError.
     """
-    return find_engine(engine, model).open(model, device=device, threads=threads)
+    kind = find_engine(engine, model)
+    with one_line_errors(kind, f"engine '{engine}'", EngineError):
+        return kind.open(model, device=device, threads=threads)
 
 
-def find_engine(engine: str, model: str | Path) -> EngineType:
+def find_engine(engine: str, model: str | Path) -> type[Engine]:
     """The class of an engine by its name; for "auto" the one for a model. Raises ConfigError."""
     if engine == "auto":
         weights = str(model).startswith(TORCHVISION) or Path(model).suffix == ".safetensors"
