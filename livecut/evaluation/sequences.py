@@ -18,7 +18,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from livecut.errors import ConfigError
-from livecut.evaluation.dataset import Pair, match_light
+from livecut.evaluation.dataset import Pair, foreground, is_soft, match_light
 from livecut.frame import Image, as_image
 from livecut.pictures import read_picture
 
@@ -156,9 +156,16 @@ def panned(room: Image, phase: Doubles, amount: float, rng: Generator) -> Double
 
 
 def shoot(person: Image, mask: Image, room: Image, frames: int, rng: Generator) -> Shot:
-    """A shot of `frames` frames; every second time the room is panned."""
-    # The still's own background must not shine through at the edge.
-    soft = as_image(cv2.GaussianBlur(cv2.erode(mask, np.ones((3, 3), np.uint8)), (0, 0), 0.8))
+    """A shot of `frames` frames; every second time the room is panned.
+
+    The still's own background must not shine through at the edge: a soft mask is alpha as it is, and the
+    person has the `foreground`'s colours; a hard one is made smaller and soft.
+    """
+    if is_soft(mask):
+        person, soft = foreground(person, mask), mask
+    else:
+        smaller = cv2.erode(mask, np.ones((3, 3), np.uint8))
+        soft = as_image(cv2.GaussianBlur(smaller, (0, 0), 0.8))
     moves, phase = motion(mask, frames, rng)
     steady = np.linspace(0, 1, frames)
     return Shot(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from livecut.evaluation.dataset import beside, match_light
+from livecut.evaluation.dataset import beside, foreground, match_light
 from livecut.frame import Image, as_image
 
 COMPOSITE = 0.25
@@ -229,26 +229,6 @@ def over(back: Image, front: Image, alpha: Image) -> Image:
     """`front` over `back`, both (H, W, 3), by alpha (H, W)."""
     a = alpha * np.float32(1 / 255)
     return as_image(cv2.blendLinear(front, back, a, 1 - a))
-
-
-def foreground(image: Image, alpha: Image) -> Image:
-    """The person's own colour at each pixel, so that nothing of the old background comes along.
-
-    The mean colours of person and background around, of what is almost wholly the one or the other, are the
-    first estimate, which the picture corrects where alpha is high (Forte, 2021, who weights by alpha).
-    """
-    a = (alpha * np.float32(1 / 255))[..., None]
-    picture = image.astype(np.float32)
-    side = 2 * round(max(alpha.shape) / 12) + 1
-
-    def around(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-        weight = weight**8
-        total = cv2.blur(weight, (side, side))[..., None]
-        return np.asarray(cv2.blur(picture * weight, (side, side)) / (total + np.float32(1e-4)))
-
-    front, back = around(a), around(1 - a)
-    own = front + a * (picture - a * front - (1 - a) * back)
-    return as_image(np.clip(own, 0, 255).astype(np.uint8))
 
 
 def cut_out(image: Image, mask: Image, room: Image, m: Map, rng: Generator) -> tuple[Image, Image]:

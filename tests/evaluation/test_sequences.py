@@ -14,8 +14,16 @@ import pytest
 
 from livecut import ConfigError
 from livecut.evaluation import metrics
-from livecut.evaluation.dataset import Pair, read_folder
-from livecut.evaluation.sequences import FRAMES, SIZE, Sequence, Step, make_sequences, whole
+from livecut.evaluation.dataset import Pair, is_soft, read_folder
+from livecut.evaluation.sequences import (
+    FRAMES,
+    SIZE,
+    Sequence,
+    Step,
+    make_sequences,
+    shoot,
+    whole,
+)
 from livecut.evaluation.temporal import Average, Moment, follow, moment, summarise
 from livecut.frame import Image
 from tests.commands.test_cli import assert_one_clear_line, run
@@ -207,3 +215,17 @@ def test_mistakes(folder: Path, tmp_path: Path) -> None:
     both = run("eval", "--sequences", folder, "--images", folder / "images")
     assert_one_clear_line(both, "--images")
     assert_one_clear_line(run("eval", "--sequences", tmp_path), str(tmp_path), "0 training")
+
+
+def test_a_matte_is_alpha_as_it_is_and_a_polygon_is_made_smaller() -> None:
+    hard = np.zeros((120, 100), np.uint8)
+    cv2.ellipse(hard, (50, 120), (30, 90), 0, 0, 360, 255, -1, cv2.LINE_AA)
+    soft = np.asarray(cv2.GaussianBlur(hard, (0, 0), 2), np.uint8)
+    assert is_soft(soft)
+    assert not is_soft(hard)
+    person = np.full((120, 100, 3), (40, 90, 40), np.uint8)
+    room = np.full((120, 160, 3), 90, np.uint8)
+    rng = np.random.default_rng(0)
+    assert (shoot(person, soft, room, 4, rng).mask == soft).all()
+    smaller = shoot(person, hard, room, 4, rng).mask
+    assert smaller.astype(int).sum() < hard.astype(int).sum()

@@ -14,7 +14,7 @@ from livecut.training import augment
 
 pytest.importorskip("torch")
 
-from livecut.evaluation.dataset import Data, Pair, beside
+from livecut.evaluation.dataset import Data, Pair, beside, foreground
 from livecut.training.data import Augmented
 
 SIZE = (96, 64)
@@ -199,7 +199,7 @@ def soft_disc() -> tuple[Image, Image]:
 
 def test_foreground_is_the_persons_own_colour() -> None:
     image, alpha = soft_disc()
-    found = augment.foreground(image, alpha).astype(int)
+    found = foreground(image, alpha).astype(int)
     edge = (alpha > 60) & (alpha < 200)
     assert image[edge][:, 1].mean() > 80, "the picture's edge is half green"
     assert found[edge][:, 1].mean() < 15
