@@ -157,9 +157,8 @@ def match_light(person: Image, room: Image, rng: Generator) -> Image:
 def is_soft(mask: Image) -> bool:
     """Whether a mask (H, W) is a matte, and not a polygon whose edges are merely smoothed."""
     between = cv2.countNonZero(cv2.inRange(mask, np.array(16), np.array(239)))
-    outline = cv2.morphologyEx(
-        np.asarray(cv2.compare(mask, 127, cv2.CMP_GT)), cv2.MORPH_GRADIENT, np.ones((3, 3))
-    )
+    person = (mask > 127).astype(np.uint8)
+    outline = cv2.morphologyEx(person, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     return between > SOFT_WIDTH * cv2.countNonZero(outline)
 
 

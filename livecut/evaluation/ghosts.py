@@ -57,7 +57,7 @@ class Ghosts:
 
 def away(alpha: Image) -> NDArray[np.bool_]:
     """Where alpha uint8 (H, W) is further than `FAR` from the person; everywhere, if there is none."""
-    person = np.asarray(cv2.compare(alpha, 127, cv2.CMP_GT))
+    person = (alpha > 127).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(person)
     if count < 2:
         return np.ones(alpha.shape, bool)
@@ -65,7 +65,7 @@ def away(alpha: Image) -> NDArray[np.bool_]:
     areas[0] = 0
     parts = areas >= PART * areas.max()
     beside = (~parts[labels]).astype(np.uint8)
-    return cv2.distanceTransform(beside, cv2.DIST_L2, 5) > FAR * alpha.shape[0]
+    return np.asarray(cv2.distanceTransform(beside, cv2.DIST_L2, 5) > FAR * alpha.shape[0])
 
 
 def ghost_area(alpha: Image) -> float:

@@ -208,8 +208,8 @@ def bystander(image: Image, alpha: Image, other: Image, mask: Image, rng: Genera
     `image` and `alpha` are at the output's size, `other` and its `mask` as they were read. The figure is at
     most a third as high as the first one.
     """
-    x, y, w, h = cv2.boundingRect(cv2.compare(mask, 127, cv2.CMP_GT))
-    tall = cv2.boundingRect(cv2.compare(alpha, 127, cv2.CMP_GT))[3]
+    x, y, w, h = cv2.boundingRect((mask > 127).astype(np.uint8))
+    tall = cv2.boundingRect((alpha > 127).astype(np.uint8))[3]
     if min(w, h, tall) < 8:
         return image
     size = alpha.shape[1], alpha.shape[0]

@@ -115,7 +115,7 @@ def test_a_folder_without_clips_is_named(tmp_path: Path) -> None:
 
 
 def test_ghosts_go_without_labels(tmp_path: Path) -> None:
-    for others in (["--images", tmp_path], ["--sequences", tmp_path]):
-        done = run("eval", "--ghosts", tmp_path, *others)
+    for other in ("--images", "--sequences"):
+        done = run("eval", "--ghosts", tmp_path, other, tmp_path)
         assert done.returncode == 2
         assert b"--ghosts" in done.stderr
