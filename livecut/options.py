@@ -47,6 +47,11 @@ def option_hints(kind: type[Any]) -> dict[str, tuple[Any, Option]]:
     return {name: (hint.__origin__, hint.__metadata__[0]) for name, hint in annotated.items()}
 
 
+def values_of(options: Any, kind: type[Any]) -> dict[str, Any]:
+    """Those values by name that belong to `kind`, a class that the options' own is derived from."""
+    return {f.name: getattr(options, f.name) for f in fields(kind)}
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetworkOptions:
     """The network, and what it runs on."""

@@ -130,7 +130,7 @@ def bench(
     rounds, seconds = rounds or int(defaults["rounds"]), seconds or defaults["seconds"]
     chosen = {name: list(dict.fromkeys(values)) for name, values in choices.items() if values}
     cases = sweep(**chosen) if chosen else quick_cases() if quick else standard()
-    with progress_bar() as bar:
+    with showing(progress_bar()) as bar:
         task, done = bar.add_task("starting", total=len(cases) * rounds), count()
 
         def tell(case: Case, number: int) -> None:

@@ -138,7 +138,7 @@ def evaluate_pictures(
     from livecut.pictures import save_picture
 
     matting = network()
-    with progress_bar() as bar:
+    with showing(progress_bar()) as bar:
         scores = [score(pair, matting) for pair in bar.track(pairs, description="pictures")]
     found = report(scores)
     facts: dict[str, Any] = {"model": model, "network": matting.description, "images": str(images)}
@@ -162,7 +162,7 @@ def evaluate_sequences(
     data = read_folder(folder)
     steadied, single = network(temporal=True), network()
     made = make_sequences(data.val, data.rooms, count)
-    with progress_bar() as bar:
+    with showing(progress_bar()) as bar:
         followed = [
             follow(sequence, steadied, single)
             for sequence in bar.track(made, total=count, description="sequences")

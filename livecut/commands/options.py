@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import logging
 import math
 import re
 import tomllib
@@ -119,12 +120,12 @@ def common(command: Command) -> Command:
 
 def _quiet(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
     if wanted:
-        terminal.speak_of_errors()
+        terminal.listen(logging.ERROR)
 
 
 def _verbose(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
     if wanted:
-        terminal.speak_of_everything()
+        terminal.listen(logging.DEBUG)
 
 
 # from a field to a parameter of click's

@@ -197,7 +197,7 @@ def train(resume: bool, stage: list[dict[str, Any]], **options: Any) -> None:
             del values[name]
     stages = staged(options, stage) or [TrainSettings(**options)]
     first = os.environ.get("RANK", "0") == "0"
-    with progress_bar(shown=first) as bar:
+    with showing(progress_bar(shown=first)) as bar:
         task = bar.add_task("training", total=sum(s.steps for s in stages))
 
         def report(step: int, loss: float, scores: tuple[float, float] | None) -> None:

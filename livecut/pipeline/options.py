@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from livecut.options import TITLE, NetworkOptions, Option, ProcessorOptions
 
@@ -34,13 +34,24 @@ class PipelineOptions(ProcessorOptions):
     max_frames: Annotated[int | None, Option("End after so many frames.", at_least=1)] = None
     title: Annotated[str, Option("Title of the window.")] = TITLE
 
-    def for_pipeline(self) -> dict[str, Any]:
-        """The keyword arguments by name."""
-        return {f.name: getattr(self, f.name) for f in fields(PipelineOptions)}
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """The keyword arguments of `open_source`."""
+
+    size: Annotated[
+        tuple[int, int] | None, Option("Ask the camera for this size; scale a file to it.")
+    ] = None
+    fps: Annotated[
+        float | None, Option("Ask the camera for this rate.", at_least=1, at_most=1000)
+    ] = None
+    fourcc: Annotated[
+        str | None, Option("Ask the camera for this pixel format, as in MJPG.")
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(PipelineOptions):
+class RunOptions(PipelineOptions, SourceOptions):
     """Everything that `livecut run` may be told."""
 
     source: Annotated[
@@ -57,19 +68,33 @@ class RunOptions(PipelineOptions):
             short="-o",
         ),
     ] = ("window",)
-    size: Annotated[
-        tuple[int, int] | None, Option("Ask the camera for this size; scale a file to it.")
-    ] = None
-    fps: Annotated[
-        float | None, Option("Ask the camera for this rate.", at_least=1, at_most=1000)
-    ] = None
-    fourcc: Annotated[
-        str | None, Option("Ask the camera for this pixel format, as in MJPG.")
-    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageOptions(NetworkOptions):
+class StillOptions:
+    """What to make of each picture."""
+
+    kind: Annotated[
+        str,
+        Option(
+            "composite, or as the flags say.",
+            flags={
+                "alpha": "Write the soft matte, 0 to 255.",
+                "mask": "Write the binary mask, 0 or 255.",
+                "cutout": "Write the person alone, RGBA PNG.",
+            },
+        ),
+    ] = "composite"
+    background: Annotated[str, Option("As for livecut run.", short="-b")] = (
+        PipelineOptions.background
+    )
+    threshold: Annotated[
+        float, Option("Least alpha / 255 of the person, for --mask.", at_least=0, at_most=1)
+    ] = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions(StillOptions, NetworkOptions):
     """Everything that `livecut image` may be told."""
 
     inputs: Annotated[
@@ -81,21 +106,3 @@ class ImageOptions(NetworkOptions):
             "A picture for one input; else a folder, made if absent: names kept, .png.", short="-o"
         ),
     ]
-    background: Annotated[str, Option("As for livecut run.", short="-b")] = (
-        PipelineOptions.background
-    )
-    kind: Annotated[
-        str,
-        Option(
-            "What to write.",
-            flags={
-                "alpha": "Write the soft matte, 0 to 255.",
-                "mask": "Write the binary mask, 0 or 255.",
-                "cutout": "Write the person alone, RGBA PNG.",
-            },
-        ),
-    ] = "composite"
-    threshold: Annotated[
-        float,
-        Option("Alpha from here on is person, for --mask.", at_least=0, at_most=1),
-    ] = 0.5

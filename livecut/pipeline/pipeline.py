@@ -23,9 +23,9 @@ from livecut.backgrounds.blur import Blur
 from livecut.errors import ConfigError, SinkError
 from livecut.frame import BGR, BGRA, Cutout, Frame, Image, Output, PixelFormat
 from livecut.kernels.pixels import flip
-from livecut.models import DEFAULT_MODEL
 from livecut.pipeline.capture import Capture
 from livecut.pipeline.guard import Guard, Placeholder
+from livecut.pipeline.options import PipelineOptions
 from livecut.pipeline.prefetch import Prefetcher
 from livecut.pipeline.worker import STARTING, Worker
 from livecut.processors import open_processor
@@ -33,7 +33,7 @@ from livecut.processors.base import FrameProcessor
 from livecut.processors.shared import SharedEngine
 from livecut.sinks import open_sink
 from livecut.sinks.base import Sink
-from livecut.sinks.window import TITLE, Window
+from livecut.sinks.window import Window
 from livecut.slot import Slot
 from livecut.sources import open_source
 from livecut.sources.base import Source
@@ -66,18 +66,18 @@ class Pipeline:
     def __init__(
         self,
         source: str | Source,
-        background: str = "blur",
+        background: str = PipelineOptions.background,
         sinks: Sequence[str | Sink] = ("null",),
         *,
-        mirror: bool = False,
-        max_frames: int | None = None,
-        model: str | Path = DEFAULT_MODEL,
-        device: str = "auto",
-        engine: str | SharedEngine = "auto",
-        threads: int = 0,
-        precision: str = "auto",
-        in_flight: int = 0,
-        title: str = TITLE,
+        mirror: bool = PipelineOptions.mirror,
+        max_frames: int | None = PipelineOptions.max_frames,
+        model: str | Path = PipelineOptions.model,
+        device: str = PipelineOptions.device,
+        engine: str | SharedEngine = PipelineOptions.engine,
+        threads: int = PipelineOptions.threads,
+        precision: str = PipelineOptions.precision,
+        in_flight: int = PipelineOptions.in_flight,
+        title: str = PipelineOptions.title,
         progress: Callable[[], None] = lambda: None,
         notice: Callable[[str], None] = lambda text: None,
     ) -> None:

@@ -17,10 +17,10 @@ import numpy as np
 
 from livecut.errors import SinkError
 from livecut.frame import Image, Output
+from livecut.options import TITLE
 from livecut.pictures import save_picture
 from livecut.sinks.base import Sink
 
-TITLE = "livecut"
 HELP = [
     ("q, Esc", "quit"),
     ("b", "next background"),
