@@ -21,7 +21,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from livecut.backgrounds import open_background
 from livecut.backgrounds.base import Background
 from livecut.backgrounds.raw import Raw
-from livecut.bench.cases import Case, held_frames
+from livecut.bench.cases import held_frames
+from livecut.bench.options import Case
 from livecut.frame import BGR, Frame, Image, PixelFormat, Size
 from livecut.hardware.nvidia import graph_wanted
 from livecut.models import input_size

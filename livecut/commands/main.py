@@ -64,6 +64,11 @@ def main() -> None:
     except LivecutError as error:
         say_error(str(error))
         status = 1
+    except ImportError as error:
+        from livecut.commands.doctor import import_fault
+
+        say_error(import_fault(error))
+        status = 1
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
         say_error(f"{what}{error.strerror or error}")

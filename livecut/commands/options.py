@@ -66,9 +66,9 @@ def takes(kind: type[Any]) -> Callable[[Command], Command]:
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
-        def filled(**values: Any) -> Any:
+        def filled(*first: Any, **values: Any) -> Any:
             own = {name: values.pop(name) for name in hints}
-            return command(kind(**own), **values)
+            return command(*first, kind(**own), **values)
 
         return _with_options(filled, kind, repeatable=False)
 
@@ -84,10 +84,10 @@ def takes_several(kind: type[Any]) -> Callable[[Command], Command]:
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
-        def filled(**values: Any) -> Any:
+        def filled(*first: Any, **values: Any) -> Any:
             given = {name: values.pop(name) for name in names}
             chosen = {name: list(dict.fromkeys(each)) for name, each in given.items() if each}
-            return command(chosen=chosen, **values)
+            return command(*first, chosen=chosen, **values)
 
         return _with_options(filled, kind, repeatable=True)
 
@@ -98,11 +98,19 @@ def common(command: Command) -> Command:
     """Give a command --config, -q and -v."""
     for option in (
         click.option(
-            "-v", "--verbose", is_flag=True, expose_value=False, callback=_verbose,
+            "-v",
+            "--verbose",
+            is_flag=True,
+            expose_value=False,
+            callback=_verbose,
             help="Tell of the library's own steps too.",
         ),
         click.option(
-            "-q", "--quiet", is_flag=True, expose_value=False, callback=_quiet,
+            "-q",
+            "--quiet",
+            is_flag=True,
+            expose_value=False,
+            callback=_quiet,
             help="Tell of errors alone.",
         ),
         click.option(
@@ -138,10 +146,12 @@ def _with_options(command: Command, kind: type[Any], *, repeatable: bool) -> Com
 
 
 def _parameters(kind: type[Any], repeatable: bool) -> Iterator[Callable[[Command], Command]]:
-    """A decorator for each field; those of the class itself before those of its bases."""
+    """A decorator for each field; the class's own come before those of its bases."""
     hints = option_hints(kind)
-    inherited = [name for base in kind.__mro__[:0:-1] for name in getattr(base, "__annotations__", {})]
-    for name in sorted(hints, key=lambda name: name in inherited):
+    owners = {
+        name: i for i, c in enumerate(kind.__mro__) for name in vars(c).get("__annotations__", {})
+    }
+    for name in sorted(hints, key=lambda name: owners[name]):
         hint, facts = hints[name]
         default = getattr(kind, name, None)
         if facts.flags:
@@ -149,7 +159,11 @@ def _parameters(kind: type[Any], repeatable: bool) -> Iterator[Callable[[Command
                 yield click.option(f"--{value}", name, flag_value=value, default=default, help=text)
         elif facts.positional:
             yield click.argument(
-                name, nargs=-1, required=True, metavar=f"{facts.metavar}...", type=_type(hint, facts)[0]
+                name,
+                nargs=-1,
+                required=True,
+                metavar=f"{facts.metavar}...",
+                type=_type(hint, facts)[0],
             )
         else:
             yield _option(name, hint, facts, default, hasattr(kind, name), repeatable)
@@ -188,7 +202,7 @@ def _plain(value: Any) -> Any:
 
 
 def _type(hint: Any, facts: Option) -> tuple[click.ParamType[Any], int]:
-    """click's type of one value, and how many there are: -1 for any number of them."""
+    """Click's type of one value, and how many there are: -1 for any number of them."""
     if isinstance(hint, UnionType):
         [hint] = (each for each in get_args(hint) if each is not NoneType)
     if get_origin(hint) is tuple:
@@ -209,7 +223,7 @@ def _type(hint: Any, facts: Option) -> tuple[click.ParamType[Any], int]:
         high = facts.at_most if facts.less_than is None else facts.less_than
         if low is None and high is None:
             return (click.INT if hint is int else click.FLOAT), 1
-        kind = click.IntRange if hint is int else click.FloatRange
+        kind: Any = click.IntRange if hint is int else click.FloatRange
         return kind(low, high, facts.more_than is not None, facts.less_than is not None), 1
     return click.STRING, 1
 

@@ -91,9 +91,7 @@ def run_streams(options: RunOptions, until: Callable[[Callable[[], None]], None]
             name = f"source {number} ({uri})"
             own = {"engine": engine, "title": f"{options.title}: {name}"}
             try:
-                source = opened.enter_context(
-                    open_source(uri, **values_of(options, SourceOptions))
-                )
+                source = opened.enter_context(open_source(uri, **values_of(options, SourceOptions)))
                 task = bar.add_task(name, total=min_known(source.frames, options.max_frames))
                 pipeline = Pipeline(
                     source,

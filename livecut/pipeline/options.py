@@ -45,13 +45,13 @@ class SourceOptions:
     fps: Annotated[
         float | None, Option("Ask the camera for this rate.", at_least=1, at_most=1000)
     ] = None
-    fourcc: Annotated[
-        str | None, Option("Ask the camera for this pixel format, as in MJPG.")
-    ] = None
+    fourcc: Annotated[str | None, Option("Ask the camera for this pixel format, as in MJPG.")] = (
+        None
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(PipelineOptions, SourceOptions):
+class RunOptions(SourceOptions, PipelineOptions):
     """Everything that `livecut run` may be told."""
 
     source: Annotated[

@@ -12,8 +12,8 @@ from livecut.backgrounds import open_background
 from livecut.backgrounds.transparent import Transparent
 from livecut.errors import ConfigError, LivecutError
 from livecut.frame import Cutout, Frame, Image
-from livecut.pipeline.options import StillOptions
 from livecut.pictures import READABLE, WRITABLE, pictures, read_picture, save_picture
+from livecut.pipeline.options import StillOptions
 from livecut.segmenter import Segmenter
 
 

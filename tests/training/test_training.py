@@ -75,7 +75,7 @@ def settings(data: Path, out: Path, **changes: Any) -> TrainSettings:
         "workers": 0,
         "average": 0.9,
     }
-    return TrainSettings(data=data, out=out, **(base | changes))
+    return TrainSettings(data=data, output=out, **(base | changes))
 
 
 @pytest.fixture(scope="module")
