@@ -336,7 +336,7 @@ def test_stages_are_runs_one_after_another(data: Path, tmp_path: Path) -> None:
             "stage 2: unknown key 'out'; expected some of: average",
         ),
         ("[[stage]]\nsteps = 'many'", "'many' is not a valid integer"),
-        ("[[stage]]\nweights = 'a'", "'a' is not SOURCE=NUMBER"),
+        ("[[stage]]\nweights = 'a'", "'a' is not NAME=NUMBER"),
     ],
 )
 def test_stages_that_are_none(text: str, expected: str, data: Path, tmp_path: Path) -> None:
