@@ -23,7 +23,7 @@ from tests.commands.test_cli import assert_one_clear_line, command, frames_in, r
 @pytest.mark.parametrize(
     ("outputs", "expected"),
     [
-        ([], [["window"], ["window"]]),
+        (["window"], [["window"], ["window"]]),
         (["null", "virtual"], [["null", "virtual"]] * 2),
         (["a.mp4", "b.mp4"], [["a.mp4"], ["b.mp4"]]),
         (["window", "-", "b/"], [["window", "-"], ["window", "b/"]]),
