@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from livecut.commands.options import common, takes
 from livecut.commands.streams import run_streams
 from livecut.commands.terminal import INTERRUPTED, min_known, progress_bar, say, showing, summarise
+from livecut.commands.usage import UsageCommand
 from livecut.errors import ConfigError
 from livecut.options import values_of
 from livecut.pipeline.options import PipelineOptions, RunOptions, SourceOptions
@@ -35,15 +36,14 @@ class Interrupt:
             signal.signal(number, handle)
 
 
-@click.command()
+@click.command(cls=UsageCommand)
 @click.argument("first", metavar="[SOURCE]", required=False)
 @takes(RunOptions)
 @common
 def run(options: RunOptions, first: str | None) -> None:
     """Segment SOURCE, replace its background, and show or write the result.
 
-    SOURCE is a camera (0, 1, /dev/video0; default: 0), a video file, a picture, an rtsp:// or
-    http:// stream, - (YUV4MPEG2 on standard input), or demo.
+    Sources, backgrounds and outputs are listed at the end.
 
     Keys in the window: q quit, b next background, + and - blur, m mask, h mirror, f statistics,
     s save a picture, space freeze, ? help.
@@ -68,10 +68,11 @@ def run(options: RunOptions, first: str | None) -> None:
 
 def run_one(options: RunOptions, until: Callable[[Callable[[], None]], None]) -> bool:
     """Run one source; whether it was realtime. `until` is given what ends it. Raises LivecutError."""
-    from livecut.pipeline.pipeline import Pipeline
+    from livecut.pipeline.pipeline import Pipeline, require_words
     from livecut.sources import open_source
 
     [uri] = options.source
+    require_words(options.background, options.output)
     with open_source(uri, **values_of(options, SourceOptions)) as source:
         say(f"source: {source.name}, {source.description}")
         bar = progress_bar()

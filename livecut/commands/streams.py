@@ -25,17 +25,18 @@ from livecut.pipeline.options import PipelineOptions, RunOptions, SourceOptions
 if TYPE_CHECKING:
     from livecut.pipeline.pipeline import Pipeline
 
-FOR_ALL = ("window", "virtual", "null")
-"""Outputs that every source gets one of."""
-
 
 def assign_outputs(outputs: Sequence[str], sources: Sequence[str]) -> list[list[str]]:
     """Deal the outputs out: a list for each source, in order.
 
-    Every source gets the outputs `FOR_ALL`, and those with {n} or {name} in them, which become its
-    number from 1 and its name. Each of the others belongs to one source, in order. Raises ConfigError.
+    Every source gets the outputs that are `per_source`, such as a window, and those with {n} or
+    {name} in them, which become its number from 1 and its name. Each of the others belongs to one
+    source, in order. Raises ConfigError, and SinkError for an unknown output.
     """
-    own = [o for o in outputs if o not in FOR_ALL and "{n}" not in o and "{name}" not in o]
+    from livecut.sinks import find_sink
+
+    for_all = [o for o in outputs if "{n}" in o or "{name}" in o or find_sink(o).per_source]
+    own = [o for o in outputs if o not in for_all]
     if own and len(own) != len(sources):
         raise ConfigError(
             f"{len(sources)} sources, but {len(own)} output{'s' * (len(own) > 1)} ({', '.join(own)}); give one "
@@ -52,7 +53,7 @@ def assign_outputs(outputs: Sequence[str], sources: Sequence[str]) -> list[list[
                 if o not in own or o in mine
             ]
         )
-    found = Counter(o for mine in dealt for o in mine if o not in FOR_ALL)
+    found = Counter(o for mine in dealt for o in mine if not find_sink(o).per_source)
     twice = next((o for o, count in found.items() if count > 1), None)
     if twice is not None:
         raise ConfigError(f"several sources would write to '{twice}'; put {{n}} into its name")
@@ -64,12 +65,14 @@ def run_streams(options: RunOptions, until: Callable[[Callable[[], None]], None]
 
     `until` is given what ends them all. Raises LivecutError.
     """
-    from livecut.pipeline.pipeline import Pipeline
+    from livecut.pipeline.pipeline import Pipeline, require_words
     from livecut.pipeline.together import run_all
     from livecut.processors.shared import SharedEngine
     from livecut.sources import open_source
 
     outputs = assign_outputs(options.output, options.source)
+    for words in outputs:
+        require_words(options.background, words)
     if options.source.count("-") > 1:
         raise ConfigError("several sources are '-', and there is one standard input")
     engine = SharedEngine(**values_of(options, ProcessorOptions))

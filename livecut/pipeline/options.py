@@ -16,8 +16,7 @@ class PipelineOptions(ProcessorOptions):
     background: Annotated[
         str,
         Option(
-            "blur, blur:0.0 to blur:1.0, #rrggbb, a colour's name, a picture, a video, transparent; "
-            "raw shows the room.",
+            "What stands behind the person, as listed below.",
             short="-b",
         ),
     ] = "blur"
@@ -61,10 +60,8 @@ class RunOptions(SourceOptions, PipelineOptions):
     output: Annotated[
         tuple[str, ...],
         Option(
-            "May be given again; of several sources each gets one of its own, in order, or one for "
-            "all with {n} or {name} in its name. window, virtual or /dev/videoN (virtual camera), "
-            "http or http://HOST:PORT (a page for browsers; http is http://127.0.0.1:8080), a video "
-            "or picture file, a folder/ of PNGs, - (YUV4MPEG2 to standard output), null.",
+            "Where the result goes, as listed below; may be given again. Of several sources each gets "
+            "one of its own, in order, or one for all with {n} or {name} in its name.",
             short="-o",
         ),
     ] = ("window",)

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from livecut.models import DEFAULT_MODEL, PRECISIONS, REFERENCES, input_size
+from livecut.models import DEFAULT_MODEL, PRECISIONS, input_size
+from livecut.network.build import network_names
 from livecut.options import Option
 
 OF_THE_MACHINE = ("data", "output", "workers", "device")
@@ -32,10 +33,7 @@ class TrainSettings:
     ] = Path("runs/live")
     model: Annotated[
         str,
-        Option(
-            "The network: live, deep, quality, unet, or one of torchvision's: "
-            f"{', '.join(REFERENCES)}."
-        ),
+        Option(f"The network, one of: {', '.join(network_names())}."),
     ] = DEFAULT_MODEL
     encoder: Annotated[
         str,

@@ -18,8 +18,8 @@ from livecut.bench.measure import measure
 from livecut.bench.options import Case
 from livecut.bench.sink_readers import Delays
 from livecut.frame import Image, as_image
+from livecut.testing import Recorder
 from tests.commands.test_cli import run
-from tests.fakes import Recorder
 
 SIZE = (640, 360)
 
