@@ -176,7 +176,7 @@ def test_what_python_takes_is_what_the_options_are(function: Any, kind: type[Any
 
 def test_run_has_every_option_of_pipeline() -> None:
     """What is wired in code and no choice of a person's is left out."""
-    wired = {"source", "sinks", "progress", "notice"}
+    wired = {"source", "sinks", "progress", "notice", "clock"}
     assert set(inspect.signature(Pipeline).parameters) - wired == set(option_hints(PipelineOptions))
     assert set(option_hints(PipelineOptions)) <= set(option_hints(RunOptions))
     assert set(option_hints(ProcessorOptions)) <= set(option_hints(Case))
