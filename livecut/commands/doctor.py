@@ -17,7 +17,7 @@ from importlib.util import find_spec
 import livecut
 from livecut.errors import LivecutError
 from livecut.hardware import nvidia, v4l2
-from livecut.models import DEFAULT_MODEL, find_model, model_names
+from livecut.models import DEFAULT_MODEL, Target, find_model, model_names
 
 NEEDED = {
     "cv2": "OpenCV",
@@ -98,10 +98,8 @@ def trial(what: str, device: str) -> Finding:
     size = 640, 360
     try:
         processor = open_processor(
-            DEFAULT_MODEL,
+            Target.parse(DEFAULT_MODEL, device),
             background=Blur(size),
-            device=device,
-            engine="auto",
             threads=0,
             temporal=False,
             in_flight=1,
