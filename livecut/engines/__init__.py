@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from livecut.engines.base import Engine, EngineType
-from livecut.errors import ConfigError
+from livecut.engines.base import Engine
+from livecut.errors import ConfigError, EngineError
 from livecut.models import Target
-from livecut.registry import Registry
+from livecut.registry import Registry, one_line_errors
 
-ENGINES = Registry[EngineType](
-    "engine",
+ENGINES = Registry[type[Engine]](
+    Engine,
     {
         "onnx": "livecut.engines.onnx:OnnxEngine",
         "torch": "livecut.engines.torch:TorchEngine",
     },
-    "livecut.engines",
+    kind="engine",
+    group="livecut.engines",
 )
 
 
@@ -26,10 +27,12 @@ def open_engine(target: Target, *, threads: int = 0) -> Engine:
     taken where there is one and the CPU is fast at it. `threads` counts the CPU's, 0: half of the
     cores, at most 4. Raises ModelError, EngineError and ConfigError.
     """
-    return find_engine(target).open(target, threads=threads)
+    engine = find_engine(target)
+    with one_line_errors(engine, f"engine '{target.engine}'", EngineError):
+        return engine.open(target, threads=threads)
 
 
-def find_engine(target: Target) -> EngineType:
+def find_engine(target: Target) -> type[Engine]:
     """The class of a target's engine; for auto the one for its model. Raises ConfigError."""
     name = target.engine
     if name == "auto":

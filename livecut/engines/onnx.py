@@ -117,12 +117,11 @@ class OnnxBatch(Batch):
             np.copyto(self.output, self._alpha)
 
 
-class OnnxEngine:
-    """A network under ONNX Runtime on the CPU, its buffers bound once per size. See `livecut.engines.base.Engine`."""
+class OnnxEngine(Engine):
+    """A network under ONNX Runtime on the CPU, its buffers bound once per size."""
 
     forms = ("onnx",)
     help = "ONNX Runtime: any CPU, and the network alone on a GPU"
-    max_batch = 1
 
     def __init__(self, path: Path, *, threads: int = 0) -> None:
         on_cpu = Target(str(path), kind="cpu")
@@ -168,20 +167,11 @@ class OnnxEngine:
         """
         return OnnxBatch(self._session, count, width, height, self._output_stride)
 
-    def resize(self, width: int, height: int) -> None:
-        """Allocate and bind the buffers for an input of this size. Raises EngineError."""
-        self._single = self.batch(1, width, height)
-        self.input, self.output = self._single.input[0], self._single.output[0]
-
-    def run(self) -> None:
-        """Compute `output` from `input`. Raises EngineError."""
-        self._single.run()
-
 
 class FixedEngine(OnnxEngine):
     """A network under any of ONNX Runtime's providers: a session for each size, all shapes fixed.
 
-    It runs in the precision that its file has. See `livecut.engines.base.Engine`.
+    It runs in the precision that its file has.
     """
 
     def __init__(self, path: Path, target: Target) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from livecut.engines.base import MAX_BATCH, Batch
+from livecut.engines.base import MAX_BATCH, Batch, Engine
 from livecut.errors import ConfigError, EngineError
 from livecut.models import Target
 
@@ -46,8 +46,8 @@ class TorchBatch(Batch):
             raise EngineError(f"the network failed: {str(error).splitlines()[0]}") from error
 
 
-class TorchEngine:
-    """A network under PyTorch, from its safetensors file. See `livecut.engines.base.Engine`.
+class TorchEngine(Engine):
+    """A network under PyTorch, from its safetensors file.
 
     One of `livecut.models.REFERENCES` by its name comes with torchvision's own weights.
     """
@@ -84,12 +84,3 @@ class TorchEngine:
     def batch(self, count: int, width: int, height: int) -> TorchBatch:
         """Buffers for so many pictures of this size, which may run beside others."""
         return TorchBatch(self._network, self._device, count, width, height, self._output_stride)
-
-    def resize(self, width: int, height: int) -> None:
-        """Allocate the buffers for an input of this size."""
-        self._single = self.batch(1, width, height)
-        self.input, self.output = self._single.input[0], self._single.output[0]
-
-    def run(self) -> None:
-        """Compute `output` from `input`. Raises EngineError."""
-        self._single.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -11,6 +12,8 @@ from livecut.errors import SourceError
 from livecut.frame import Buffer, Frame, PixelFormat, Size, frame_buffers
 from livecut.slot import Slot
 from livecut.sources.base import Source
+
+LOG = logging.getLogger("livecut")
 
 RETRY = 0.5
 """Seconds between two tries to reopen a source that was lost."""
@@ -65,6 +68,7 @@ class Capture:
                     timestamp = self._source.read(buffer.picture)
                 except SourceError as error:
                     self.lost = str(error)
+                    LOG.debug("%s; trying again every %g s", self.lost, RETRY)
                     if self._source.pixel_format != self._pixel_format:
                         self.fault = self.lost
                     self._reopen()
@@ -103,4 +107,5 @@ class Capture:
                 break
             with suppress(SourceError):
                 self._source.reopen()
+                LOG.debug("%s is open again", self.name)
                 return

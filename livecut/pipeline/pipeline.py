@@ -6,6 +6,7 @@ file:      one loop on the main thread, which drops nothing; beside it the netwo
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -36,6 +37,8 @@ from livecut.slot import Slot
 from livecut.sources import open_source
 from livecut.sources.base import Source
 from livecut.stats import Stats
+
+LOG = logging.getLogger("livecut")
 
 STALL = 1.0
 """Seconds without a new picture after which a live output changes to a placeholder."""
@@ -69,7 +72,7 @@ class Pipeline:
     is that of its window. `in_flight` is how many frames of a file are worked on at once: 1 for the least delay, 2 for
     the highest rate, 0 for 2 where the file's length is known, else 1; of a live source only the newest
     is. `progress` is called after each composited frame, `notice` with a line when the picture fails or
-    comes back. `clock` is that of the source's time stamps. Raises LivecutError.
+    comes back; without it the logger "livecut" has that line. `clock` is that of the source's time stamps. Raises LivecutError.
     """
 
     def __init__(
@@ -88,7 +91,7 @@ class Pipeline:
         in_flight: int = 0,
         title: str = TITLE,
         progress: Callable[[], None] = lambda: None,
-        notice: Callable[[str], None] = lambda text: None,
+        notice: Callable[[str], None] | None = None,
         clock: Clock = CLOCK,
     ) -> None:
         self.stats = Stats()
@@ -162,7 +165,7 @@ class Pipeline:
         with self._opened:
             for sink in self.sinks:
                 for hint in sink.hints:
-                    self._notice(hint)
+                    self._tell(hint)
             if self.source.realtime:
                 self._run_realtime()
             else:
@@ -194,7 +197,7 @@ class Pipeline:
             try:
                 self._change(open_background(self._cycle[self._choice], self.source.size))
             except LivecutError as error:
-                self._notice(str(error))
+                self._tell(str(error), logging.WARNING)
 
     def change_blur(self, by: float) -> None:
         """Make a blurred background stronger or weaker by this much of 0..1."""
@@ -207,6 +210,13 @@ class Pipeline:
         self._background = background
         if self._processor is not None:
             self._processor.background = background
+
+    def _tell(self, text: str, level: int = logging.INFO) -> None:
+        """Give a line to `notice`, or to the log."""
+        if self._notice is not None:
+            self._notice(text)
+        else:
+            LOG.log(level, "%s", text)
 
     def _status(self) -> list[str]:
         return [*self.stats.status(), self._background.name, self.description]
@@ -249,6 +259,7 @@ class Pipeline:
             pixel_format if pixel_format.transparent == self._transparent else self.pixel_format
         )
         self.description = processor.description
+        LOG.debug("network: %s, composites in %s", self.description, self.pixel_format.name)
         self._frames = processor.frames
         return processor
 
@@ -282,7 +293,10 @@ class Pipeline:
                     raise
         if output.reason != self._trouble:
             self._trouble = output.reason
-            self._notice(output.reason or "the picture is back")
+            if output.reason:
+                self._tell(output.reason, logging.WARNING)
+            else:
+                self._tell("the picture is back")
         if output.reason:
             self.stats.placeholders += 1
         else:
@@ -403,7 +417,7 @@ class Pipeline:
                     self._show_if_paced(self._placeholder_for(STARTING))
                 if capture.fault != fault:
                     fault = capture.fault
-                    self._notice(fault)
+                    self._tell(fault, logging.WARNING)
                 self._act()
         finally:
             capture.stop()

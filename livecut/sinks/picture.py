@@ -42,7 +42,7 @@ class PictureFile(Sink):
         return cls(Path(uri), video.size, transparent=video.transparent)
 
     def write(self, output: Output) -> None:
-        self._check(output.image)
+        self.check(output.image)
         np.copyto(self._image, output.image)
         self._written = True
 
@@ -84,6 +84,6 @@ class PictureFolder(Sink):
         return cls(Path(uri), video.size, transparent=video.transparent)
 
     def write(self, output: Output) -> None:
-        self._check(output.image)
+        self.check(output.image)
         save_picture(self._path / f"{self._count:06d}.png", output.image)
         self._count += 1

@@ -50,7 +50,7 @@ class Pipe(Sink):
         return cls(video.size, video.fps, realtime=video.realtime)
 
     def write(self, output: Output) -> None:
-        self._check(output.image, output.pixel_format)
+        self.check(output.image, output.pixel_format)
         if self._count == 0:
             self._start = output.timestamp
             w, h = self._picture.size

@@ -83,7 +83,7 @@ class VideoWriter(Sink):
         )
 
     def write(self, output: Output) -> None:
-        self._check(output.image, output.pixel_format)
+        self.check(output.image, output.pixel_format)
         if self._encoder is None:
             raise ValueError(f"{self.name} is closed")
         if self._count == 0:

@@ -77,7 +77,7 @@ class VirtualCamera(Sink):
         return OtherVirtualCamera(video.size, video.fps)
 
     def write(self, output: Output) -> None:
-        self._check(output.image, output.pixel_format)
+        self.check(output.image, output.pixel_format)
         if self._fd is None:
             raise ValueError(f"{self.name} is closed")
         self._picture.take(output)
@@ -158,7 +158,7 @@ class OtherVirtualCamera(Sink):
         self._blank()
 
     def write(self, output: Output) -> None:
-        self._check(output.image)
+        self.check(output.image)
         if self._camera is None:
             raise ValueError(f"{self.name} is closed")
         height, width = self._image.shape[:2]

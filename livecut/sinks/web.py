@@ -63,7 +63,7 @@ class Preview(Sink):
         return self.server.watched
 
     def write(self, output: Output) -> None:
-        self._check(output.image)
+        self.check(output.image)
         if self._closed:
             raise ValueError(f"{self.name} is closed")
         self.server.write(output)

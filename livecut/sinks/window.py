@@ -106,7 +106,7 @@ class Window(Sink):
         return cls(video.size, transparent=video.transparent, title=video.title)
 
     def write(self, output: Output) -> None:
-        self._check(output.image)
+        self.check(output.image)
         self.on_main(partial(self._write, output))
 
     def _write(self, output: Output) -> None:

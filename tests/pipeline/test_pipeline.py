@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import tracemalloc
 from collections.abc import Callable
@@ -237,10 +238,38 @@ def test_unplugged_camera_says_so_and_comes_back(camera: LiveSource, clock: Manu
         return len(r.frames) > 10
 
     run_live(camera, recorder, done)
-    assert set(recorder.reasons) == {"the fake camera was unplugged"}
+    assert recorder.reasons[0] == "the fake camera was unplugged"
     assert camera.reopened == 1
     assert len(recorder.frames) == 11
     assert not any(shows_room(o.image) for o in recorder.outputs)
+
+
+def test_what_happens_is_logged_where_nobody_takes_notice(
+    camera: LiveSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = Recorder()
+
+    def once(engine: FakeEngine) -> None:
+        if engine.calls > 3 and not recorder.reasons:
+            fail(engine)
+
+    with caplog.at_level(logging.INFO, "livecut"):
+        run_live(
+            camera,
+            recorder,
+            lambda r: bool(r.reasons) and not r.outputs[-1].reason,
+            engine=FakeEngine(once),
+        )
+    assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
+        ("WARNING", "the network broke"),
+        ("INFO", "the picture is back"),
+    ]
+    caplog.clear()
+    told = list[str]()
+    broken = FakeEngine(lambda engine: fail(engine) if engine.calls > 3 else None)
+    run_live(camera, Recorder(), lambda r: bool(r.reasons), engine=broken, notice=told.append)
+    assert told == ["the network broke"]
+    assert not caplog.records
 
 
 def test_stalled_camera_is_named(camera: LiveSource, clock: ManualClock) -> None:
