@@ -16,7 +16,7 @@ from livecut.kernels.constants import MAX_ALPHA, MOTION_WINDOW, SCENE_CUT
 from livecut.kernels.guided_filter import GuidedFilter
 from livecut.kernels.resize import reduce
 from livecut.kernels.smoothing import smooth
-from livecut.models import DEFAULT_MODEL, input_size
+from livecut.models import DEFAULT_MODEL, Target, input_size
 from livecut.stats import Stats
 
 MOTION = np.ones((MOTION_WINDOW, MOTION_WINDOW), np.uint8)
@@ -49,7 +49,7 @@ class Segmenter:
 
     >>> alpha = Segmenter()(cv2.imread("me.jpg"))   # doctest: +SKIP
 
-    `model` is a shipped name or a path; `device` is one of `livecut.engines.base.DEVICES`, or as in
+    `model` is a shipped name or a path; `device` is one of `livecut.models.DEVICES`, or as in
     cuda:1; `engine` is auto, onnx or torch; `threads` counts the network's CPU threads (0: half of
     the cores, at most 4). With `temporal`, each alpha is smoothed by the last, for consecutive
     frames; `reset()` and a cut to another scene forget the last. Raises ModelError, EngineError and
@@ -71,7 +71,7 @@ class Segmenter:
         stats: Stats | None = None,
     ) -> None:
         if isinstance(engine, str):
-            engine = open_engine(model, engine=engine, device=device, threads=threads)
+            engine = open_engine(Target.parse(model, device, engine), threads=threads)
         self._engine = engine
         self.description = self._engine.description
         self._temporal = temporal
