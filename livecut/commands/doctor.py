@@ -18,7 +18,7 @@ from typing import Any
 import livecut
 from livecut.errors import LivecutError
 from livecut.hardware import nvidia, v4l2
-from livecut.models import DEFAULT_MODEL, find_model, model_names
+from livecut.models import DEFAULT_MODEL, Target, find_model, model_names
 from livecut.registry import Registry
 
 NEEDED = {
@@ -101,10 +101,8 @@ def trial(what: str, device: str) -> Finding:
     size = 640, 360
     try:
         processor = open_processor(
-            DEFAULT_MODEL,
+            Target.parse(DEFAULT_MODEL, device),
             background=Blur(size),
-            device=device,
-            engine="auto",
             threads=0,
             temporal=False,
             in_flight=1,
