@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, get_type_hints
 
-from livecut.models import DEFAULT_MODEL, PRECISIONS
+from livecut.models import AUTO, DEFAULT_MODEL, DEVICES, PRECISIONS
 
 TITLE = "livecut"
 """Title of a window to which no other was given."""
@@ -53,7 +53,7 @@ def values_of(options: Any, kind: type[Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkOptions:
+class TargetOptions:
     """The network, and what it runs on."""
 
     model: Annotated[
@@ -62,11 +62,17 @@ class NetworkOptions:
     device: Annotated[
         str,
         Option(
-            "auto, cpu, cuda, tensorrt, coreml or directml, or with a number as in cuda:1; "
+            f"{', '.join(DEVICES)}, or with a number as in cuda:1; "
             "a device that is named is available or an error."
         ),
-    ] = "auto"
-    engine: Annotated[str, Option("auto, onnx or torch.")] = "auto"
+    ] = AUTO
+    engine: Annotated[str, Option("auto, or an engine as livecut run --help lists them.")] = AUTO
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions(TargetOptions):
+    """The network, what it runs on, and how on a CPU."""
+
     threads: Annotated[
         int,
         Option(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import click
 from click.core import ParameterSource
@@ -15,7 +14,7 @@ from livecut.commands.streams import run_streams
 from livecut.commands.terminal import INTERRUPTED, min_known, progress_bar, say, showing, summarise
 from livecut.commands.usage import UsageCommand
 from livecut.errors import ConfigError
-from livecut.options import values_of
+from livecut.options import TargetOptions, values_of
 from livecut.pipeline.options import PipelineOptions, RunOptions, SourceOptions
 
 
@@ -48,10 +47,9 @@ def run(options: RunOptions, first: str | None) -> None:
     Keys in the window: q quit, b next background, + and - blur, m mask, h mirror, f statistics,
     s save a picture, space freeze, ? help.
     """
-    from livecut.models import find_model
+    from livecut.models import Target
 
-    torch = options.engine == "torch"
-    find_model(options.model, ".safetensors" if torch else Path(options.model).suffix or ".onnx")
+    Target.parse(**values_of(options, TargetOptions)).file()
     if first is not None:
         given = click.get_current_context().get_parameter_source("source")
         if given == ParameterSource.COMMANDLINE:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from livecut.engines.onnx import default_threads, open_session
 from livecut.errors import ConfigError, EngineError, ModelError
 from livecut.frame import Image, as_image
+from livecut.models import Target
 from livecut.options import NetworkOptions
 from livecut.segmenter import Segmenter
 
@@ -170,7 +171,7 @@ class OnnxNetwork:
     """Under ONNX Runtime. See `Network`. Raises ModelError and EngineError."""
 
     def __init__(self, path: Path, device: str, threads: int) -> None:
-        self._session, self.description = open_session(path, device, threads)
+        self._session, self.description = open_session(path, Target.parse(path, device), threads)
         kinds = {"float": "float32", "double": "float64"}
         self.inputs = {}
         for port in self._session.get_inputs():
