@@ -76,6 +76,13 @@ class Target:
         weights = self.reference or Path(self.model).suffix == ".safetensors"
         return self.engine == "torch" or (self.engine == AUTO and weights)
 
+    @property
+    def allows_pytorch(self) -> bool:
+        """Whether PyTorch may run it: `pytorch`, or auto for a model that is no .onnx file."""
+        return self.engine == "torch" or (
+            self.engine == "auto" and Path(self.model).suffix != ".onnx"
+        )
+
     def default_to(self, kind: str) -> Self:
         """The target with `kind` for a device in place of auto."""
         return replace(self, kind=kind) if self.kind == AUTO else self

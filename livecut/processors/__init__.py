@@ -81,12 +81,9 @@ def on_gpu(weights: Path, target: Target, precision: str = ProcessorOptions.prec
 
 def gpu_weights(network: Target | Engine) -> Path | None:
     """The weights for a GPU on which PyTorch is to do all of the work; None where it cannot."""
-    if not isinstance(network, Target):
+    if not isinstance(network, Target) or not network.allows_pytorch:
         return None
-    exported = network.engine not in ("auto", "torch") or (
-        network.engine == "auto" and Path(network.model).suffix == ".onnx"
-    )
-    if exported or network.kind not in ("auto", "cuda") or not nvidia.driver_loads():
+    if network.kind not in ("auto", "cuda") or not nvidia.driver_loads():
         return None
     if find_spec("torch") is None or find_spec("safetensors") is None:
         return None
