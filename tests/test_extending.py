@@ -1,4 +1,4 @@
-"""What docs/extending.md shows, taken from the page, installed and run; and plugins that are broken."""
+"""The examples of docs/extending.md, installed and run; and plugins that are broken."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+import livecut
 from livecut.backgrounds import BACKGROUNDS
 from livecut.commands.usage import markdown_table
 from livecut.engines import ENGINES
@@ -21,6 +23,7 @@ from livecut.sinks import SINKS, find_sink
 from livecut.sources import SOURCES
 from tests.clips import flat, write
 
+ROOT = Path(livecut.__file__).parents[1]
 WORDS: list[WordRegistry[Any]] = [SOURCES, BACKGROUNDS, SINKS]
 ALL: list[Registry[Any]] = [*WORDS, ENGINES]
 LINES = [(registry, name) for registry in WORDS for name in registry.own]
@@ -65,6 +68,15 @@ def test_the_table_for_pages_has_all_of_them() -> None:
     assert len(rows) == 2 + len(LINES)
     for word in ("`0`", "`demo`", "`blur`", "`transparent`", "`virtual`", "`out.mp4`, `.mkv`"):
         assert word in table
+
+
+def test_the_readmes_table_is_current() -> None:
+    page = runpy.run_path(str(ROOT / "docs" / "table.py"))
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert page["fill"](text) == text, "run: python docs/table.py"
+    assert page["fill"](text.replace("`raw`", "`rah`")) == text
+    with pytest.raises(ValueError, match="0 places"):
+        page["fill"]("no table")
 
 
 def test_nothing_heavy_is_imported_for_a_word_that_needs_it_not() -> None:

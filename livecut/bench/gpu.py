@@ -1,5 +1,5 @@
-"""A GPU's figures: copies and a frame's stages by its own clock, and what they could be at best: the
-bytes that a frame moves, at the rates that copies have there.
+"""A GPU's figures: copies and a frame's stages by its own clock, and what they could be at best:
+the bytes that a frame moves, at the rates that copies have there.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from livecut.backgrounds import open_background
 from livecut.backgrounds.base import Background
 from livecut.backgrounds.raw import Raw
-from livecut.bench.cases import Case, held_frames
+from livecut.bench.cases import held_frames
+from livecut.bench.options import Case
 from livecut.frame import BGR, Frame, Image, PixelFormat, Size
 from livecut.hardware.nvidia import graph_wanted
-from livecut.models import input_size
+from livecut.models import Target, input_size
 from livecut.network.base import Portable, torch_device
 from livecut.network.weights import load_weights
+from livecut.options import ProcessorOptions
 from livecut.processors.cuda.compositor import Compositor
 from livecut.processors.cuda.precision import planes_dtype
 from livecut.processors.cuda.processor import CudaProcessor, Weights
@@ -78,7 +80,7 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Profile:
-    """Milliseconds of each frame by the device's own clock, in a round apart with one frame in flight."""
+    """Milliseconds of each frame by the device's clock, in a round of one frame in flight."""
 
     stages: dict[str, Times]
     """By those of `STAGES` that there are."""
@@ -123,7 +125,8 @@ class Roofline:
         said = []
         if copies > compute:
             said.append(
-                f"transfer-bound: a copy over the bus takes {copies:.2f} ms, computing {compute:.2f} ms"
+                f"transfer-bound: a copy over the bus takes {copies:.2f} ms, "
+                f"computing {compute:.2f} ms"
             )
         if enqueue > compute:
             said.append(
@@ -242,9 +245,10 @@ def profile(
     frames: int = FRAMES,
     warm: int = WARM,
 ) -> Profile:
-    """Follow frames through a processor of its own, one at a time; `processor` makes it for a machine.
+    """Follow frames, one at a time, through a processor that `processor` makes for a machine.
 
-    The stages within are marked in a graph of their own, so that the one whose figures count has no marks.
+    The stages within are marked in a graph of their own, so that the one whose figures count has no
+    marks.
     """
     plain = Timed(machine, clock)
     made = processor(plain)
@@ -327,12 +331,12 @@ def traffic(
     *,
     form_in: PixelFormat = BGR,
     form_out: PixelFormat = BGR,
-    precision: str = "auto",
+    precision: str = ProcessorOptions.precision,
 ) -> Traffic:
     """What a frame of `size` moves on a GPU, counted without one: PyTorch's operations one by one.
 
-    An operation is taken for one kernel that reads all its inputs and writes its output once. "auto" is
-    taken for float16. `background` is one that a device composes.
+    An operation is taken for one kernel that reads all its inputs and writes its output once.
+    "auto" is taken for float16. `background` is one that a device composes.
     """
     network, facts = load_weights(weights)
     half = precision != "float32"
@@ -369,7 +373,8 @@ def _card(device: torch.device) -> Card:
 
 def examine(case: Case, pixel_format: PixelFormat, weights: Path) -> Roofline:
     """The roofline of a case on its GPU, its composites in a form. Raises LivecutError."""
-    device = torch_device("cuda" if case.device == "auto" else case.device)
+    target = Target.parse(case.model, case.device, case.engine)
+    device = torch_device(target.default_to("cuda").device)
     background = told = open_background(case.background, case.size)
     if isinstance(
         background, Raw

@@ -1,4 +1,4 @@
-"""The command that measures networks: eval."""
+"""`livecut eval`."""
 
 from __future__ import annotations
 
@@ -12,171 +12,95 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from livecut.commands.terminal import model_options, progress_bar
+from livecut.commands.options import common, takes
+from livecut.commands.terminal import progress_bar, showing
+from livecut.evaluation.options import EvalOptions
+from livecut.options import NetworkOptions, values_of
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from livecut.evaluation.dataset import Pair
     from livecut.evaluation.external import External
     from livecut.segmenter import Segmenter
 
 
 @click.command("eval")
-@click.option("--images", type=click.Path(path_type=Path), help="Folder of pictures.")
-@click.option(
-    "--masks",
-    type=click.Path(path_type=Path),
-    help="Folder of their masks, of the same names and sizes; 255 = person.",
-)
-@click.option(
-    "--index",
-    type=click.Path(path_type=Path),
-    help="Table of split, name, webcam_like, source, by tabs; default: IMAGES/../../index.tsv, if there.",
-)
-@click.option(
-    "--sequences",
-    type=click.Path(path_type=Path),
-    help="In place of --images and --masks: a folder as for livecut train, of whose validation pictures and rooms moving sequences are made.",
-)
-@click.option(
-    "--ghosts",
-    type=click.Path(path_type=Path),
-    metavar="CLIPS",
-    help="In place of --images and --masks: a clip, or a folder of them; measures what is seen of the room away from the person.",
-)
-@click.option(
-    "--background",
-    default="blur",
-    show_default=True,
-    help="Of clips: what stands behind the person, as for livecut run.",
-)
-@click.option(
-    "--count",
-    default=20,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="How many sequences; every second has a cut in it.",
-)
-@model_options
-@click.option(
-    "--adapter",
-    type=click.Path(path_type=Path),
-    help="TOML that describes an .onnx or .tflite file of others; default: NAME.adapter.toml beside it, if there.",
-)
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object in place of the table."
-)
-@click.option(
-    "--nobody",
-    is_flag=True,
-    help="Of pictures: take what is beside their persons, where nobody is; leak is what is kept of it.",
-)
-@click.option(
-    "--worst",
-    type=click.Path(path_type=Path),
-    metavar="FILE.png",
-    help="Write a contact sheet of the 16 worst: picture, alpha on green, true mask on green.",
-)
-def evaluate(
-    images: Path | None,
-    masks: Path | None,
-    index: Path | None,
-    sequences: Path | None,
-    ghosts: Path | None,
-    background: str,
-    count: int,
-    model: str,
-    device: str,
-    engine: str,
-    adapter: Path | None,
-    as_json: bool,
-    nobody: bool,
-    worst: Path | None,
-) -> None:
-    """Measure a model on labelled pictures, each at its own size, not steadied over time; or, with
-    --sequences, on moving ones; or, with --ghosts, on clips without labels.
+@takes(EvalOptions)
+@common
+def evaluate(options: EvalOptions) -> None:
+    """Measure a model on labelled pictures, with --sequences on moving ones, with --ghosts on clips.
 
-    Of pictures, in percent, means over them: IoU at one half (also the median, and the mean of the
+    Pictures are measured at their own size, each by itself. In percent, means over them: IoU at one half (also the median, and the mean of the
     worst tenth); F1 of the boundary within 1 % of the diagonal; MAD and MSE of alpha; leak, the
-    background that is kept; miss, the person that is lost. Grad is the gradient error (Rhemann et al.
-    2009), a picture's sum in thousands; p50 the median time per picture. By source, which is the name
-    before its last _NUMBER or the index's.
+    background that is kept; miss, the person that is lost. Grad is the gradient error (Rhemann et
+    al. 2009), a picture's sum in thousands; p50 the median time per picture. By source, which is
+    the name before its last _NUMBER or the index's.
 
-    Of sequences: IoU of all frames, of those that move (alpha changes by 0.5 % of the picture or more), and of the first
-    three after a cut; the worst frame's leak; dtSSD (Erofeev et al. 2015); flicker, the change of alpha
-    where the true one stays; both also of the calm frames, which do not move. Three rows: alpha steadied
-    by the frames before, each frame single, and a plain exponential average of the latter.
+    Of sequences: IoU of all frames, of those that move (alpha changes by 0.5 % of the picture or
+    more), and of the first three after a cut; the worst frame's leak; dtSSD (Erofeev et al. 2015);
+    flicker, the change of alpha where the true one stays; both also of the calm frames, which do
+    not move. Three rows: alpha steadied by the frames before, each frame single, and a plain
+    exponential average of the latter.
 
-    Of clips, played as livecut run plays them: ghosts, the area in percent of alpha of 0.1 and more that lies
-    further than 1/20 of the height from the person (alpha over one half), the mean and the worst frame;
-    readability, the correlation of the output's detail with the room's away from the person, in the square
-    of a tenth of the height where it is highest; and the share of frames where that is one half or more.
+    Of clips, without labels and played as livecut run plays them: ghosts, the area in percent of
+    alpha of 0.1 and more that lies further than 1/20 of the height from the person (alpha over one
+    half), the mean and the worst frame; readability, the correlation of the output's detail with
+    the frame's away from the person, in the square of 1/20 of the shorter side where it is highest;
+    and the share of frames where that is one half or more.
 
     --model torchvision:NAME, one of those that livecut train takes, has torchvision's own weights,
     downloaded; --adapter describes a network of others.
 
     The JSON object has "model" and "network" as given and found. Of pictures, "images" as given;
-    "sources", an object by name; "webcam_like", null without an index; and "overall". Each of the latter
-    holds the numbers pictures, iou, iou_median, iou_worst_tenth, boundary_f1, mad, mse, grad, leak, miss
-    and ms_p50. Of sequences, "sequences" and "count" as given; "steadied", "single" and "average", each
-    with iou, iou_moving, iou_after_cut, leak_worst, dtssd, dtssd_calm, flicker and flicker_calm, null
-    where no frame is of that kind. Of clips, "clips", an object by name of frames, area, area_worst,
-    readability and readable.
+    "sources", an object by name; "webcam_like", null without an index; and "overall". Each of the
+    latter holds the numbers pictures, iou, iou_median, iou_worst_tenth, boundary_f1, mad, mse,
+    grad, leak, miss and ms_p50. Of sequences, "sequences" and "count" as given; "steadied",
+    "single" and "average", each with iou, iou_moving, iou_after_cut, leak_worst, dtssd, dtssd_calm,
+    flicker and flicker_calm, null where no frame is of that kind. Of clips, "clips", an object by
+    name of frames, area, area_worst, readability and readable.
     """
     from livecut.evaluation.external import open_network
 
-    if (sequences or ghosts) and (images or masks or index or worst or nobody):
+    of_pictures = (options.images, options.masks, options.index, options.worst, options.nobody)
+    if (options.sequences or options.ghosts) and any(of_pictures):
         raise click.UsageError(
             "--sequences and --ghosts go without --images, --masks, --index, --nobody and --worst"
         )
-    if sequences and ghosts:
+    if options.sequences and options.ghosts:
         raise click.UsageError("give either --sequences or --ghosts")
-    network = partial(open_network, model, adapter, engine=engine, device=device)
-    if sequences:
-        evaluate_sequences(sequences, count, model, network, as_json)
-    elif ghosts:
-        evaluate_ghosts(ghosts, background, model, network, as_json)
-    elif images and masks:
-        from livecut.evaluation.pictures import find_pairs
-        from livecut.pictures import require_picture
-
-        if worst:
-            require_picture(worst)
-        pairs = find_pairs(images, masks, index, nobody)
-        evaluate_pictures(images, pairs, model, network, as_json, worst)
+    network = partial(open_network, adapter=options.adapter, **values_of(options, NetworkOptions))
+    if options.sequences:
+        evaluate_sequences(options, options.sequences, network)
+    elif options.ghosts:
+        evaluate_ghosts(options, options.ghosts, network)
+    elif options.images and options.masks:
+        evaluate_pictures(options, options.images, options.masks, network)
     else:
         raise click.UsageError("give --images and --masks, or --sequences, or --ghosts")
 
 
 def evaluate_pictures(
-    images: Path,
-    pairs: list[Pair],
-    model: str,
-    network: Callable[[], Segmenter | External],
-    as_json: bool,
-    worst: Path | None,
+    options: EvalOptions, images: Path, masks: Path, network: Callable[[], Segmenter | External]
 ) -> None:
     """`livecut eval` of stills."""
-    from livecut.evaluation.pictures import contact_sheet, report, score, table
-    from livecut.pictures import save_picture
+    from livecut.evaluation.pictures import contact_sheet, find_pairs, report, score, table
+    from livecut.pictures import require_picture, save_picture
 
+    if options.worst:
+        require_picture(options.worst)
+    pairs = find_pairs(images, masks, options.index, options.nobody)
     matting = network()
-    with progress_bar() as bar:
+    with showing(progress_bar()) as bar:
         scores = [score(pair, matting) for pair in bar.track(pairs, description="pictures")]
     found = report(scores)
-    facts: dict[str, Any] = {"model": model, "network": matting.description, "images": str(images)}
-    show(facts | asdict(found) if as_json else table(found))
-    if worst:
-        save_picture(worst, contact_sheet(scores, matting))
+    facts = {"model": options.model, "network": matting.description, "images": str(images)}
+    show(facts | asdict(found) if options.json else table(found))
+    if options.worst:
+        save_picture(options.worst, contact_sheet(scores, matting))
 
 
 def evaluate_sequences(
-    folder: Path,
-    count: int,
-    model: str,
-    network: Callable[..., Segmenter | External],
-    as_json: bool,
+    options: EvalOptions, folder: Path, network: Callable[..., Segmenter | External]
 ) -> None:
     """`livecut eval --sequences`."""
     from livecut.evaluation.dataset import read_folder
@@ -185,39 +109,35 @@ def evaluate_sequences(
 
     data = read_folder(folder)
     steadied, single = network(temporal=True), network()
-    made = make_sequences(data.val, data.rooms, count)
-    with progress_bar() as bar:
+    made = make_sequences(data.val, data.rooms, options.count)
+    with showing(progress_bar()) as bar:
         followed = [
             follow(sequence, steadied, single)
-            for sequence in bar.track(made, total=count, description="sequences")
+            for sequence in bar.track(made, total=options.count, description="sequences")
         ]
     found = {way: summarise(chain(*(each[way] for each in followed))) for way in followed[0]}
-    facts: dict[str, Any] = {"model": model, "network": single.description}
-    facts |= {"sequences": str(folder), "count": count}
+    facts: dict[str, Any] = {"model": options.model, "network": single.description}
+    facts |= {"sequences": str(folder), "count": options.count}
     rows = {way: asdict(row) for way, row in found.items()}
-    show(facts | rows if as_json else table(found))
+    show(facts | rows if options.json else table(found))
 
 
 def evaluate_ghosts(
-    path: Path,
-    background: str,
-    model: str,
-    network: Callable[..., Segmenter | External],
-    as_json: bool,
+    options: EvalOptions, path: Path, network: Callable[..., Segmenter | External]
 ) -> None:
     """`livecut eval` of clips without labels."""
     from livecut.evaluation.ghosts import find_clips, frames_of, measure, table
 
     clips = find_clips(path)
     matting = network(temporal=True)
-    with progress_bar() as bar:
+    with showing(progress_bar()) as bar:
         found = {
-            clip.name: measure(frames_of(clip), matting, background)
+            clip.name: measure(frames_of(clip), matting, options.background)
             for clip in bar.track(clips, description="clips")
         }
-    facts: dict[str, Any] = {"model": model, "network": matting.description}
+    facts: dict[str, Any] = {"model": options.model, "network": matting.description}
     rows = {"clips": {name: asdict(row) for name, row in found.items()}}
-    show(facts | rows if as_json else table(found))
+    show(facts | rows if options.json else table(found))
 
 
 def show(result: dict[str, Any] | Table) -> None:

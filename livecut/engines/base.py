@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -12,12 +11,10 @@ from numpy.typing import NDArray
 
 from livecut.errors import ConfigError
 from livecut.frame import Image
+from livecut.models import Target
 
 MAX_BATCH = 16
 """Pictures in a batch on a GPU, at most."""
-NUMBERED = ("cuda", "tensorrt", "directml")
-"""Kinds of devices of which there may be several, as in cuda:1."""
-DEVICES = ("auto", "cpu", *NUMBERED, "coreml")
 
 
 class Batch(ABC):
@@ -46,7 +43,7 @@ class Engine(ABC):
     help: ClassVar[str] = ""
     """What the engine is, for people, in lower case and without a full stop."""
     description: str
-    """What runs where, for people: "ONNX Runtime 1.31.1 on the CPU, 1 thread"."""
+    """Engine and device, for people: "ONNX Runtime 1.31.1 on the CPU, 1 thread"."""
     area: int
     """Pixels of the input that the network was trained for."""
     stride: int
@@ -59,8 +56,8 @@ class Engine(ABC):
     """Alpha (h/s, w/s) in 0..1, valid after `run`; s is the network's output stride."""
 
     @classmethod
-    def open(cls, model: str | Path, *, device: str, threads: int) -> Engine:
-        """Load a model, see `livecut.engines.open_engine`; raises as it does."""
+    def open(cls, target: Target, *, threads: int) -> Engine:
+        """Load the network of a target, see `livecut.engines.open_engine`; raises as it does."""
         raise ConfigError(f"engine {cls.__name__} cannot be opened by its name")
 
     @abstractmethod
@@ -78,14 +75,3 @@ class Engine(ABC):
     def run(self) -> None:
         """Compute `output` from `input`. Raises EngineError."""
         self._single.run()
-
-
-def split(device: str) -> tuple[str, int]:
-    """The kind of a device, one of `DEVICES`, and its number. Raises ConfigError."""
-    kind, colon, number = device.partition(":")
-    if kind not in DEVICES or (colon and not (kind in NUMBERED and number.isdecimal())):
-        raise ConfigError(
-            f"unknown device '{device}'; expected one of: {', '.join(DEVICES)}; those of NVIDIA and "
-            "directml also with a number, as in cuda:1"
-        )
-    return kind, int(number or 0)

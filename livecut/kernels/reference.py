@@ -53,8 +53,8 @@ def _separable(rows: Array, image: NDArray[Any], columns: Array) -> Array:
     return np.asarray(np.einsum("yh,hw...,xw->yx...", rows, image, columns, optimize=True))
 
 
-# Guided filter: He, Sun and Tang, "Guided Image Filtering", 2013, with a grey guide; fitted on a small
-# picture as in He and Sun, "Fast Guided Filter", 2015
+# Guided filter: He, Sun and Tang, "Guided Image Filtering", 2013, with a grey guide; fitted on a
+# small picture as in He and Sun, "Fast Guided Filter", 2015
 
 
 def grey(image: NDArray[Any]) -> Array:
@@ -163,7 +163,7 @@ def corner_colours(cells: NDArray[Any], mean: Array) -> Array:
 
 
 def at_pixels(corners: NDArray[Any], cell: int, size: Size) -> Array:
-    """Colours (H, W, 3) of a picture of `size`, interpolated between those at its cells' corners."""
+    """Colours (H, W, 3) of a picture of `size`, interpolated from those at its cells' corners."""
     columns, rows = (
         _interpolation((np.arange(side) + 0.5) / cell, count)
         for side, count in zip(size, corners.shape[1::-1], strict=True)

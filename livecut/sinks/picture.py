@@ -21,7 +21,7 @@ class PictureFile(Sink):
     help = "a picture, the last of the run"
 
     def __init__(self, path: Path, size: Size, *, transparent: bool = False) -> None:
-        """Raises SinkError where its folder cannot be written."""
+        """Check the folder. Raises SinkError where it cannot be written."""
         channels = 4 if transparent else 3
         super().__init__(str(path), size, (channels,))
         require_folder(path)

@@ -115,7 +115,7 @@ class VideoWriter(Sink):
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
-        """Whatever fails inside takes the unfinished file with it."""
+        """Remove the unfinished file where anything inside fails. Raises SinkError."""
         from livecut.sinks.encoder import ERRORS
 
         try:

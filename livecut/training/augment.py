@@ -24,7 +24,7 @@ SECOND = 0.04
 CUT_OFF = 0.04
 """The share of the picture's upper edge from which on the figure there is one that it cuts off."""
 PERSPECTIVE, TILT = 0.1, 0.1
-"""Share of the samples in perspective, and how far a corner moves at most, in widths and heights."""
+"""Share of samples in perspective; how far a corner moves at most, in widths and heights."""
 BYSTANDER = 0.06
 """Share of the samples with somebody far behind, out of focus: bystanders are room."""
 POSTER = 0.15
@@ -97,7 +97,7 @@ def perspective(m: Map, size: tuple[int, int], rng: Generator) -> Map:
 
 
 def covered(mask: Image, m: Map, size: tuple[int, int]) -> float:
-    """The share of the output of `size` = (width, height) that a picture, brought there by a map, fills."""
+    """The share of the output, `size` = (width, height), that a picture fills through a map."""
     corners = np.array([[0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]])
     there = corners * [*mask.shape[::-1], 1] @ m.T
     outline = there[:, :2] / there[:, 2:] if len(m) == 3 else there
@@ -113,7 +113,7 @@ def warp(image: Image, m: Map, size: tuple[int, int], border: int) -> Image:
 
 
 def photometry(image: Image, rng: Generator) -> Image:
-    """Exposure, contrast, gamma, white balance, saturation, blur, noise and JPEG, each by chance."""
+    """Exposure, contrast, gamma, white balance, saturation, blur, noise, JPEG, each by chance."""
     gain = rng.uniform(0.75, 1.2) * rng.uniform(0.9, 1.1, 3)
     levels = (np.arange(256.0)[:, None] - 127) * rng.uniform(0.8, 1.2) + 127 + rng.uniform(-15, 15)
     levels = np.clip(levels * gain, 0, 255)
@@ -164,7 +164,8 @@ def motion_blur(image: Image, alpha: Image, rng: Generator) -> tuple[Image, Imag
 def occlude(image: Image, alpha: Image, thing: Image, rng: Generator) -> tuple[Image, Image]:
     """A piece of `thing`, of the picture's size, before the person, and out of the alpha.
 
-    It is a turned rectangle or a blob, 8 to 20 % of the shorter side in radius, somewhere on the person.
+    It is a turned rectangle or a blob, 8 to 20 % of the shorter side in radius, somewhere on the
+    person.
     """
     ys, xs = np.nonzero(alpha[::4, ::4] > 127)
     if not len(ys):

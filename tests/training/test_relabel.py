@@ -96,11 +96,11 @@ def test_what_is_dropped_has_no_picture_either(data: Path, teachers: Path, tmp_p
 
 
 def test_relabel_prints_a_table(data: Path, teachers: Path, tmp_path: Path) -> None:
-    done = run("relabel", "--data", data, "--teachers", teachers, "--out", tmp_path / "out")
+    done = run("relabel", "--data", data, "--teachers", teachers, "-o", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     row = next(line for line in done.stdout.splitlines() if line.startswith(b"desk"))
     assert row.split() == [b"desk", b"1", b"0", b"0", b"1", b"0"]
-    again = run("relabel", "--data", data, "--teachers", teachers, "--out", tmp_path / "out")
+    again = run("relabel", "--data", data, "--teachers", teachers, "-o", tmp_path / "out")
     assert_one_clear_line(again, "is there already")
 
 
