@@ -25,7 +25,7 @@ from livecut.engines import open_engine
 from livecut.frame import Cutout, Frame, Image
 from livecut.kernels import composite as composites
 from livecut.kernels import guided_filter as guided
-from livecut.kernels import smoothing
+from livecut.kernels import hysteresis, smoothing
 from livecut.kernels.edges import EdgeColourEstimator
 from livecut.kernels.guided_filter import GuidedFilter
 from livecut.kernels.pixels import I420
@@ -92,6 +92,14 @@ def smooth(s: Scene) -> Prepared:
     return lambda: smoothing.smooth(alpha, state, change), 0
 
 
+def drop_ghosts(s: Scene) -> Prepared:
+    """What leaves no alpha away from the person."""
+    alpha, (height, width) = s.small_alpha.copy(), s.small_alpha.shape
+    marks, queue = np.zeros((height + 2, width + 2), np.uint8), np.zeros(alpha.size, np.int32)
+    steps = hysteresis.reach(height, width)
+    return lambda: hysteresis.drop_ghosts(alpha, steps, marks, queue), 0
+
+
 def fit_lines(s: Scene) -> Prepared:
     """The guided filter's fit."""
     grey = np.asarray(cv2.cvtColor(s.small, cv2.COLOR_BGR2GRAY), np.uint8)
@@ -156,8 +164,8 @@ def jpeg(s: Scene) -> Prepared:
     return lambda: encoded(s.frame.image), 3
 
 
-STAGES = (copy, reduction, network, smooth, fit_lines, guided_filter, composite, composite_rows,
-          cutout, person_colour, blur, i420, jpeg)  # fmt: skip
+STAGES = (copy, reduction, network, smooth, drop_ghosts, fit_lines, guided_filter, composite,
+          composite_rows, cutout, person_colour, blur, i420, jpeg)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
