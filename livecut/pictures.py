@@ -43,7 +43,6 @@ def read_picture(path: Path) -> Image:
 
 WRITABLE = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 """Endings, in lower case, of the files that are written as pictures."""
-"""Endings, in lower case, of the files that are written as pictures."""
 
 
 def save_picture(path: Path, image: Image) -> None:
