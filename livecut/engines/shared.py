@@ -23,11 +23,11 @@ from livecut.options import NetworkOptions
 
 
 class Batcher:
-    """Takes the pictures of many ports through one engine, as many at once as the engine is good for.
+    """Takes the pictures of many ports through one engine, as many at once as it is good for.
 
     A GPU takes up to `engine.max_batch` as one batch, of 1, 2, 4, … pictures of one size. On a CPU,
-    where a batch saves nothing, `threads` pictures (0: as many as there are cores) go through side by
-    side, each on its stream's own thread.
+    where a batch saves nothing, `threads` pictures (0: as many as there are cores) go through side
+    by side, each on its stream's own thread.
     """
 
     def __init__(self, engine: Engine, threads: int = NetworkOptions.threads) -> None:
