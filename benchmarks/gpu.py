@@ -22,15 +22,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from livecut.backgrounds import open_background
 from livecut.bench.cases import held_frames
+from livecut.bench.gpu import Card, CudaClock, Traffic, measure_card, traffic
 from livecut.bench.machine import machine as facts
 from livecut.bench.record import describe, write
-from livecut.bench.roofline import Card, Traffic
-from livecut.form import BGR, BT709, Form, Size, i420
-from livecut.frame import Frame, Image, blank_outputs
+from livecut.frame import BGR, BT709, Form, Frame, Image, Size, blank_outputs, i420
 from livecut.models import find_model
+from livecut.processors.cuda.streams import Cuda
 
 IN_FLIGHT = 3
 
@@ -102,8 +103,6 @@ def predict(way: Way, moved: Traffic, picture: int, assumed: Assumed) -> tuple[f
 
 def prediction(size: Size, background: str, card: Card | None) -> dict[str, tuple[float, float]]:
     """For each of `WAYS`, on a card that was measured, or on the one assumed."""
-    from livecut.bench.card import traffic
-
     weights, behind = find_model("live", ".safetensors"), open_background(background, size)
     assumed = replace(Assumed(), card=card) if card else Assumed()
     found, counted = {}, dict[tuple[str, Form], Traffic]()
@@ -126,8 +125,8 @@ class Runner:
     def __init__(self, way: Way, size: Size, background: str) -> None:
         import torch
 
-        from livecut.compositor.cuda import DeviceCutter, Weights
-        from livecut.compositor.queues import Cuda
+        from livecut.processors.cuda.processor import DeviceCutter, Weights
+        from livecut.processors.cuda.streams import Cuda
 
         self._form, self._behind = (
             i420(BT709) if way.planar else BGR,
@@ -254,16 +253,12 @@ def main() -> int:
     if given.predict:
         print(table(prediction(size, given.background, None), {}, f"{given.size}, predicted"))
         return 0
-    import torch
-
     if not torch.cuda.is_available():
         print(
             "PyTorch sees no NVIDIA GPU here: nothing was measured; --predict needs none",
             file=sys.stderr,
         )
         return 1
-    from livecut.bench.card import CudaClock, measure_card
-    from livecut.compositor.queues import Cuda
 
     card = measure_card(Cuda(torch.device("cuda")), CudaClock())
     predicted = prediction(size, given.background, card)

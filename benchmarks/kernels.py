@@ -19,26 +19,22 @@ from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 from rich.console import Console
 
-from livecut.backgrounds import EdgeColours, open_background
+from livecut.backgrounds import open_background
+from livecut.backgrounds.edge_colours import EdgeColours
 from livecut.bench.cases import held_frames
-from livecut.compositor import cpu, edges
 from livecut.engines import open_engine
 from livecut.frame import Cutout, Frame, Image
-from livecut.i420 import I420
+from livecut.kernels import alpha as alpha_kernels
+from livecut.kernels import composite as composites
+from livecut.kernels import edges
+from livecut.kernels.constants import EPSILON, KEEP, LIFT, LIMITS, MARGIN, MOVES
+from livecut.kernels.guided_filter import GuidedFilter
+from livecut.kernels.pixels import I420
+from livecut.kernels.resize import reduce
 from livecut.models import input_size
-from livecut.preview import encoded
-from livecut.segmenter import (
-    EPSILON,
-    KEEP,
-    LIFT,
-    LIMITS,
-    MARGIN,
-    MOVES,
-    GuidedFilter,
-    Segmenter,
-    reduce,
-)
-from livecut.terminal import figures
+from livecut.segmenter import Segmenter
+from livecut.sinks.web import encoded
+from livecut.stats import figures
 
 SIZES = ((1280, 720), (1920, 1080))
 AREA = 256 * 144
@@ -94,7 +90,7 @@ def settle(s: Scene) -> Prepared:
     """The temporal step."""
     alpha, state = s.small_alpha.copy(), s.small_alpha.copy()
     change = np.zeros(alpha.shape, np.uint8)
-    return lambda: cpu.settle(alpha, state, change, KEEP, LIMITS, MOVES, LIFT), 0
+    return lambda: alpha_kernels.settle(alpha, state, change, KEEP, LIMITS, MOVES, LIFT), 0
 
 
 def regress(s: Scene) -> Prepared:
@@ -102,7 +98,7 @@ def regress(s: Scene) -> Prepared:
     grey = np.asarray(cv2.cvtColor(s.small, cv2.COLOR_BGR2GRAY), np.uint8)
     alpha = np.asarray(cv2.resize(s.small_alpha, grey.shape[::-1]), np.float32)
     slope, offset = np.empty((2, *grey.shape), np.float32)
-    return lambda: cpu.regress(grey, alpha, EPSILON, MARGIN, slope, offset), 0
+    return lambda: alpha_kernels.regress(grey, alpha, EPSILON, MARGIN, slope, offset), 0
 
 
 def guided_filter(s: Scene) -> Prepared:
@@ -123,7 +119,7 @@ def composite_rows(s: Scene) -> Prepared:
     """Over a background of few rows."""
     rows = np.full((s.size[1] // 8, s.size[0], 3), 90, np.uint8)
     out = np.empty_like(s.frame.image)
-    return lambda: cpu.composite_rows(s.frame.image, s.alpha, rows, out), 7
+    return lambda: composites.composite_rows(s.frame.image, s.alpha, rows, out), 7
 
 
 def cutout(s: Scene) -> Prepared:

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are whole or absent."""
 
 from __future__ import annotations
 
@@ -6,6 +6,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from livecut.errors import SinkError
+
+
+def require_folder(path: Path) -> None:
+    """Raises SinkError where nothing can be made in the folder that `path` is to stand in."""
+    parent = path.parent
+    if not parent.is_dir():
+        raise SinkError(f"cannot write {path}: there is no folder {parent}; make it first")
+    if not os.access(parent, os.W_OK):
+        raise SinkError(f"cannot write {path}: no permission to write in the folder {parent}")
 
 
 def part_of(path: Path) -> Path:

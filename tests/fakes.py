@@ -10,8 +10,8 @@ import numpy as np
 
 from livecut.errors import EngineError, SourceError
 from livecut.frame import Image, Output
-from livecut.sinks import Sink
-from livecut.sources import Source
+from livecut.sinks.base import Sink
+from livecut.sources.base import Source
 
 ROOM = (1, 254, 3)
 """The colour of a room that must never be seen."""

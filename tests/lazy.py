@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from livecut.backgrounds import open_background
-from livecut.compositor import cuda
-from livecut.compositor.cuda import DeviceCutter, Weights
-from livecut.compositor.queues import Inline, Machine
-from livecut.network.weights import Facts
+from livecut.network.base import Facts
+from livecut.processors.cuda import processor as cuda
+from livecut.processors.cuda.processor import DeviceCutter, Weights
+from livecut.processors.cuda.streams import Inline, Machine
 from tests.remote import SIZE
 
 torch.set_num_threads(1)  # threads that wait spin, and take the time from others

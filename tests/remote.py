@@ -11,9 +11,8 @@ import pytest
 
 from livecut.backgrounds import open_background
 from livecut.errors import EngineError
-from livecut.form import BGR
-from livecut.frame import Frame, Image, as_image
-from livecut.guard import Guard
+from livecut.frame import BGR, Frame, Image, as_image
+from livecut.pipeline.guard import Guard
 from livecut.sources import open_source
 from tests.fakes import PERSON, ROOM, shows_room
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from livecut import EngineError, ModelError, Segmenter, open_source
-from livecut.compositor.cpu import settle
 from livecut.frame import Image
+from livecut.kernels.alpha import settle
+from livecut.kernels.constants import KEEP, LIFT, LIMITS, MARGIN, MOVES
+from livecut.kernels.guided_filter import GuidedFilter
+from livecut.kernels.resize import reduce
 from livecut.models import find_model, input_size, model_names
-from livecut.segmenter import KEEP, LIFT, LIMITS, MARGIN, MOVES, GuidedFilter, reduce
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -9,8 +9,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from livecut.backgrounds import Blur
-from livecut.foreign import Foreign
+from livecut.backgrounds.blur import Blur
+from livecut.evaluation.external import Foreign
 from livecut.frame import Frame, Image, as_image
 from livecut.models import REFERENCES, input_size
 from livecut.segmenter import Segmenter
@@ -123,7 +123,8 @@ class Fresh(OpenCV):
     def __init__(self, name: str, area: int, threads: int) -> None:
         import torch
 
-        from livecut.network import Portable, build
+        from livecut.network.base import Portable
+        from livecut.network.build import build
 
         torch.set_num_threads(threads)
         self.name = f"{name.removeprefix('torchvision:')}, PyTorch"

@@ -15,8 +15,9 @@ import numpy as np
 from livecut.bench import timecode
 from livecut.frame import Image
 from livecut.models import DEFAULT_MODEL
-from livecut.shared import SharedEngine
-from livecut.sources import Source, open_source
+from livecut.processors.shared import SharedEngine
+from livecut.sources import open_source
+from livecut.sources.base import Source
 
 PATHS = {
     "memory": "BGR frames in memory in, composited frames in memory out, one after another",
@@ -78,7 +79,7 @@ class Case:
 
     @property
     def alone(self) -> Case:
-        """What tells this case from others in a process of its own, see `livecut.bench.cold`."""
+        """What tells this case from others in a process of its own, see `livecut.bench.cold_start`."""
         return replace(self, path="paced", in_flight=0)
 
     @property

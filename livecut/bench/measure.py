@@ -13,21 +13,23 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
 
 from livecut.bench.cases import KEPT, LIVE, PACE, Case, Looped, Memory, held_frames, network_of
-from livecut.bench.farend import ENDS, Delays
 from livecut.bench.machine import gpu, speed
-from livecut.bench.roofline import Roofline
-from livecut.form import BGR, Form
-from livecut.frame import Image, Output
-from livecut.pipeline import Pipeline
-from livecut.sinks import Sink, open_sink
-from livecut.together import run_together
+from livecut.bench.sink_readers import ENDS, Delays
+from livecut.frame import BGR, Form, Image, Output
+from livecut.pipeline.pipeline import Pipeline
+from livecut.pipeline.together import run_together
+from livecut.sinks import open_sink
+from livecut.sinks.base import Sink
+
+if TYPE_CHECKING:
+    from livecut.bench.gpu import Roofline
 
 STEADY = 0.05
 """Warm-up ends when the median age of 15 frames is within this share of that of the 15 before."""

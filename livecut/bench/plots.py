@@ -15,9 +15,9 @@ from livecut.files import whole
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+from livecut.errors import MISSING
 
 FLOW = ("read", "capture", "preprocess", "network", "refine", "background", "composite", "sink")
-MISSING = "plots need matplotlib; install it with: pip install 'livecut[bench]'"
 Rows = list[dict[str, Any]]
 Series = dict[str, list[tuple[float, dict[str, Any]]]]
 """Rows at the place where they are drawn, by the name of their line."""

@@ -10,8 +10,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from livecut.engines import TOGETHER, Engine, nvidia, output_shape, split
-from livecut.engines.nvidia import driver_loads
+from livecut.engines.base import TOGETHER, Engine, output_shape, split
 from livecut.engines.providers import (
     CPU,
     PROVIDERS,
@@ -24,6 +23,8 @@ from livecut.engines.providers import (
     require,
 )
 from livecut.errors import EngineError, ModelError
+from livecut.hardware import nvidia
+from livecut.hardware.nvidia import driver_loads
 
 DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 """Types that a network's alpha may have."""
@@ -89,7 +90,7 @@ def open_onnx(path: Path, *, on_cpu: Path, device: str, threads: int) -> Engine:
 
 
 class Bound:
-    """Pictures for a session, in buffers that are allocated once. See `livecut.engines.Batch`."""
+    """Pictures for a session, in buffers that are allocated once. See `livecut.engines.base.Batch`."""
 
     def __init__(
         self,
@@ -132,7 +133,7 @@ class Bound:
 
 
 class OnnxEngine:
-    """A network under ONNX Runtime on the CPU, its buffers bound once per size. See `livecut.engines.Engine`."""
+    """A network under ONNX Runtime on the CPU, its buffers bound once per size. See `livecut.engines.base.Engine`."""
 
     together = 1
 
@@ -167,7 +168,7 @@ class OnnxEngine:
 class FixedEngine(OnnxEngine):
     """A network under any of ONNX Runtime's providers: a session for each size, all shapes fixed.
 
-    It runs in the precision that its file has. See `livecut.engines.Engine`.
+    It runs in the precision that its file has. See `livecut.engines.base.Engine`.
     """
 
     def __init__(self, path: Path, device: str) -> None:

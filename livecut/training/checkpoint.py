@@ -11,10 +11,10 @@ from torch import nn
 
 from livecut.errors import ModelError
 from livecut.files import whole
-from livecut.network import build, statistics
-from livecut.network.base import Network
+from livecut.network.base import Facts, Network, downloading, statistics
+from livecut.network.build import build
 from livecut.network.unet import EfficientUNet, MobileUNet
-from livecut.network.weights import Facts, downloading, load_weights
+from livecut.network.weights import load_weights
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from livecut.errors import ModelError
-from livecut.labelled import Data
+from livecut.evaluation.dataset import Data
 from livecut.models import input_size
-from livecut.network import build, normalise
-from livecut.network.base import Network
+from livecut.network.base import Network, normalise
+from livecut.network.build import build
 from livecut.training.checkpoint import freeze, load_earlier, load_encoder, load_start
 from livecut.training.data import SHAPES, Augmented, Batches
 from livecut.training.losses import measure

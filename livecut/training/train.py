@@ -15,12 +15,11 @@ import numpy as np
 import torch
 
 from livecut.errors import ConfigError
+from livecut.evaluation.dataset import Data, Pair, read_folder
+from livecut.evaluation.metrics import iou
 from livecut.files import whole
-from livecut.labelled import Data, Pair, read_folder
-from livecut.metrics import iou
 from livecut.models import input_size
-from livecut.network import alpha_at, normalise
-from livecut.network.base import Network
+from livecut.network.base import Network, alpha_at, normalise
 from livecut.training.checkpoint import load_checkpoint, save
 from livecut.training.log import Log, draw
 from livecut.training.parallel import Group, process_group
@@ -67,7 +66,7 @@ class Keeper:
         self._log = Log(self._out / "log.csv", run.step)
         self._draws = find_spec("matplotlib") is not None
         if not self._draws:
-            from livecut.bench.plots import MISSING
+            from livecut.errors import MISSING
 
             notice(MISSING)
         self._step, self._since = run.step, time.perf_counter()
