@@ -34,7 +34,7 @@ from livecut.kernels.resize import reduce
 from livecut.models import input_size
 from livecut.segmenter import Segmenter
 from livecut.sinks.web import encoded
-from livecut.stats import figures
+from livecut.stats import number_table
 
 SIZES = ((1280, 720), (1920, 1080))
 AREA = 256 * 144
@@ -86,11 +86,11 @@ def network(s: Scene) -> Prepared:
     return engine.run, 0
 
 
-def settle(s: Scene) -> Prepared:
+def smooth(s: Scene) -> Prepared:
     """The temporal step."""
     alpha, state = s.small_alpha.copy(), s.small_alpha.copy()
     change = np.zeros(alpha.shape, np.uint8)
-    return lambda: alpha_kernels.settle(alpha, state, change, KEEP, LIMITS, MOVES, LIFT), 0
+    return lambda: alpha_kernels.smooth(alpha, state, change, KEEP, LIMITS, MOVES, LIFT), 0
 
 
 def regress(s: Scene) -> Prepared:
@@ -157,7 +157,7 @@ def jpeg(s: Scene) -> Prepared:
     return lambda: encoded(s.frame.image), 3
 
 
-STAGES = (copy, reduction, network, settle, regress, guided_filter, composite, composite_rows,
+STAGES = (copy, reduction, network, smooth, regress, guided_filter, composite, composite_rows,
           cutout, person_colour, blur, i420, jpeg)  # fmt: skip
 
 
@@ -167,7 +167,7 @@ def report(request: pytest.FixtureRequest) -> Iterator[list[tuple[str, str, floa
     rows: list[tuple[str, str, float, float]] = []
     yield rows
     rates = {size: count / seconds for name, size, seconds, count in rows if name == "copy"}
-    table = figures("stage", "size", "median ms", "MB", "floor ms", "ratio")
+    table = number_table("stage", "size", "median ms", "MB", "floor ms", "ratio")
     for name, size, seconds, count in rows:
         known = ["", "", ""]
         if count and size in rates:

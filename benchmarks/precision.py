@@ -25,8 +25,8 @@ from livecut.evaluation.pictures import find_pairs
 from livecut.frame import Frame, Image
 from livecut.models import DEFAULT_MODEL, PRECISIONS, find_model
 from livecut.network.base import torch_device
-from livecut.processors.cuda.processor import DeviceCutter, Weights
-from livecut.processors.cuda.streams import Cuda, Inline
+from livecut.processors.cuda.processor import CudaProcessor, Weights
+from livecut.processors.cuda.streams import CpuDevice, CudaDevice
 
 
 class DeviceMatting:
@@ -38,14 +38,14 @@ class DeviceMatting:
 
     def __init__(self, model: str, device: str, precision: str) -> None:
         where = torch_device(device)
-        machine = Inline() if where.type == "cpu" else Cuda(where, graph=False)
+        machine = CpuDevice() if where.type == "cpu" else CudaDevice(where, graph=False)
         weights = Weights(find_model(model, ".safetensors"), machine, precision)
-        self._cutter = DeviceCutter(weights, Blur((16, 16)))  # of any size: nothing is composed
-        self.description = self._cutter.description
+        self._processor = CudaProcessor(weights, Blur((16, 16)))  # of any size: nothing is composed
+        self.description = self._processor.description
 
     def __call__(self, image: Image) -> Image:
         """The alpha (H, W) of a BGR image (H, W, 3), uint8, 255 = person. Raises EngineError."""
-        return self._cutter.cut(Frame(image, 0, 0.0, 0.0)).alpha
+        return self._processor.cut(Frame(image, 0, 0.0, 0.0)).alpha
 
 
 @dataclass(frozen=True)

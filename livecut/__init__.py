@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         SourceError,
     )
     from livecut.pipeline.pipeline import Pipeline
-    from livecut.pipeline.together import run_together
+    from livecut.pipeline.together import run_all
     from livecut.processors.shared import SharedEngine
     from livecut.segmenter import Segmenter
     from livecut.sinks import open_sink
@@ -44,7 +44,7 @@ __all__ = [
     "SourceError",
     "open_sink",
     "open_source",
-    "run_together",
+    "run_all",
 ]
 __version__ = "0.1.0"
 
@@ -54,7 +54,7 @@ _HOMES = {
     "SharedEngine": "processors.shared",
     "open_sink": "sinks",
     "open_source": "sources",
-    "run_together": "pipeline.together",
+    "run_all": "pipeline.together",
 }
 
 

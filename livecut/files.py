@@ -25,7 +25,7 @@ def part_of(path: Path) -> Path:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Gives `part_of` a file, to be written by the body; it takes the file's place after that.
 
     Where the body or the move fails, what was written is gone, and what was there before stays.

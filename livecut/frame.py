@@ -18,7 +18,7 @@ BT709 = (0.2126, 0.0722)
 
 
 @dataclass(frozen=True)
-class Form:
+class PixelFormat:
     """One way to lay out a picture in uint8.
 
     BGR (H, W, 3); BGRA and RGBA (H, W, 4), alpha straight; YUYV (H, W, 2), W even; I420 (the planes Y,
@@ -56,14 +56,14 @@ class Form:
         return self.name in ("BGRA", "RGBA")
 
 
-BGR, BGRA, RGBA = Form("BGR"), Form("BGRA"), Form("RGBA")
-YUYV, NV12 = Form("YUYV"), Form("NV12")
+BGR, BGRA, RGBA = PixelFormat("BGR"), PixelFormat("BGRA"), PixelFormat("RGBA")
+YUYV, NV12 = PixelFormat("YUYV"), PixelFormat("NV12")
 """In BT.601, as cameras give them and OpenCV takes them."""
 
 
-def i420(weights: tuple[float, float]) -> Form:
+def i420(weights: tuple[float, float]) -> PixelFormat:
     """I420 with these weights."""
-    return Form("I420", weights)
+    return PixelFormat("I420", weights)
 
 
 def even(size: Size) -> Size:
@@ -73,7 +73,7 @@ def even(size: Size) -> Size:
 
 Floats = NDArray[np.float32]
 Image = NDArray[np.uint8]
-"""uint8, one channel (H, W), BGR (H, W, 3) or what else a `Form` says; C-contiguous."""
+"""uint8, one channel (H, W), BGR (H, W, 3) or what else a `PixelFormat` says; C-contiguous."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +88,13 @@ class Frame:
     """`time.perf_counter()` in seconds, taken when the frame was grabbed."""
     position: float
     """Seconds since the source's first frame, in the source's own time."""
-    form: Form = BGR
+    pixel_format: PixelFormat = BGR
 
     @property
     def shape(self) -> tuple[int, int]:
         """(H, W) in pixels."""
         height, width = self.image.shape[:2]
-        return (height * 2 // 3 if self.form.name in ("I420", "NV12") else height), width
+        return (height * 2 // 3 if self.pixel_format.name in ("I420", "NV12") else height), width
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class Output:
     """The frame's `perf_counter` seconds; the time of its making for a placeholder."""
     reason: str = ""
     """What a placeholder says is wrong; empty for a composited frame."""
-    form: Form = BGR
+    pixel_format: PixelFormat = BGR
     """BGRA where the background is transparent; another where the sinks take it better."""
 
 
@@ -144,11 +144,13 @@ def taken_as_bt709(width: int, height: int) -> bool:
     return width >= 1280 or height > 576
 
 
-def blank_frames(form: Form, size: Size, count: int) -> list[Image]:
+def blank_frames(pixel_format: PixelFormat, size: Size, count: int) -> list[Image]:
     """Buffers for frames of a form."""
-    return [np.zeros(form.shape(size), np.uint8) for _ in range(count)]
+    return [np.zeros(pixel_format.shape(size), np.uint8) for _ in range(count)]
 
 
-def blank_outputs(form: Form, size: Size, count: int) -> list[tuple[Image, Image]]:
+def blank_outputs(pixel_format: PixelFormat, size: Size, count: int) -> list[tuple[Image, Image]]:
     """Pairs of alpha (H, W) and a picture of a form."""
-    return [(np.zeros(size[::-1], np.uint8), image) for image in blank_frames(form, size, count)]
+    return [
+        (np.zeros(size[::-1], np.uint8), image) for image in blank_frames(pixel_format, size, count)
+    ]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from livecut.errors import SinkError, SourceError
-from livecut.files import require_folder, whole
+from livecut.files import atomic_write, require_folder
 from livecut.frame import Image, as_image
 
 READABLE = frozenset(
@@ -56,7 +56,7 @@ def save_picture(path: Path, image: Image) -> None:
         options = [cv2.IMWRITE_WEBP_QUALITY if suffix == ".webp" else cv2.IMWRITE_JPEG_QUALITY, 95]
     try:
         _, data = cv2.imencode(suffix, image, options)
-        with whole(path) as part:
+        with atomic_write(path) as part:
             part.write_bytes(data.data)
     except (OSError, cv2.error) as e:
         reason = e.strerror if isinstance(e, OSError) else "it cannot hold a picture of this size"

@@ -13,8 +13,18 @@ import numpy as np
 from livecut.engines import open_engine
 from livecut.engines.base import Engine
 from livecut.errors import EngineError
-from livecut.frame import BGR, BGRA, Cutout, Floats, Form, Frame, Image, blank_frames, blank_outputs
-from livecut.kernels.alpha import settle
+from livecut.frame import (
+    BGR,
+    BGRA,
+    Cutout,
+    Floats,
+    Frame,
+    Image,
+    PixelFormat,
+    blank_frames,
+    blank_outputs,
+)
+from livecut.kernels.alpha import smooth
 from livecut.models import DEFAULT_MODEL, input_size
 from livecut.stats import Stats
 
@@ -60,7 +70,7 @@ class Segmenter:
     `in_flight` frames apart, all of one size; else it is not to be used by two threads at once.
     """
 
-    takes: Sequence[Form] = (BGR,)
+    takes: Sequence[PixelFormat] = (BGR,)
     frames, outputs = staticmethod(blank_frames), staticmethod(blank_outputs)
 
     def __init__(
@@ -85,9 +95,9 @@ class Segmenter:
         self._size = (0, 0)
         self.reset()
 
-    def deliver(self, form: Form) -> Form:
+    def deliver(self, pixel_format: PixelFormat) -> PixelFormat:
         """BGR, or BGRA where a transparent form is asked for: what `compose` writes in any case."""
-        return BGRA if form.transparent else BGR
+        return BGRA if pixel_format.transparent else BGR
 
     def reset(self) -> None:
         """Forget the frames before: the next alpha is what a new segmenter would give."""
@@ -142,7 +152,7 @@ class Segmenter:
             self.reset()
             raise EngineError("the network gave no valid alpha (NaN or outside 0 to 1)")
         if self._temporal:
-            self._settle(found)
+            self._smooth(found)
         image = found.frame.image
         if out is None:
             out = np.empty(image.shape[:2], np.uint8)
@@ -158,11 +168,11 @@ class Segmenter:
         cv2.resize(self._grey, change.shape[::-1], dst=change, interpolation=cv2.INTER_AREA)
         return self._seen and cv2.mean(change)[0] < CUT
 
-    def _settle(self, found: Inference) -> None:
+    def _smooth(self, found: Inference) -> None:
         alpha, change = found.alpha, found.change
         if self._steady and found.follows:
             cv2.dilate(change, REACH, dst=change)
-            settle(alpha, self._state, change, KEEP, LIMITS, MOVES, LIFT)
+            smooth(alpha, self._state, change, KEEP, LIMITS, MOVES, LIFT)
         else:
             np.copyto(self._state, alpha)
         self._steady = True

@@ -157,7 +157,7 @@ class Stats:
         ]
 
 
-def figures(*headers: str) -> Table:
+def number_table(*headers: str) -> Table:
     """A plain table, its first column for names and the others for numbers."""
     from rich.table import Table
 

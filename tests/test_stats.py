@@ -9,7 +9,7 @@ import pytest
 
 from livecut import Pipeline
 from livecut.frame import Floats, Image
-from livecut.kernels.composite import weigh
+from livecut.kernels.composite import premultiply
 from livecut.stats import Stats
 from tests.fakes import FakeEngine, LiveSource, Recorder, room_picture
 
@@ -52,9 +52,9 @@ def test_a_slow_background_is_the_cause(monkeypatch: pytest.MonkeyPatch) -> None
 
     def slow(image: Image, alpha: Image, out: Floats) -> None:
         time.sleep(0.1)
-        weigh(image, alpha, out)
+        premultiply(image, alpha, out)
 
-    monkeypatch.setattr("livecut.backgrounds.blur.weigh", slow)
+    monkeypatch.setattr("livecut.backgrounds.blur.premultiply", slow)
     source = LiveSource(room_picture(320, 192), period=0.03)
     stats = Pipeline(source, "blur", [Recorder()], max_frames=10).run()
     assert max(stats.late, key=stats.late.__getitem__) == "background"

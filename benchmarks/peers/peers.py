@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from livecut.backgrounds.blur import Blur
-from livecut.evaluation.external import Foreign
+from livecut.evaluation.external import External
 from livecut.frame import Frame, Image, as_image
 from livecut.models import REFERENCES, input_size
 from livecut.segmenter import Segmenter
@@ -87,7 +87,7 @@ class Other(OpenCV):
     def __init__(self, path: Path, threads: int, device: str = "cpu") -> None:
         self.name = path.stem
         adapter = Path(__file__).with_name(f"{path.stem}.adapter.toml")
-        self._network = Foreign(path, adapter, device=device, threads=threads, temporal=True)
+        self._network = External(path, adapter, device=device, threads=threads, temporal=True)
 
     def alpha(self, image: Image) -> Image:
         """As the network gives it."""

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from livecut.frame import Cutout, Image
-from livecut.kernels.composite import composite_rows, unweigh, weigh
+from livecut.kernels.composite import composite_rows, premultiply, unpremultiply
 from livecut.kernels.resize import reduce
 
 WEAKEST, STRONGEST = 1 / 60, 1 / 12
@@ -23,7 +23,7 @@ def spread(height: int, strength: float) -> float:
     return height * (WEAKEST + strength * (STRONGEST - WEAKEST))
 
 
-def room_size(size: tuple[int, int], strength: float) -> tuple[int, int]:
+def background_size(size: tuple[int, int], strength: float) -> tuple[int, int]:
     """The least (width, height) that a frame of `size` is averaged down to before it is blurred."""
     share = 16 if spread(size[1], strength) >= 2 * 16 else 8
     return -(-size[0] // share), -(-size[1] // share)
@@ -51,7 +51,7 @@ class Blur:
         self._size = size
         self.strength = min(max(strength, 0.0), 1.0)
         self.name = f"blur:{self.strength:.2g}"
-        self._least = room_size(size, self.strength)
+        self._least = background_size(size, self.strength)
         self._levels: list[Image] = []
         self._mask_levels: list[Image] = []
 
@@ -69,12 +69,12 @@ class Blur:
         alpha = reduce(cutout.alpha, self._least, self._mask_levels)
         if not hasattr(self, "_room"):
             self._allocate(*alpha.shape)
-        weigh(image, alpha, self._room)
+        premultiply(image, alpha, self._room)
         edge = cv2.BORDER_REPLICATE
         cv2.blur(self._room, self._box, dst=self._blurred, borderType=edge)
         cv2.blur(self._blurred, self._box, dst=self._room, borderType=edge)
         cv2.blur(self._room, self._box, dst=self._blurred, borderType=edge)
-        unweigh(self._blurred, self._result)
+        unpremultiply(self._blurred, self._result)
         size = (self._rows.shape[1], self._rows.shape[0])
         cv2.resize(self._result, size, dst=self._rows, interpolation=cv2.INTER_LINEAR)
         self.seconds = time.perf_counter() - begun

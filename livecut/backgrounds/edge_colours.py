@@ -13,9 +13,9 @@ from livecut.kernels.edges import (
     Edges,
     cell_size,
     cells_least,
+    premultiply_cells,
     spread_cells,
     survey,
-    weigh_cells,
 )
 from livecut.kernels.resize import reduce
 
@@ -42,6 +42,6 @@ class EdgeColours:
         cv2.resize(image, size, dst=self._image, interpolation=cv2.INTER_LINEAR)
         np.subtract(1, self._mean, out=self._rest)
         for mean, colours in zip((self._mean, self._rest), self._colours, strict=True):
-            weigh_cells(self._image, mean, self._weighted)
+            premultiply_cells(self._image, mean, self._weighted)
             spread_cells(self._weighted, mean, CELLS, FALL, FLOOR, colours)
         return self._mean, self._colours, self._cell

@@ -59,7 +59,7 @@ def main(case: Case) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     network = network_of(case)
     pipelines = [
-        Pipeline(Memory([noise], live=True), case.background, **network)
+        Pipeline(Memory([noise], realtime=True), case.background, **network)
         for _ in range(case.streams)
     ]
     with ThreadPoolExecutor(case.streams) as pool:

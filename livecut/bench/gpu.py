@@ -22,16 +22,16 @@ from livecut.backgrounds import open_background
 from livecut.backgrounds.base import Background
 from livecut.backgrounds.raw import Raw
 from livecut.bench.cases import Case, held_frames
-from livecut.frame import BGR, Form, Frame, Image, Size
+from livecut.frame import BGR, Frame, Image, PixelFormat, Size
 from livecut.hardware.nvidia import graph_wanted
 from livecut.models import input_size
 from livecut.network.base import Portable, torch_device
 from livecut.network.weights import load_weights
 from livecut.processors.cuda.compositor import Compositor
 from livecut.processors.cuda.precision import planes_dtype
-from livecut.processors.cuda.processor import DeviceCutter, Weights
+from livecut.processors.cuda.processor import CudaProcessor, Weights
 from livecut.processors.cuda.scene import scene_of
-from livecut.processors.cuda.streams import Cuda, Event, Job, Machine, Queue
+from livecut.processors.cuda.streams import CudaDevice, Device, Event, Job, Stream
 
 Times = NDArray[np.float64]
 BUSES = ("up", "device", "down")
@@ -158,14 +158,14 @@ class CudaClock:
 class Timed:
     """A machine whose queues note when each job began and ended, and how long queueing it took."""
 
-    def __init__(self, machine: Machine, clock: Clock) -> None:
+    def __init__(self, machine: Device, clock: Clock) -> None:
         self._machine, self._clock = machine, clock
         self.device, self.name, self.dtype = machine.device, machine.name, machine.dtype
-        self.queues: list[TimedQueue] = []
+        self.streams: list[TimedStream] = []
 
-    def queue(self) -> Queue:
-        self.queues.append(TimedQueue(self._machine.queue(), self._clock))
-        return self.queues[-1]
+    def stream(self) -> Stream:
+        self.streams.append(TimedStream(self._machine.stream(), self._clock))
+        return self.streams[-1]
 
     def event(self) -> Event:
         return self._machine.event()
@@ -176,15 +176,15 @@ class Timed:
     def capture(self, job: Job) -> Job:
         return self._machine.capture(job)
 
-    def settle(self) -> None:
-        self._machine.settle()
+    def synchronize_all(self) -> None:
+        self._machine.synchronize_all()
 
 
-class TimedQueue:
+class TimedStream:
     """See `Timed`."""
 
-    def __init__(self, queue: Queue, clock: Clock) -> None:
-        self._queue, self._clock = queue, clock
+    def __init__(self, stream: Stream, clock: Clock) -> None:
+        self._queue, self._clock = stream, clock
         self.spans: list[tuple[Any, Any]] = []
         self.enqueued = 0.0
 
@@ -211,18 +211,18 @@ class TimedQueue:
         return sum(self._clock.between(*span) for span in spans)
 
 
-def measure_card(machine: Machine, clock: Clock) -> Card:
+def measure_card(machine: Device, clock: Clock) -> Card:
     """The rates of large copies: of several the fastest."""
-    queue = TimedQueue(machine.queue(), clock)
+    stream = TimedStream(machine.stream(), clock)
     host = machine.host(BYTES)
     here, there = (torch.zeros(BYTES, dtype=torch.uint8, device=machine.device) for _ in range(2))
 
     def rate(job: Callable[[], object], count: int) -> float:
         found = []
         for _ in range(COPIES):
-            queue.run(job)
-            machine.settle()
-            found.append(count / queue.taken())
+            stream.run(job)
+            machine.synchronize_all()
+            found.append(count / stream.taken())
         return max(found)
 
     return Card(
@@ -234,37 +234,37 @@ def measure_card(machine: Machine, clock: Clock) -> Card:
 
 
 def profile(
-    cutter: Callable[[Machine], DeviceCutter],
-    machine: Machine,
+    processor: Callable[[Device], CudaProcessor],
+    machine: Device,
     clock: Clock,
     images: Sequence[Image],
     *,
     frames: int = FRAMES,
     warm: int = WARM,
 ) -> Profile:
-    """Follow frames through a cutter of its own, one at a time; `cutter` makes it for a machine.
+    """Follow frames through a processor of its own, one at a time; `processor` makes it for a machine.
 
     The stages within are marked in a graph of their own, so that the one whose figures count has no marks.
     """
     plain = Timed(machine, clock)
-    made = cutter(plain)
+    made = processor(plain)
     rows = []
     for index in range(warm + frames):
         image = images[index % len(images)]
         begun = time.perf_counter()
         made.finish(made.infer(Frame(image, index, 0.0, 0.0)))
         wall = time.perf_counter() - begun
-        enqueued = sum(queue.enqueued for queue in plain.queues)
-        rows.append((*(queue.taken() for queue in plain.queues), enqueued, wall))
-        for queue in plain.queues:
-            queue.enqueued = 0.0
+        enqueued = sum(stream.enqueued for stream in plain.streams)
+        rows.append((*(stream.taken() for stream in plain.streams), enqueued, wall))
+        for stream in plain.streams:
+            stream.enqueued = 0.0
     upload, compute, download, enqueue, wall_ms = 1e3 * np.array(rows[warm:]).T
-    inside = _inside(cutter(machine), clock, images, frames, warm)
+    inside = _inside(processor(machine), clock, images, frames, warm)
     return Profile({"upload": upload, **inside, "download": download}, compute, enqueue, wall_ms)
 
 
 def _inside(
-    made: DeviceCutter, clock: Clock, images: Sequence[Image], frames: int, warm: int
+    made: CudaProcessor, clock: Clock, images: Sequence[Image], frames: int, warm: int
 ) -> dict[str, Times]:
     marks = dict[str, Any]()
 
@@ -325,8 +325,8 @@ def traffic(
     background: Background,
     size: Size,
     *,
-    form_in: Form = BGR,
-    form_out: Form = BGR,
+    form_in: PixelFormat = BGR,
+    form_out: PixelFormat = BGR,
     precision: str = "auto",
 ) -> Traffic:
     """What a frame of `size` moves on a GPU, counted without one: PyTorch's operations one by one.
@@ -349,7 +349,7 @@ def traffic(
             scene,
             form_in,
             device=meta,
-            dtype=planes_dtype(Cuda.dtype, precision),
+            dtype=planes_dtype(CudaDevice.dtype, precision),
             temporal=True,
         )
         made.run()  # the first makes what the others keep
@@ -364,10 +364,10 @@ def traffic(
 
 @cache
 def _card(device: torch.device) -> Card:
-    return measure_card(Cuda(device), CudaClock())
+    return measure_card(CudaDevice(device), CudaClock())
 
 
-def examine(case: Case, form: Form, weights: Path) -> Roofline:
+def examine(case: Case, pixel_format: PixelFormat, weights: Path) -> Roofline:
     """The roofline of a case on its GPU, its composites in a form. Raises LivecutError."""
     device = torch_device("cuda" if case.device == "auto" else case.device)
     background = told = open_background(case.background, case.size)
@@ -376,15 +376,17 @@ def examine(case: Case, form: Form, weights: Path) -> Roofline:
     ):  # composed by the host; the device makes what it would of a picture
         told = open_background("black", case.size)
 
-    def cutter(machine: Machine) -> DeviceCutter:
+    def processor(machine: Device) -> CudaProcessor:
         network = Weights(weights, machine, case.precision)
-        made = DeviceCutter(network, background, temporal=True)
-        made.deliver(form)
+        made = CudaProcessor(network, background, temporal=True)
+        made.deliver(pixel_format)
         return made
 
     return Roofline(
         _card(device),
-        traffic(weights, told, case.size, form_out=form, precision=case.precision),
-        profile(cutter, Cuda(device, graph=graph_wanted()), CudaClock(), held_frames(case.size)),
+        traffic(weights, told, case.size, form_out=pixel_format, precision=case.precision),
+        profile(
+            processor, CudaDevice(device, graph=graph_wanted()), CudaClock(), held_frames(case.size)
+        ),
         overlapped=case.in_flight > 1 or case.streams > 1,
     )

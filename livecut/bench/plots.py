@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from livecut.bench.record import Record
 from livecut.errors import ConfigError
-from livecut.files import whole
+from livecut.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +47,7 @@ def plot(record: Record, folder: Path) -> list[Path]:
         figure: Figure = Figure(figsize=(10, height), layout="constrained")
         draw(figure, rows)
         path = folder / f"{name}.png"
-        with whole(path) as part:
+        with atomic_write(path) as part:
             figure.savefig(part, dpi=110, format="png")
         found.append(path)
     return found

@@ -50,7 +50,7 @@ from numpy.typing import NDArray
 from livecut.bench.cases import Case
 from livecut.bench.measure import Result, added
 from livecut.errors import ConfigError
-from livecut.files import whole
+from livecut.files import atomic_write
 
 SCHEMA, READ = 3, (2, 3)
 PICTURE = ("preprocess", "refine", "background", "composite")
@@ -157,7 +157,7 @@ def _roofline(result: Result) -> dict[str, Any]:
 
 def write(text: str, path: Path) -> None:
     """Write a file so that it is there whole or not at all."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
 
 

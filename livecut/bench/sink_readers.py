@@ -29,7 +29,7 @@ from livecut.sources import open_source
 Found = Callable[[Image], None]
 
 
-class FarEnd(ABC):
+class SinkReader(ABC):
     """A sink, and a thread that reads the pictures at its other end.
 
     `found` gets the luma of each, cut to the time code's area.
@@ -68,13 +68,13 @@ class FarEnd(ABC):
             raise SinkError(f"{self.sink.name} cannot be read back: {self._error}") from self._error
 
 
-class PipeEnd(FarEnd):
+class PipeReader(SinkReader):
     """YUV4MPEG2 through a pipe of the system."""
 
     def __init__(self, size: tuple[int, int], found: Found) -> None:
         super().__init__(size, found)
         self._out, self._in = os.pipe()
-        self.sink = Pipe(size, PACE, live=True, fd=self._in)
+        self.sink = Pipe(size, PACE, realtime=True, fd=self._in)
 
     def _follow(self) -> None:
         width, height = (side - side % 2 for side in self._size)
@@ -102,7 +102,7 @@ class PipeEnd(FarEnd):
         os.close(self._in)
 
 
-class WebEnd(FarEnd):
+class WebReader(SinkReader):
     """The web preview's stream, over loopback, each JPEG decoded to luma."""
 
     def __init__(self, size: tuple[int, int], found: Found) -> None:
@@ -147,7 +147,7 @@ class _Placed(Window):
         self.place = tuple(cv2.getWindowImageRect(self.title))  # type: ignore[assignment]
 
 
-class WindowEnd(FarEnd):
+class WindowReader(SinkReader):
     """A window, its part of the screen copied every few milliseconds."""
 
     def __init__(self, size: tuple[int, int], found: Found) -> None:
@@ -177,7 +177,7 @@ class WindowEnd(FarEnd):
                 time.sleep(0.001)
 
 
-class VirtualEnd(FarEnd):
+class VirtualReader(SinkReader):
     """A v4l2loopback, opened as any program opens a camera."""
 
     def __init__(self, size: tuple[int, int], found: Found) -> None:
@@ -197,11 +197,11 @@ class VirtualEnd(FarEnd):
                 time.sleep(0.1)
 
 
-ENDS: dict[str, type[FarEnd]] = {
-    "pipe": PipeEnd,
-    "web": WebEnd,
-    "window": WindowEnd,
-    "virtual": VirtualEnd,
+READERS: dict[str, type[SinkReader]] = {
+    "pipe": PipeReader,
+    "web": WebReader,
+    "window": WindowReader,
+    "virtual": VirtualReader,
 }
 """By the path of a case."""
 

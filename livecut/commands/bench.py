@@ -13,7 +13,7 @@ import click
 from livecut.commands.terminal import Size, progress_bar, say
 from livecut.errors import ConfigError
 from livecut.models import PRECISIONS
-from livecut.stats import figures
+from livecut.stats import number_table
 
 if TYPE_CHECKING:
     from livecut.bench.measure import Result
@@ -168,7 +168,7 @@ def examine_gpus(results: Sequence[Result]) -> None:
         if weights:
             from livecut.bench.gpu import examine
 
-            result.roofline = examine(case, result.rounds[-1].form, weights)
+            result.roofline = examine(case, result.rounds[-1].pixel_format, weights)
 
 
 def show(found: Record) -> None:
@@ -183,7 +183,7 @@ def show(found: Record) -> None:
         console.print(f"{name}: {value}", markup=False, highlight=False)
     tables = report.tables(found)
     for head, rows in tables:
-        table = figures(*head)
+        table = number_table(*head)
         for row in rows:
             table.add_row(*row)
         console.print(table)
@@ -202,7 +202,7 @@ def _compare(before: Path, after: Path, limit: float) -> None:
     from livecut.bench.record import compare, read
 
     a, b = read(before), read(after)
-    table = figures("case", "p50 before", "after, ms", "ratio", "spread", "fps ratio")
+    table = number_table("case", "p50 before", "after, ms", "ratio", "spread", "fps ratio")
     table.add_column("", no_wrap=True)
     found = compare(a, b, limit)
     for row in found:

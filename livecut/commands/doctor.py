@@ -94,13 +94,13 @@ def trial(what: str, device: str) -> Finding:
 
     from livecut.backgrounds.blur import Blur
     from livecut.frame import Frame
-    from livecut.processors import open_cutter
+    from livecut.processors import open_processor
     from livecut.stats import Stats
 
     out = np.zeros((360, 640, 3), np.uint8)
     blur = Blur((640, 360))
     try:
-        cutter = open_cutter(
+        processor = open_processor(
             DEFAULT_MODEL,
             background=blur,
             device=device,
@@ -110,11 +110,11 @@ def trial(what: str, device: str) -> Finding:
             in_flight=1,
             stats=Stats(),
         )
-        cutter.compose(blur, cutter.cut(Frame(np.zeros_like(out), 0, 0.0, 0.0)), out)
+        processor.compose(blur, processor.cut(Frame(np.zeros_like(out), 0, 0.0, 0.0)), out)
     except Exception as error:  # whatever it is, the report goes on
         advice = "" if device == "cpu" else "mend it, or say --device cpu"
         return Finding(what, f"fails: {error}", advice, broken=device == "cpu")
-    return Finding(what, cutter.description)
+    return Finding(what, processor.description)
 
 
 def reason(description: str) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from livecut.evaluation.dataset import Pair
-    from livecut.evaluation.external import Foreign
+    from livecut.evaluation.external import External
     from livecut.segmenter import Segmenter
 
 
@@ -129,7 +129,7 @@ def evaluate_pictures(
     images: Path,
     pairs: list[Pair],
     model: str,
-    network: Callable[[], Segmenter | Foreign],
+    network: Callable[[], Segmenter | External],
     as_json: bool,
     worst: Path | None,
 ) -> None:
@@ -151,7 +151,7 @@ def evaluate_sequences(
     folder: Path,
     count: int,
     model: str,
-    network: Callable[..., Segmenter | Foreign],
+    network: Callable[..., Segmenter | External],
     as_json: bool,
 ) -> None:
     """`livecut eval --sequences`."""

@@ -15,7 +15,7 @@ from livecut.commands.streams import run_streams
 from livecut.commands.terminal import (
     Size,
     config_option,
-    least,
+    min_known,
     model_options,
     progress_bar,
     say,
@@ -106,7 +106,7 @@ def run(
 
     ask: dict[str, Any] = {"size": size, "fps": fps, "fourcc": fourcc}
     if len(source) > 1:
-        live = run_streams(
+        realtime = run_streams(
             source,
             output,
             background,
@@ -117,12 +117,12 @@ def run(
             in_flight=in_flight or 0,
             max_frames=max_frames,
         )
-        if interrupted and not live:
+        if interrupted and not realtime:
             raise SystemExit(INTERRUPTED)
         return
     with open_source(*source or ("0",), **ask) as opened, progress_bar() as bar:
         say(f"source: {opened.name}, {opened.description}")
-        task = bar.add_task("frames", total=least(opened.frames, max_frames))
+        task = bar.add_task("frames", total=min_known(opened.frames, max_frames))
         pipeline = Pipeline(
             opened,
             background,
@@ -142,5 +142,5 @@ def run(
         finally:
             bar.stop()
             summarise(pipeline)
-    if interrupted and not opened.live:
+    if interrupted and not opened.realtime:
         raise SystemExit(INTERRUPTED)

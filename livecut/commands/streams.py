@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from livecut.commands.terminal import least, progress_bar, say, say_over, summarise_streams
+from livecut.commands.terminal import min_known, progress_bar, say, say_over, summarise_streams
 from livecut.errors import ConfigError, LivecutError, SinkError, SourceError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ FOR_ALL = ("window", "virtual", "null")
 """Outputs of which every source gets one of its own."""
 
 
-def deal(outputs: Sequence[str], sources: Sequence[str]) -> list[list[str]]:
+def assign_outputs(outputs: Sequence[str], sources: Sequence[str]) -> list[list[str]]:
     """The outputs of each source, in their order.
 
     Every source gets those of `FOR_ALL`, and those with {n} or {name} in them, its number from 1 and its
@@ -70,11 +70,11 @@ def run_streams(
     ends them all. Raises LivecutError.
     """
     from livecut.pipeline.pipeline import Pipeline
-    from livecut.pipeline.together import run_together
+    from livecut.pipeline.together import run_all
     from livecut.processors.shared import SharedEngine
     from livecut.sources import open_source
 
-    dealt = deal(outputs, sources)
+    dealt = assign_outputs(outputs, sources)
     if sources.count("-") > 1:
         raise ConfigError("several sources are '-', and there is one standard input")
     engine = SharedEngine(**network)
@@ -96,7 +96,7 @@ def run_streams(
             name = f"source {number} ({uri})"
             try:
                 source = opened.enter_context(open_source(uri, **ask))
-                task = bar.add_task(name, total=least(source.frames, max_frames))
+                task = bar.add_task(name, total=min_known(source.frames, max_frames))
                 pipeline = Pipeline(
                     source,
                     background,
@@ -116,13 +116,13 @@ def run_streams(
         until(stop)
         opened.enter_context(bar)
         try:
-            run_together(list(streams), failed=fail)
+            run_all(list(streams), failed=fail)
         finally:
             bar.stop()
             summarise_streams(streams)
     if failed:
         raise SystemExit(1)
-    return all(pipeline.source.live for pipeline in streams)
+    return all(pipeline.source.realtime for pipeline in streams)
 
 
 def _notice(bar: Progress, name: str, text: str) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from livecut.pipeline.pipeline import Pipeline
     from livecut.stats import Stats
-from livecut.stats import figures
+from livecut.stats import number_table
 
 
 class Size(click.ParamType[tuple[int, int]]):
@@ -113,7 +113,7 @@ def say_over(bar: Progress, text: str) -> None:
     bar.console.print(f"livecut: {text}", markup=False, highlight=False, soft_wrap=True)
 
 
-def least(*numbers: int | None) -> int | None:
+def min_known(*numbers: int | None) -> int | None:
     """The smallest of those that are known."""
     return min((n for n in numbers if n is not None), default=None)
 
@@ -146,7 +146,7 @@ def summarise(pipeline: Pipeline) -> None:
     from rich.console import Console
 
     stats = pipeline.stats
-    table = figures("stage", "p50 ms", "p95 ms", "p99 ms")
+    table = number_table("stage", "p50 ms", "p95 ms", "p99 ms")
     for name, ring in stats.stages.items():
         if ring.count:
             table.add_row(name, *(f"{v:.2f}" for v in ring.percentiles(50, 95, 99)))
@@ -167,7 +167,7 @@ def summarise_streams(streams: Mapping[Pipeline, str]) -> None:
     """What each of several runs with these names did, on standard error."""
     from rich.console import Console
 
-    table = figures("stream", "network p50 ms", "age p50 ms", "p95 ms", "p99 ms")
+    table = number_table("stream", "network p50 ms", "age p50 ms", "p95 ms", "p99 ms")
     for number, (pipeline, name) in enumerate(streams.items(), 1):
         stats = pipeline.stats
         say(f"{name}: {_counts(stats)}")

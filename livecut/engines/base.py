@@ -11,7 +11,7 @@ from livecut.errors import ConfigError
 from livecut.frame import Image
 
 ENGINES = ("auto", "onnx", "torch")
-TOGETHER = 16
+MAX_BATCH = 16
 """Pictures in a batch on a GPU, at most."""
 
 
@@ -41,7 +41,7 @@ class Engine(Protocol):
     """Pixels of the input that the network was trained for."""
     stride: int
     """The input's width and height must be multiples of this."""
-    together: int
+    max_batch: int
     """Pictures up to which a batch is faster than one after the other; 1 on a CPU."""
     input: Image
     """BGR (h, w, 3), to be filled before `run`."""

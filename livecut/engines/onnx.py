@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from livecut.engines.base import TOGETHER, Engine, output_shape, split
+from livecut.engines.base import MAX_BATCH, Engine, output_shape, split
 from livecut.engines.providers import (
     CPU,
     PROVIDERS,
@@ -135,7 +135,7 @@ class Bound:
 class OnnxEngine:
     """A network under ONNX Runtime on the CPU, its buffers bound once per size. See `livecut.engines.base.Engine`."""
 
-    together = 1
+    max_batch = 1
 
     def __init__(self, path: Path, *, threads: int = 0) -> None:
         self._session, self.description = open_session(path, "cpu", threads)
@@ -181,7 +181,7 @@ class FixedEngine(OnnxEngine):
         self._half = self._session.get_outputs()[0].type == "tensor(float16)"
         del self._session  # it was opened for what the file says of itself
         cuda = self._kind == "cuda"  # others build for minutes, or gain nothing
-        self.together = TOGETHER if cuda and isinstance(self._sides[0], str) else 1
+        self.max_batch = MAX_BATCH if cuda and isinstance(self._sides[0], str) else 1
         self._size = (0, 0)
         # A device that cannot run the network says so at once.
         self.resize(16 * self.stride, 9 * self.stride)

@@ -30,14 +30,14 @@ Size = tuple[int, int]
 class Batcher:
     """Takes the pictures of many ports through one engine, as many at once as the engine is good for.
 
-    A GPU takes up to `engine.together` as one batch, of 1, 2, 4, … pictures of one size. On a CPU,
+    A GPU takes up to `engine.max_batch` as one batch, of 1, 2, 4, … pictures of one size. On a CPU,
     where a batch saves nothing, `threads` pictures (0: as many as there are cores) go through side by
     side, each on its stream's own thread.
     """
 
     def __init__(self, engine: Engine, threads: int = 0) -> None:
         self.engine = engine
-        self._most = engine.together
+        self._most = engine.max_batch
         self._lanes = self._free = 1 if self._most > 1 else threads or os.cpu_count() or 1
         self.tickets = count(1)
         self._due = deque[Port]()
@@ -134,7 +134,7 @@ def hand_out(batch: Batch, ports: list[Port], tickets: list[int]) -> None:
 class Port:
     """One stream's way into a shared network, for one thread at a time. See `livecut.engines.base.Engine`."""
 
-    together = 1
+    max_batch = 1
 
     def __init__(self, batcher: Batcher) -> None:
         self._batcher = batcher

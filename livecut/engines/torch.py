@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from livecut.engines.base import TOGETHER, output_shape
+from livecut.engines.base import MAX_BATCH, output_shape
 from livecut.errors import EngineError
 
 try:
@@ -65,7 +65,7 @@ class TorchEngine:
         self._network = (
             Portable(network).to(self._device).to(memory_format=torch.channels_last).eval()
         )
-        self.together = 1 if self._device.type == "cpu" else TOGETHER
+        self.max_batch = 1 if self._device.type == "cpu" else MAX_BATCH
         where = (
             "the CPU" if self._device.type == "cpu" else torch.cuda.get_device_name(self._device)
         )

@@ -221,7 +221,7 @@ class LiteRtNetwork:
         return [self._interpreter.get_tensor(self._found_at[name]) for name in wanted]
 
 
-class Foreign:
+class External:
     """A network of others: image in, alpha out, as a Segmenter has it.
 
     `path` is an .onnx or .tflite file, `adapter` describes it. With `temporal`, its states are kept
@@ -350,7 +350,7 @@ class Foreign:
 
 def open_network(
     model: str, adapter: Path | None, *, engine: str, device: str, temporal: bool = False
-) -> Segmenter | Foreign:
+) -> Segmenter | External:
     """A Segmenter, or what stands in for it where `adapter`, or NAME.adapter.toml beside it, says so.
 
     `model`, `engine` and `device` are as for a Segmenter. Raises ModelError, EngineError and
@@ -367,4 +367,4 @@ def open_network(
         return Segmenter(model, device=device, engine=engine, temporal=temporal)
     if engine == "torch":
         raise ConfigError("the engine torch runs livecut's own networks alone; take auto or onnx")
-    return Foreign(path, adapter, device=device, temporal=temporal)
+    return External(path, adapter, device=device, temporal=temporal)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from livecut.evaluation import metrics
-from livecut.evaluation.external import Foreign
+from livecut.evaluation.external import External
 from livecut.evaluation.sequences import Sequence, Step
 from livecut.frame import Image, as_image
 from livecut.segmenter import Segmenter
-from livecut.stats import figures
+from livecut.stats import number_table
 
 MOVING = 0.005
 """A frame whose true alpha changed by this share of the picture or more is moving, any other calm: a
@@ -39,7 +39,7 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Steadiness:
+class TemporalScores:
     """Means over frames, in percent; None where there is no such frame."""
 
     iou: float
@@ -83,7 +83,7 @@ def moment(alpha: Image, last_alpha: Image, step: Step, last_mask: Image) -> Mom
 
 
 def follow(
-    sequence: Sequence, steadied: Segmenter | Foreign, single: Segmenter | Foreign
+    sequence: Sequence, steadied: Segmenter | External, single: Segmenter | External
 ) -> dict[str, list[Moment]]:
     """The moments of one sequence by way: "steadied", "single", and the "average" of single's alpha.
 
@@ -104,7 +104,7 @@ def follow(
     return found
 
 
-def summarise(moments: Iterable[Moment]) -> Steadiness:
+def summarise(moments: Iterable[Moment]) -> TemporalScores:
     """One row of the table."""
     rows = np.array([astuple(m) for m in moments], np.float64)
     iou, leak, dtssd, flicker = rows[:, :4].T
@@ -114,7 +114,7 @@ def summarise(moments: Iterable[Moment]) -> Steadiness:
     def mean(values: NDArray[np.float64], where: NDArray[np.bool_]) -> float | None:
         return float(values[where].mean()) if where.any() else None
 
-    return Steadiness(
+    return TemporalScores(
         float(iou.mean()),
         mean(iou, moving),
         mean(iou, after_cut),
@@ -126,11 +126,11 @@ def summarise(moments: Iterable[Moment]) -> Steadiness:
     )
 
 
-def table(found: dict[str, Steadiness]) -> Table:
+def table(found: dict[str, TemporalScores]) -> Table:
     """The ways beside each other, in 80 columns."""
     names = ("IoU", "moving", "after cut", "leak", "dtSSD", "calm", "flicker", "calm")
     units = ("%", "IoU %", "IoU %", "worst %", "x 100", "dtSSD", "%", "flicker")
-    out = figures("", *map("\n".join, zip(names, units, strict=True)))
+    out = number_table("", *map("\n".join, zip(names, units, strict=True)))
     for way, row in found.items():
         out.add_row(way, *("" if v is None else f"{v:.2f}" for v in astuple(row)))
     return out

@@ -167,7 +167,7 @@ def _apply_block(bgr: Any, s0: Any, s1: Any, o0: Any, o1: Any, t: Any, grey: Any
 
 
 @kernel
-def settle(
+def smooth(
     alpha: Floats,
     state: Floats,
     change: Image,

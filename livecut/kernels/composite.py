@@ -51,7 +51,7 @@ def composite_rows(frame: Image, alpha: Image, rows: Image, out: Image) -> None:
 
 
 @kernel
-def weigh(image: Image, alpha: Image, out: Floats) -> None:
+def premultiply(image: Image, alpha: Image, out: Floats) -> None:
     """Write (B w, G w, R w, w) float32 (h, w, 4), where w = (1 - alpha)^2: the room without the person.
 
     A little weight is left everywhere, so that a room that cannot be seen has a colour too.
@@ -67,8 +67,8 @@ def weigh(image: Image, alpha: Image, out: Floats) -> None:
 
 
 @kernel
-def unweigh(weighted: Floats, out: Image) -> None:
-    """Divide what `weigh` made, blurred, by its weight: BGR uint8 (h, w, 3)."""
+def unpremultiply(weighted: Floats, out: Image) -> None:
+    """Divide what `premultiply` made, blurred, by its weight: BGR uint8 (h, w, 3)."""
     height, width, _ = weighted.shape
     for y in range(height):
         for x in range(width):

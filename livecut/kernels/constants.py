@@ -14,7 +14,7 @@ EPSILON = 1e-3
 MARGIN = 0.08
 """Alpha below this becomes 0, above 1 - this becomes 255: a wash of background is no person."""
 KEEP, LIMITS, MOVES = 0.95, (0.4, 0.8), (4.0, 12.0)
-"""Of `settle`: the share of the last alpha kept where nothing moves; the changes of alpha that are
+"""Of `smooth`: the share of the last alpha kept where nothing moves; the changes of alpha that are
 followed at once, where the picture moves and where it is still; and the levels that part the two."""
 LIFT = 0.99 * MARGIN
 """What the last alpha adds at most to 0: less than MARGIN, so alone it never makes a pixel seen."""

@@ -77,7 +77,7 @@ def survey(alpha: Image, cell: int, mean: Floats) -> None:
 
 
 @kernel
-def weigh_cells(image: Image, mean: Floats, out: Floats) -> None:
+def premultiply_cells(image: Image, mean: Floats, out: Floats) -> None:
     """Write (B w, G w, R w, w) float32 (h, w, 4), where w = mean^8: what `mean` is not 1 of hardly counts."""
     height, width = mean.shape
     for y in range(height):
@@ -95,7 +95,7 @@ def weigh_cells(image: Image, mean: Floats, out: Floats) -> None:
 def spread_cells(
     weighted: Floats, mean: Floats, reach: int, fall: float, floor: float, out: Image
 ) -> None:
-    """Write the colour at the corners of soft cells, neither 0 nor 1, from what `weigh_cells` made.
+    """Write the colour at the corners of soft cells, neither 0 nor 1, from what `premultiply_cells` made.
 
     `out` is BGR (h + 1, w + 1, 3); other corners stay as they are. The cells that count lie up to `reach`
     to each side of the corner, the nearest fully, those behind by `fall` of the one before, in each
@@ -226,12 +226,12 @@ def put_person(
             for i in range(start, end):
                 out[i] = frame[i]
         else:
-            near, far, own, whole = room[0], room[1], room[2], room[3]
+            near, far, own, atomic_write = room[0], room[1], room[2], room[3]
             _mix(lines[0], lines[1], t, start, end, near)
             _mix(lines[2], lines[3], t, start, end, far)
-            _weights(frame, near, far, alpha, straight, first, last, shown, own, whole)
+            _weights(frame, near, far, alpha, straight, first, last, shown, own, atomic_write)
             for i in range(start, end):
-                k, a = own[i], whole[i]
+                k, a = own[i], atomic_write[i]
                 person = uint16(uint16(uint16(frame[i]) * k) + uint16(near[i] * uint16(a - k)))
                 back = uint16(uint16(behind[i]) * uint16(uint16(256) - a))
                 out[i] = uint8(uint16(person + back) >> uint16(8))
@@ -257,9 +257,9 @@ def _weights(
     last: Any,
     shown: Any,
     own: Any,
-    whole: Any,
+    atomic_write: Any,
 ) -> None:
-    """What of 256 the frame's own colour counts, and the person in `whole`: thrice, for the channels."""
+    """What of 256 the frame's own colour counts, and the person in `atomic_write`: thrice, for the channels."""
     one = float32(1)
     for x in range(first, last):
         b, g, r = uintp(3) * x, uintp(3) * x + uintp(1), uintp(3) * x + uintp(2)
@@ -278,7 +278,7 @@ def _weights(
         shown[x] = uint8(seen)
         w = int32(seen + (seen >> 7))
         w = int32(min(int32(256), int32(w * 256))) if straight else w
-        whole[b] = whole[g] = whole[r] = uint16(w)
+        atomic_write[b] = atomic_write[g] = atomic_write[r] = uint16(w)
         k = uint16(int32(float32(w) * max(s, person * sure) + float32(0.5)))
         own[b] = own[g] = own[r] = k
 

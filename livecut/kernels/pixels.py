@@ -8,33 +8,33 @@ import cv2
 import numpy as np
 from numba import int32, uint8
 
-from livecut.frame import BT601, Form, Image, Output, as_image, even, i420
+from livecut.frame import BT601, Image, Output, PixelFormat, as_image, even, i420
 from livecut.kernels import kernel
 
 _TO_BGR = {"YUYV": cv2.COLOR_YUV2BGR_YUYV, "NV12": cv2.COLOR_YUV2BGR_NV12}
 
 
-def convert(image: Image, form: Form) -> Image:
+def convert(image: Image, pixel_format: PixelFormat) -> Image:
     """A BGR picture, or BGRA for a transparent form, in another form."""
-    if form.name in ("BGR", "BGRA"):
+    if pixel_format.name in ("BGR", "BGRA"):
         return image
-    if form.name == "RGBA":
+    if pixel_format.name == "RGBA":
         return as_image(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA))
     size = image.shape[1], image.shape[0]
-    if form.name == "YUYV":
-        return _to_yuyv(image[:, : form.size(size)[0]], form)
-    picture = I420(size, weights=form.weights)
+    if pixel_format.name == "YUYV":
+        return _to_yuyv(image[:, : pixel_format.size(size)[0]], pixel_format)
+    picture = I420(size, weights=pixel_format.weights)
     picture.convert(image)
     flat: Image = np.frombuffer(picture.data, np.uint8).copy()
-    if form.name == "NV12":
+    if pixel_format.name == "NV12":
         luma = 2 * flat.size // 3
         flat[luma:] = flat[luma:].reshape(2, -1).T.reshape(-1)
-    return flat.reshape(form.shape(size))
+    return flat.reshape(pixel_format.shape(size))
 
 
-def _to_yuyv(image: Image, form: Form) -> Image:
+def _to_yuyv(image: Image, pixel_format: PixelFormat) -> Image:
     """Chroma is the mean of two pixels."""
-    k = coefficients(*form.weights) / (1 << 15)
+    k = coefficients(*pixel_format.weights) / (1 << 15)
     height, width = image.shape[:2]
     out = np.empty((height, width // 2, 4), np.uint8)
     pairs = image.reshape(height, width // 2, 2, 3).astype(np.float32)
@@ -43,19 +43,19 @@ def _to_yuyv(image: Image, form: Form) -> Image:
     return out.reshape(height, width, 2)
 
 
-def to_bgr(image: Image, form: Form) -> Image:
+def to_bgr(image: Image, pixel_format: PixelFormat) -> Image:
     """A BGR, YUYV or NV12 picture as BGR, as OpenCV gives a camera's."""
-    if form.name == "BGR":
+    if pixel_format.name == "BGR":
         return image
-    assert form.weights == BT601
-    return as_image(cv2.cvtColor(image, _TO_BGR[form.name]))
+    assert pixel_format.weights == BT601
+    return as_image(cv2.cvtColor(image, _TO_BGR[pixel_format.name]))
 
 
-def flip(image: Image, form: Form, out: Image) -> None:
+def flip(image: Image, pixel_format: PixelFormat, out: Image) -> None:
     """Write a BGR, YUYV or NV12 picture into `out` with left and right exchanged."""
-    if form.name == "BGR":
+    if pixel_format.name == "BGR":
         cv2.flip(image, 1, dst=out)
-    elif form.name == "YUYV":
+    elif pixel_format.name == "YUYV":
         height, width = image.shape[:2]
         pairs = cv2.flip(image.reshape(height, width // 2, 4), 1)
         # Y U Y V: the two lumas change places, channels 0 and 2.
@@ -87,7 +87,7 @@ class I420:
         `prefix` stands in front of the picture in `data`; `weights` names the matrix.
         """
         w, h = self.size = even(size)
-        self.form = i420(weights)
+        self.pixel_format = i420(weights)
         self.data = bytearray(prefix) + bytearray(w * h * 3 // 2)
         """`prefix`, then Y (h, w), U and V (h / 2, w / 2)."""
         self._flat = flat = np.frombuffer(self.data, np.uint8)[len(prefix) :]
@@ -101,7 +101,7 @@ class I420:
 
     def take(self, output: Output) -> None:
         """Fills `data` from a picture of the size given, in this very form or in BGR."""
-        if output.form == self.form:
+        if output.pixel_format == self.pixel_format:
             np.copyto(self._flat, output.image.reshape(-1))
         else:
             self.convert(output.image)

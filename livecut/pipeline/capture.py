@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from livecut.errors import SourceError
-from livecut.frame import Form, Frame, Image, Size, blank_frames
+from livecut.frame import Frame, Image, PixelFormat, Size, blank_frames
 from livecut.slot import Slot
 from livecut.sources.base import Source
 
@@ -16,7 +16,7 @@ RETRY = 0.5
 """Seconds between two tries to reopen a source that was lost."""
 
 
-Buffers = Callable[[Form, Size, int], Sequence[Image]]
+Buffers = Callable[[PixelFormat, Size, int], Sequence[Image]]
 """Makes so many buffers for frames."""
 
 
@@ -36,8 +36,8 @@ class Capture:
         """Seconds from frame to frame, averaged over about 30 frames: the measured rate."""
         self.name = source.name
         self._source = source
-        self._form: Form | None = None
-        self._asked: tuple[Form | None, Buffers] | None = None
+        self._pixel_format: PixelFormat | None = None
+        self._asked: tuple[PixelFormat | None, Buffers] | None = None
         self._make: Buffers = blank_frames
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
@@ -45,9 +45,9 @@ class Capture:
     def start(self) -> None:
         self._thread.start()
 
-    def ask(self, form: Form | None, make: Buffers) -> None:
+    def ask(self, pixel_format: PixelFormat | None, make: Buffers) -> None:
         """Take the frames to come in this form, where the source gives it, into buffers of `make`."""
-        self._asked = form, make
+        self._asked = pixel_format, make
 
     def stop(self) -> None:
         """Ask the thread to end and wait for it; a read that hangs is left behind."""
@@ -63,7 +63,7 @@ class Capture:
                     timestamp = self._source.read(image)
                 except SourceError as error:
                     self.lost = str(error)
-                    if self._source.form != self._form:
+                    if self._source.pixel_format != self._pixel_format:
                         self.fault = self.lost
                     self._reopen()
                     continue
@@ -73,8 +73,8 @@ class Capture:
                     self.interval += (timestamp - self.last - self.interval) / min(index, 30)
                 self.lost, self.last = "", timestamp
                 first = first or timestamp
-                assert self._form
-                self.slot.put(Frame(image, index, timestamp, timestamp - first, self._form))
+                assert self._pixel_format
+                self.slot.put(Frame(image, index, timestamp, timestamp - first, self._pixel_format))
                 index += 1
             self.slot.close()
         except BaseException as error:
@@ -88,10 +88,10 @@ class Capture:
             if asked is not None:
                 self.fault = source.give(asked)
             if make is not self._make:
-                self._make, self._form = make, None
-        if source.form != self._form:
-            self._form = source.form
-            self.slot.use(self._make(self._form, source.size, 3))
+                self._make, self._pixel_format = make, None
+        if source.pixel_format != self._pixel_format:
+            self._pixel_format = source.pixel_format
+            self.slot.use(self._make(self._pixel_format, source.size, 3))
         return self.slot.writable()
 
     def _reopen(self) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from livecut.errors import EngineError, LivecutError
-from livecut.frame import BGR, Cutout, Form, Frame, Image, Output
+from livecut.frame import BGR, Cutout, Frame, Image, Output, PixelFormat
 from livecut.kernels.pixels import convert
 from livecut.overlay import draw_notice
 
@@ -24,16 +24,16 @@ FRESH = 2.0
 class Placeholder:
     """Pictures of `size` = (width, height) that say why there is no other; drawn when the text changes."""
 
-    def __init__(self, size: tuple[int, int], form: Form = BGR) -> None:
-        self._size, self.form = size, form
+    def __init__(self, size: tuple[int, int], pixel_format: PixelFormat = BGR) -> None:
+        self._size, self.pixel_format = size, pixel_format
         self._drawn: tuple[str, Image] | None = None
 
     def __call__(self, reason: str) -> Output:
         """The placeholder for a reason, which must not be empty."""
         if self._drawn is None or self._drawn[0] != reason:
-            image = draw_notice(reason, self._size, 4 if self.form.transparent else 3)
-            self._drawn = reason, convert(image, self.form)
-        return Output(self._drawn[1], None, -1, time.perf_counter(), reason, self.form)
+            image = draw_notice(reason, self._size, 4 if self.pixel_format.transparent else 3)
+            self._drawn = reason, convert(image, self.pixel_format)
+        return Output(self._drawn[1], None, -1, time.perf_counter(), reason, self.pixel_format)
 
 
 class Guard:
@@ -49,11 +49,11 @@ class Guard:
         *,
         segment: Callable[[Frame, Image], Cutout],
         compose: Callable[[Cutout, Image], None],
-        form: Form = BGR,
-        live: bool = False,
+        pixel_format: PixelFormat = BGR,
+        realtime: bool = False,
     ) -> None:
-        self._segment, self._compose, self._live = segment, compose, live
-        self._placeholder, self._form = Placeholder(size, form), form
+        self._segment, self._compose, self._realtime = segment, compose, realtime
+        self._placeholder, self._pixel_format = Placeholder(size, pixel_format), pixel_format
         self._last = -1
         self.reason = ""
         """Why the last frame failed; empty where it did not."""
@@ -65,22 +65,24 @@ class Guard:
         where the run is not live.
         """
         try:
-            if self._live and time.perf_counter() - frame.timestamp > FRESH:
+            if self._realtime and time.perf_counter() - frame.timestamp > FRESH:
                 raise EngineError(f"the frame is more than {FRESH:g} s old")
             cutout = self._segment(frame, alpha)
             self._check(frame, cutout)
             self._compose(cutout, out)
-            if self._live and time.perf_counter() - frame.timestamp > FRESH:
+            if self._realtime and time.perf_counter() - frame.timestamp > FRESH:
                 raise EngineError(f"the network took more than {FRESH:g} s")
         except Exception as error:
-            if not self._live:
+            if not self._realtime:
                 raise
             known = isinstance(error, LivecutError)
             self.reason = str(error) if known else f"{type(error).__name__}: {error}"
             return self._placeholder(self.reason)
         self.reason = ""
         self._last = frame.index
-        return Output(out, cutout.alpha, frame.index, frame.timestamp, form=self._form)
+        return Output(
+            out, cutout.alpha, frame.index, frame.timestamp, pixel_format=self._pixel_format
+        )
 
     def _check(self, frame: Frame, cutout: Cutout) -> None:
         alpha = cutout.alpha

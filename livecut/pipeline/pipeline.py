@@ -21,15 +21,15 @@ from livecut.backgrounds import open_background
 from livecut.backgrounds.base import Background
 from livecut.backgrounds.blur import Blur
 from livecut.errors import ConfigError, SinkError
-from livecut.frame import BGR, BGRA, Cutout, Form, Frame, Image, Output
+from livecut.frame import BGR, BGRA, Cutout, Frame, Image, Output, PixelFormat
 from livecut.kernels.pixels import flip
 from livecut.models import DEFAULT_MODEL
 from livecut.pipeline.capture import Capture
 from livecut.pipeline.guard import Guard, Placeholder
-from livecut.pipeline.prefetch import Ahead
+from livecut.pipeline.prefetch import Prefetcher
 from livecut.pipeline.worker import STARTING, Worker
-from livecut.processors import open_cutter
-from livecut.processors.base import Cutter
+from livecut.processors import open_processor
+from livecut.processors.base import FrameProcessor
 from livecut.processors.shared import SharedEngine
 from livecut.sinks import open_sink
 from livecut.sinks.base import Sink
@@ -98,16 +98,16 @@ class Pipeline:
             if isinstance(source, str):
                 source = opened.enter_context(open_source(source))
             self.source = source
-            if source.live and in_flight > 1:
+            if source.realtime and in_flight > 1:
                 raise ConfigError(f"{in_flight} frames in flight, of a live source; it has only 1")
-            several = not source.live and (source.frames or 1) > 1
+            several = not source.realtime and (source.frames or 1) > 1
             self.stats.in_flight = in_flight = in_flight or 1 + several
-            if not source.live and in_flight == 1:
+            if not source.realtime and in_flight == 1:
                 threads = threads or min(4, os.cpu_count() or 1)
             self._background = open_background(background, source.size)
             opener = (
                 partial(
-                    open_cutter,
+                    open_processor,
                     model,
                     device=device,
                     engine=engine,
@@ -115,7 +115,7 @@ class Pipeline:
                     precision=precision,
                 )
                 if isinstance(engine, str)
-                else engine.open_cutter
+                else engine.open_processor
             )
             self._load = partial(
                 opener,
@@ -132,7 +132,7 @@ class Pipeline:
                         size=source.size,
                         fps=source.fps,
                         transparent=self._transparent,
-                        live=source.live,
+                        realtime=source.realtime,
                         title=title,
                     )
                     opened.enter_context(sink)
@@ -140,23 +140,23 @@ class Pipeline:
                     sink.status = self._status
                 self.sinks.append(sink)
             self._opened = opened.pop_all()
-        self.form = BGRA if self._transparent else BGR
+        self.pixel_format = BGRA if self._transparent else BGR
         """Of what goes to the sinks: once the network is loaded, what all of them take best, if it is to be had."""
-        self._placeholder = Placeholder(source.size, self.form)
+        self._placeholder = Placeholder(source.size, self.pixel_format)
         self._flipped = [np.empty(0, np.uint8)] * in_flight
 
     def run(self) -> Stats:
         """Run until the source ends, `max_frames` are done or `stop` is called. Raises LivecutError.
 
         To be called once, on the main thread where a window is among the sinks. Of several at once
-        see `livecut.run_together`.
+        see `livecut.run_all`.
         """
         with self._opened:
             for sink in self.sinks:
                 for hint in sink.hints:
                     self._notice(hint)
-            if self.source.live:
-                self._run_live()
+            if self.source.realtime:
+                self._run_realtime()
             else:
                 self._run_file()
         return self.stats
@@ -194,7 +194,7 @@ class Pipeline:
 
     # what happens to a frame
 
-    def _compose(self, segmenter: Cutter, cutout: Cutout, out: Image) -> None:
+    def _compose(self, segmenter: FrameProcessor, cutout: Cutout, out: Image) -> None:
         if self._wanted is not None:
             wanted, self._wanted = self._wanted, None
             self._background = wanted() or self._background
@@ -205,45 +205,49 @@ class Pipeline:
             self.stats.add("background", behind)
         self.stats.add("composite", took - behind)
 
-    def _guard(self, segmenter: Cutter, segment: Callable[[Frame, Image], Cutout]) -> Guard:
+    def _guard(self, segmenter: FrameProcessor, segment: Callable[[Frame, Image], Cutout]) -> Guard:
         return Guard(
             self.source.size,
             segment=segment,
             compose=partial(self._compose, segmenter),
-            form=self.form,
-            live=self.source.live,
+            pixel_format=self.pixel_format,
+            realtime=self.source.realtime,
         )
 
     def _prepare(
         self, capture: Capture, outputs: Slot[Output]
-    ) -> tuple[Cutter, Guard, list[tuple[Image, Image]]]:
-        """A live run's cutter, warmed up, its guard, and the pairs of alpha and picture for `outputs`.
+    ) -> tuple[FrameProcessor, Guard, list[tuple[Image, Image]]]:
+        """A live run's processor, warmed up, its guard, and the pairs of alpha and picture for `outputs`.
 
-        From then on the source gives what the cutter takes as the camera has it.
+        From then on the source gives what the processor takes as the camera has it.
         """
-        cutter = self._opened_cutter()
-        pairs = cutter.outputs(self.form, self.source.size, 3)
+        processor = self._opened_processor()
+        pairs = processor.outputs(self.pixel_format, self.source.size, 3)
         outputs.use([out for _, out in pairs])
         native = self.source.native
-        native = native if native in cutter.takes else None
-        capture.ask(native, cutter.frames)
-        self._warm_up(cutter, *pairs[0], native or BGR)
-        return cutter, self._guard(cutter, cutter.cut), pairs
+        native = native if native in processor.takes else None
+        capture.ask(native, processor.frames)
+        self._warm_up(processor, *pairs[0], native or BGR)
+        return processor, self._guard(processor, processor.cut), pairs
 
-    def _opened_cutter(self) -> Cutter:
-        """The cutter, which gives composites in the form that all sinks take best, where there is one."""
-        cutter = self._load()
-        wanted = {sink.form or self.form for sink in self.sinks}
-        form = wanted.pop() if len(wanted) == 1 else self.form
-        self.form = cutter.deliver(form if form.transparent == self._transparent else self.form)
-        self.description = cutter.description
-        self._frames = cutter.frames
-        return cutter
+    def _opened_processor(self) -> FrameProcessor:
+        """The processor, which gives composites in the form that all sinks take best, where there is one."""
+        processor = self._load()
+        wanted = {sink.pixel_format or self.pixel_format for sink in self.sinks}
+        pixel_format = wanted.pop() if len(wanted) == 1 else self.pixel_format
+        self.pixel_format = processor.deliver(
+            pixel_format if pixel_format.transparent == self._transparent else self.pixel_format
+        )
+        self.description = processor.description
+        self._frames = processor.frames
+        return processor
 
-    def _warm_up(self, segmenter: Cutter, alpha: Image, out: Image, form: Form = BGR) -> None:
+    def _warm_up(
+        self, segmenter: FrameProcessor, alpha: Image, out: Image, pixel_format: PixelFormat = BGR
+    ) -> None:
         """Do everything once, so that no frame waits for compilers and allocations; shown nowhere."""
-        image = np.zeros(form.shape(self.source.size), np.uint8)
-        blank = Frame(image, -1, 0.0, 0.0, form)
+        image = np.zeros(pixel_format.shape(self.source.size), np.uint8)
+        blank = Frame(image, -1, 0.0, 0.0, pixel_format)
         for _ in range(2):  # only the second has one before it to be steadied by
             segmenter.compose(self._background, segmenter.cut(blank, alpha), out)
         segmenter.reset()
@@ -254,8 +258,8 @@ class Pipeline:
             return frame
         place = frame.index % len(self._flipped)
         if self._flipped[place].shape != frame.image.shape:
-            [self._flipped[place]] = self._frames(frame.form, self.source.size, 1)
-        flip(frame.image, frame.form, self._flipped[place])
+            [self._flipped[place]] = self._frames(frame.pixel_format, self.source.size, 1)
+        flip(frame.image, frame.pixel_format, self._flipped[place])
         return replace(frame, image=self._flipped[place])
 
     def _hand_over(self, output: Output) -> None:
@@ -273,7 +277,7 @@ class Pipeline:
             self.stats.placeholders += 1
         else:
             self.stats.handed_over(output.timestamp)
-            if self.source.live:
+            if self.source.realtime:
                 self.stats.judge(output.index, output.timestamp, 1 / self.source.fps)
             self._progress()
             if self._max_frames and self.stats.frames >= self._max_frames:
@@ -297,16 +301,16 @@ class Pipeline:
 
     def _run_file(self) -> None:
         source = self.source
-        segmenter = self._opened_cutter()
+        segmenter = self._opened_processor()
         paced = any(sink.paced for sink in self.sinks)
-        [(alpha, out)] = segmenter.outputs(self.form, source.size, 1)
+        [(alpha, out)] = segmenter.outputs(self.pixel_format, source.size, 1)
         self._warm_up(segmenter, alpha, out)
         images = segmenter.frames(BGR, source.size, len(self._flipped))
         due = time.perf_counter()
-        with Ahead(self._next, segmenter, images) as ahead:
-            guard = self._guard(segmenter, ahead.cut)
+        with Prefetcher(self._next, segmenter, images) as prefetcher:
+            guard = self._guard(segmenter, prefetcher.cut)
             while not self._stopping.is_set():
-                frame = ahead.next()
+                frame = prefetcher.next()
                 if frame is None:
                     break
                 output = guard.process(frame, alpha, out)
@@ -352,7 +356,7 @@ class Pipeline:
 
     # cameras and streams
 
-    def _run_live(self) -> None:
+    def _run_realtime(self) -> None:
         drop = self.stats.drop
         capture = Capture(self.source, partial(drop, "a newer frame came"))
         outputs = Slot[Output](on_drop=partial(drop, "the output was busy"))
@@ -365,7 +369,7 @@ class Pipeline:
         )
         capture.start()
         worker.start()
-        self._show_if_paced(self._excuse(STARTING))
+        self._show_if_paced(self._placeholder_for(STARTING))
         last, shown, fault = time.perf_counter(), None, ""
         try:
             while not self._stopping.is_set():
@@ -383,9 +387,9 @@ class Pipeline:
                 elif outputs.closed:
                     break
                 elif now - last > STALL:
-                    self._hand_over(self._excuse(worker.stuck()))
+                    self._hand_over(self._placeholder_for(worker.stuck()))
                 elif shown is None:
-                    self._show_if_paced(self._excuse(STARTING))
+                    self._show_if_paced(self._placeholder_for(STARTING))
                 if capture.fault != fault:
                     fault = capture.fault
                     self._notice(fault)
@@ -395,10 +399,10 @@ class Pipeline:
             worker.stop()
             self.stats.source_fps = 1 / capture.interval if capture.interval else 0.0
 
-    def _excuse(self, reason: str) -> Output:
+    def _placeholder_for(self, reason: str) -> Output:
         """A placeholder, in the form that composites have by now."""
-        if self._placeholder.form != self.form:
-            self._placeholder = Placeholder(self.source.size, self.form)
+        if self._placeholder.pixel_format != self.pixel_format:
+            self._placeholder = Placeholder(self.source.size, self.pixel_format)
         return self._placeholder(reason)
 
     def _show_if_paced(self, output: Output) -> None:

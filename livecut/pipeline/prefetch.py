@@ -8,10 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
 from livecut.frame import Cutout, Frame, Image
-from livecut.processors.base import Cutter
+from livecut.processors.base import FrameProcessor
 
 
-class Ahead:
+class Prefetcher:
     """Reads frames in order, as many ahead as there are `images` to hold them, and infers them.
 
     `read` gets a frame's number and an image to write it into, and gives the frame, or None at the
@@ -22,7 +22,7 @@ class Ahead:
     def __init__(
         self,
         read: Callable[[int, Image], Frame | None],
-        segmenter: Cutter,
+        segmenter: FrameProcessor,
         images: Sequence[Image],
     ) -> None:
         self._read, self._segmenter, self._images = read, segmenter, images
@@ -56,7 +56,7 @@ class Ahead:
         return frame
 
     def cut(self, frame: Frame, out: Image) -> Cutout:
-        """The cutout of the frame that `next` gave last; raises as `Cutter.cut`."""
+        """The cutout of the frame that `next` gave last; raises as `FrameProcessor.cut`."""
         if self._inference is None:
             return self._segmenter.cut(frame, out)
         return self._segmenter.finish(self._inference.result(), out)

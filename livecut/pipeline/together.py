@@ -54,7 +54,7 @@ class MainThread:
         return True
 
 
-def run_together(pipelines: Sequence[Pipeline], *, failed: Failed | None = None) -> None:
+def run_all(pipelines: Sequence[Pipeline], *, failed: Failed | None = None) -> None:
     """Run all of them until each has ended; to be called on the main thread where one has a window.
 
     `failed` is called here when one fails, with its error, and the others go on. Without it the others

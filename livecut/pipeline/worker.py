@@ -9,7 +9,7 @@ from collections.abc import Callable
 from livecut.frame import Frame, Image, Output
 from livecut.pipeline.capture import Capture
 from livecut.pipeline.guard import Guard
-from livecut.processors.base import Cutter
+from livecut.processors.base import FrameProcessor
 from livecut.slot import Slot
 from livecut.stats import Stats
 
@@ -19,7 +19,7 @@ STARTING = "starting: loading the network"
 class Worker:
     """Takes frames from `capture`, and puts outputs into `outputs`.
 
-    `prepare` loads the cutter, warms it up and gives it, its guard, and pairs of alpha and picture, the
+    `prepare` loads the processor, warms it up and gives it, its guard, and pairs of alpha and picture, the
     latter those of `outputs`; `seen` is what a frame becomes before it is cut.
     """
 
@@ -28,7 +28,7 @@ class Worker:
         capture: Capture,
         outputs: Slot[Output],
         *,
-        prepare: Callable[[], tuple[Cutter, Guard, list[tuple[Image, Image]]]],
+        prepare: Callable[[], tuple[FrameProcessor, Guard, list[tuple[Image, Image]]]],
         seen: Callable[[Frame], Frame],
         stats: Stats,
     ) -> None:
@@ -58,7 +58,7 @@ class Worker:
     def _run(self) -> None:
         stats, capture = self._stats, self._capture
         try:
-            cutter, guard, pairs = self._prepare()
+            processor, guard, pairs = self._prepare()
             alphas = {id(out): alpha for alpha, out in pairs}
             self._ready = True
             lost = ""
@@ -70,12 +70,12 @@ class Worker:
                     break
                 stats.add("capture", time.perf_counter() - frame.timestamp)
                 if lost != capture.lost:
-                    cutter.reset()
+                    processor.reset()
                     lost = capture.lost
                 out = self._outputs.writable()
                 output = guard.process(self._seen(frame), alphas[id(out)], out)
                 if output.reason:
-                    cutter.reset()
+                    processor.reset()
                     stats.drop("failed: " + output.reason)
                 stats.made(frame.index)
                 self._outputs.put(output)

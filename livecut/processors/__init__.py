@@ -1,4 +1,4 @@
-"""Frame processors, and `open_cutter`, which chooses one."""
+"""Frame processors, and `open_processor`, which chooses one."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from livecut.stats import Stats
 
 if TYPE_CHECKING:
     from livecut.processors.cuda.processor import Weights
-from livecut.processors.base import Cutter
+from livecut.processors.base import FrameProcessor
 
 
-def open_cutter(
+def open_processor(
     model: str | Path,
     *,
     background: Background,
@@ -29,8 +29,8 @@ def open_cutter(
     in_flight: int,
     stats: Stats,
     precision: str = "auto",
-) -> Cutter:
-    """The cutter for a model, device and engine, as `Segmenter` takes them; raises as it does.
+) -> FrameProcessor:
+    """The processor for a model, device and engine, as `Segmenter` takes them; raises as it does.
 
     A `precision` other than auto is for a GPU that does all of it, or raises ConfigError.
     """
@@ -46,9 +46,9 @@ def open_cutter(
             in_flight=in_flight,
             stats=stats,
         )
-    from livecut.processors.cuda.processor import DeviceCutter
+    from livecut.processors.cuda.processor import CudaProcessor
 
-    return DeviceCutter(
+    return CudaProcessor(
         on_gpu(weights, device, precision),
         background,
         temporal=temporal,
@@ -73,9 +73,9 @@ def on_gpu(weights: Path, device: str, precision: str = "auto") -> Weights:
     """
     from livecut.network.base import torch_device
     from livecut.processors.cuda.processor import Weights
-    from livecut.processors.cuda.streams import Cuda
+    from livecut.processors.cuda.streams import CudaDevice
 
-    machine = Cuda(
+    machine = CudaDevice(
         torch_device("cuda" if device == "auto" else device), graph=nvidia.graph_wanted()
     )
     return Weights(weights, machine, precision)

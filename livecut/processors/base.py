@@ -6,30 +6,32 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from livecut.backgrounds.base import Background
-from livecut.frame import Cutout, Form, Frame, Image, Size
+from livecut.frame import Cutout, Frame, Image, PixelFormat, Size
 
 if TYPE_CHECKING:
     pass
 
 
-class Cutter(Protocol):
+class FrameProcessor(Protocol):
     """Frame in, cutout and composite out. One thread may `infer` while another does the rest."""
 
     description: str
     """What runs where, for people."""
-    takes: Sequence[Form]
+    takes: Sequence[PixelFormat]
     """The forms in which a frame may be."""
 
-    def deliver(self, form: Form) -> Form:
+    def deliver(self, pixel_format: PixelFormat) -> PixelFormat:
         """Ask for composites in a form: that in which `compose` writes them from now on.
 
         Where the one asked for is not made here, it is BGR, or BGRA for a transparent one.
         """
 
-    def frames(self, form: Form, size: Size, count: int) -> list[Image]:
+    def frames(self, pixel_format: PixelFormat, size: Size, count: int) -> list[Image]:
         """Buffers for frames of a form, from which they are taken up fastest."""
 
-    def outputs(self, form: Form, size: Size, count: int) -> list[tuple[Image, Image]]:
+    def outputs(
+        self, pixel_format: PixelFormat, size: Size, count: int
+    ) -> list[tuple[Image, Image]]:
         """Pairs of alpha and picture, for `cut` and `compose`, into which both are written fastest."""
 
     def reset(self) -> None:

@@ -10,7 +10,7 @@ from livecut.backgrounds.base import Background
 from livecut.engines import open_engine
 from livecut.models import DEFAULT_MODEL
 from livecut.processors import gpu_weights, on_gpu, require_auto
-from livecut.processors.base import Cutter
+from livecut.processors.base import FrameProcessor
 from livecut.segmenter import Segmenter
 from livecut.stats import Stats
 
@@ -45,10 +45,10 @@ class SharedEngine:
         self._loaded: Batcher | Weights | None = None
         self._fault: Exception | None = None
 
-    def open_cutter(
+    def open_processor(
         self, *, background: Background, temporal: bool, in_flight: int, stats: Stats
-    ) -> Cutter:
-        """A stream's own cutter, with a state of its own; see `livecut.processors.open_cutter`."""
+    ) -> FrameProcessor:
+        """A stream's own processor, with a state of its own; see `livecut.processors.open_processor`."""
         with self._loading:
             if self._fault is not None:
                 raise self._fault
@@ -63,9 +63,11 @@ class SharedEngine:
             return Segmenter(
                 engine=Port(loaded), temporal=temporal, in_flight=in_flight, stats=stats
             )
-        from livecut.processors.cuda.processor import DeviceCutter
+        from livecut.processors.cuda.processor import CudaProcessor
 
-        return DeviceCutter(loaded, background, temporal=temporal, in_flight=in_flight, stats=stats)
+        return CudaProcessor(
+            loaded, background, temporal=temporal, in_flight=in_flight, stats=stats
+        )
 
     def _load(self) -> Batcher | Weights:
         weights = gpu_weights(self._model, self._device, self._engine)

@@ -22,7 +22,7 @@ def open_sink(
     size: tuple[int, int],
     fps: float,
     transparent: bool = False,
-    live: bool = False,
+    realtime: bool = False,
     title: str = "livecut",
 ) -> Sink:
     """Opens the output that `uri` names.
@@ -61,13 +61,13 @@ def open_sink(
     if uri == "-":
         from livecut.sinks.pipe import Pipe
 
-        return Pipe(size, fps, live=live)
+        return Pipe(size, fps, realtime=realtime)
     if folder:
         return PictureFolder(path, size, transparent=transparent)
     if suffix in VIDEOS:
         from livecut.sinks.video import VideoWriter
 
-        return VideoWriter(path, size, fps, transparent=transparent, live=live)
+        return VideoWriter(path, size, fps, transparent=transparent, realtime=realtime)
     if suffix in WRITABLE:
         return PictureFile(path, size, transparent=transparent)
     raise SinkError(

@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from livecut.frame import BGR, Form, Image, Output
+from livecut.frame import BGR, Image, Output, PixelFormat
 
 
 class Sink(ABC):
@@ -23,7 +23,7 @@ class Sink(ABC):
     """Pictures that were repeated to keep a constant rate."""
     hints: tuple[str, ...] = ()
     """Lines for the person who opens it: where to look, what to beware of."""
-    form: Form | None = None
+    pixel_format: PixelFormat | None = None
     """The form in which it takes pictures best; BGR, or BGRA where transparent, it takes in any case."""
 
     def __init__(self, name: str, size: tuple[int, int], channels: Sequence[int] = (3,)) -> None:
@@ -47,10 +47,10 @@ class Sink(ABC):
         """The names of the keys pressed since the last call; only a window has any."""
         return []
 
-    def _check(self, image: Image, form: Form = BGR) -> None:
+    def _check(self, image: Image, pixel_format: PixelFormat = BGR) -> None:
         """Raises TypeError or ValueError where it is not a picture that was announced."""
-        own = self.form is not None and form == self.form
-        shapes = [form.shape(self._size)] if own else self._shapes
+        own = self.pixel_format is not None and pixel_format == self.pixel_format
+        shapes = [pixel_format.shape(self._size)] if own else self._shapes
         if image.dtype != np.uint8:
             raise TypeError(f"{self.name}: got a picture of {image.dtype}, expected uint8")
         if image.shape not in shapes:

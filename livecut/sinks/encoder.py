@@ -87,7 +87,7 @@ class Encoder:
     def encode(self, output: Output, pts: int) -> None:
         """Adds a BGR, BGRA or I420 (BT.709) picture at the time `pts`, in steps of the time base."""
         width, height = self._size
-        if output.form.name == "I420":
+        if output.pixel_format.name == "I420":
             frame = av.VideoFrame.from_ndarray(
                 output.image, "yuv420p"
             )  # a copy: the encoder keeps it

@@ -26,7 +26,7 @@ class Pipe(Sink):
     """
 
     def __init__(
-        self, size: tuple[int, int], fps: float, *, live: bool = False, fd: int | None = None
+        self, size: tuple[int, int], fps: float, *, realtime: bool = False, fd: int | None = None
     ) -> None:
         """Writes to the file descriptor `fd`, else to standard output. Raises SinkError."""
         super().__init__("standard output", size)
@@ -44,18 +44,18 @@ class Pipe(Sink):
         self._fd: int | None = fd
         self._rate = rate(fps)
         self._picture = I420(size, b"FRAME\n", BT709 if taken_as_bt709(*size) else BT601)
-        self.form = self._picture.form
-        self._live, self._start, self._count = live, 0.0, 0
+        self.pixel_format = self._picture.pixel_format
+        self._realtime, self._start, self._count = realtime, 0.0, 0
 
     def write(self, output: Output) -> None:
-        self._check(output.image, output.form)
+        self._check(output.image, output.pixel_format)
         if self._count == 0:
             self._start = output.timestamp
             w, h = self._picture.size
             fps = f"{self._rate.numerator}:{self._rate.denominator}"
             header = f"YUV4MPEG2 W{w} H{h} F{fps} Ip A1:1 C420jpeg XCOLORRANGE=LIMITED\n"
             self._send(header.encode("ascii"))
-        elif self._live:
+        elif self._realtime:
             # Three quarters of a frame either way are a camera's jitter, more is a gap.
             due = (output.timestamp - self._start) * float(self._rate)
             if due < self._count - 0.75:

@@ -34,7 +34,7 @@ class VideoWriter(Sink):
         fps: float,
         *,
         transparent: bool = False,
-        live: bool = False,
+        realtime: bool = False,
     ) -> None:
         """Opens the encoder and NAME.part. Raises SinkError."""
         from livecut.sinks.encoder import Encoder
@@ -44,9 +44,9 @@ class VideoWriter(Sink):
         prores = transparent and path.suffix.lower() == ".mov"
         if not prores:
             require_even(self.name, size)
-        self.form = None if transparent else i420(BT709)
+        self.pixel_format = None if transparent else i420(BT709)
         self._path, self._part = path, part_of(path)
-        self._live, self._rate, self._start = live, rate(fps), 0.0
+        self._realtime, self._rate, self._start = realtime, rate(fps), 0.0
         self._count, self._last = 0, -1
         self._encoder: Encoder | None = None
         with self._errors():
@@ -55,18 +55,18 @@ class VideoWriter(Sink):
                 path.suffix.lower(),
                 size if prores else even(size),
                 self._rate,
-                Fraction(1, 90_000) if live else 1 / self._rate,
+                Fraction(1, 90_000) if realtime else 1 / self._rate,
                 transparent=transparent,
             )
 
     def write(self, output: Output) -> None:
-        self._check(output.image, output.form)
+        self._check(output.image, output.pixel_format)
         if self._encoder is None:
             raise ValueError(f"{self.name} is closed")
         if self._count == 0:
             self._start = output.timestamp
         pts = self._count
-        if self._live:  # at least 1 ms apart, which is as fine as Matroska counts
+        if self._realtime:  # at least 1 ms apart, which is as fine as Matroska counts
             pts = round((output.timestamp - self._start) * 90_000)
             pts = max(pts, self._last + 90) if self._count else 0
         with self._errors():

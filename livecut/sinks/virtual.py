@@ -52,7 +52,7 @@ class VirtualCamera(Sink):
         super().__init__(path, size)
         self._fd: int | None = None
         self._picture = I420(size)
-        self.form = self._picture.form
+        self.pixel_format = self._picture.pixel_format
         try:
             fd = self._fd = os.open(path, os.O_RDWR)
             device = v4l2.query(fd, path)
@@ -73,7 +73,7 @@ class VirtualCamera(Sink):
             raise
 
     def write(self, output: Output) -> None:
-        self._check(output.image, output.form)
+        self._check(output.image, output.pixel_format)
         if self._fd is None:
             raise ValueError(f"{self.name} is closed")
         self._picture.take(output)

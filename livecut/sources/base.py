@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from livecut.errors import SourceError
-from livecut.frame import BGR, Form, Image
+from livecut.frame import BGR, Image, PixelFormat
 
 
 class Source(ABC):
@@ -15,7 +15,7 @@ class Source(ABC):
 
     name: str
     """For people: "living_room.mp4", "/dev/video0 (Integrated Camera)"."""
-    live: bool
+    realtime: bool
     """Frames come at their own pace, and an old one is worth nothing (a camera, a broadcast)."""
     size: tuple[int, int]
     """(width, height) in pixels of what `read` fills."""
@@ -25,17 +25,17 @@ class Source(ABC):
     """How many there are in all, as far as the source says; None where nobody knows."""
     description: str
     """The form in which the pictures come, for people: "1280x720 h264 30 fps"."""
-    form: Form = BGR
+    pixel_format: PixelFormat = BGR
     """Of what `read` fills."""
-    native: Form | None = None
+    native: PixelFormat | None = None
     """Another form in which it can give its pictures, without converting them."""
 
-    def give(self, form: Form) -> str:
+    def give(self, pixel_format: PixelFormat) -> str:
         """Give pictures in the form of `native` from now on; why that cannot be, empty where it can.
 
         `form` says whether it was.
         """
-        return f"{self.name} gives no {form.name}, only {self.form.name}"
+        return f"{self.name} gives no {pixel_format.name}, only {self.pixel_format.name}"
 
     @abstractmethod
     def read(self, out: Image) -> float | None:

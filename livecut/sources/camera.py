@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livecut.errors import SourceError
-from livecut.frame import BGR, NV12, YUYV, Form, Image, as_image
+from livecut.frame import BGR, NV12, YUYV, Image, PixelFormat, as_image
 from livecut.hardware import v4l2
 from livecut.sources.base import Source
 
@@ -31,7 +31,7 @@ _REQBUFS = 0xC0145608  # VIDIOC_REQBUFS of <linux/videodev2.h>
 class Camera(Source):
     """A camera; `read` waits for its next picture."""
 
-    live = True
+    realtime = True
     frames = None
 
     def __init__(
@@ -102,26 +102,26 @@ class Camera(Source):
             raise self._other_size()
         rate = capture.get(cv2.CAP_PROP_FPS)
         self.fps = rate if rate > 0 else fps
-        form = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=True)
-        letters = form.decode("ascii", "replace").strip("\0 ")
+        pixel_format = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=True)
+        letters = pixel_format.decode("ascii", "replace").strip("\0 ")
         granted = "{}x{} {} {:.4g} fps".format(*self._granted, letters, self.fps)
         self.description = f"{granted} (asked {width}x{height} {fourcc} {fps:.4g} fps)"
         self._capture, self._patience = capture, PATIENCE
         native = NATIVE.get(letters) if self._device else None
         self.native = native if native and native.size(self._granted) == self._granted else None
-        self.form = BGR
+        self.pixel_format = BGR
         if self._wanted != BGR:
             self.give(self._wanted)
 
-    def give(self, form: Form) -> str:
-        if form != self.native:
-            return super().give(form)
-        self._wanted = form
+    def give(self, pixel_format: PixelFormat) -> str:
+        if pixel_format != self.native:
+            return super().give(pixel_format)
+        self._wanted = pixel_format
         if self._capture is not None:
             self._capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
             if self._capture.get(cv2.CAP_PROP_CONVERT_RGB) != 0:
-                return f"OpenCV hands over no {form.name} of {self.name}; it is converted to BGR"
-            self.form = form
+                return f"OpenCV hands over no {pixel_format.name} of {self.name}; it is converted to BGR"
+            self.pixel_format = pixel_format
         return ""
 
     def read(self, out: Image) -> float | None:
@@ -139,7 +139,7 @@ class Camera(Source):
         if not good:
             raise SourceError(f"{self.name} sent a picture that cannot be decoded")
         if picture is not out:
-            if self.form != BGR:
+            if self.pixel_format != BGR:
                 self._take(picture, out)
             else:
                 _fit(as_image(picture), out)
@@ -150,9 +150,9 @@ class Camera(Source):
         if picture.dtype == np.uint8 and picture.size == out.size:
             np.copyto(out, picture.reshape(out.shape))
             return
-        said, self._wanted = self.form.name, BGR
+        said, self._wanted = self.pixel_format.name, BGR
         self.close()
-        self.form, self.native = BGR, None
+        self.pixel_format, self.native = BGR, None
         raise SourceError(
             f"{self.name} said {said} and sent {picture.nbytes} bytes, not {out.size}; "
             "from now on it is taken as BGR"

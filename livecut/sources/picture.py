@@ -16,7 +16,7 @@ from livecut.sources.base import Source
 class Picture(Source):
     """A picture file: a source of one frame."""
 
-    live = False
+    realtime = False
     fps = 30.0
     frames = 1
 

@@ -35,7 +35,7 @@ TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTAT
 class _Video(Source):
     """The base of files, streams and pipes."""
 
-    live = False
+    realtime = False
 
     def __init__(self, name: str, size: tuple[int, int] | None) -> None:
         self.name = name
@@ -65,10 +65,10 @@ class _Video(Source):
             raise self._failure(error) from error
         if not isinstance(stream, av.video.VideoStream):
             raise SourceError(f"{self.name} has no pictures in it, only sound or data")
-        self.live = self.live and self._container.duration is None
+        self.realtime = self.realtime and self._container.duration is None
         # Decoding frames in parallel delays each of them, which a live picture cannot afford, and
         # where cores are few it takes them from the network.
-        ahead = not self.live and (os.cpu_count() or 1) > 4
+        ahead = not self.realtime and (os.cpu_count() or 1) > 4
         stream.thread_type = "AUTO" if ahead else "SLICE"
         self._stream = stream
         self._packets = self._container.demux(stream)
@@ -199,7 +199,7 @@ class VideoFile(_Video):
 class Stream(_Video):
     """A stream from the network; `live` unless it says how long it is, as a file on a server does."""
 
-    live = True
+    realtime = True
 
     def __init__(self, url: str, *, size: tuple[int, int] | None = None) -> None:
         """Connect to `url` within 5 s, scale to `size`. Raises SourceError."""

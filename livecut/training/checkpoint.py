@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from livecut.errors import ModelError
-from livecut.files import whole
+from livecut.files import atomic_write
 from livecut.network.base import Facts, Network, downloading, statistics
 from livecut.network.build import build
 from livecut.network.unet import EfficientUNet, MobileUNet
@@ -30,7 +30,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 def save(state: dict[str, Any], path: Path) -> None:
     """Write a checkpoint so that it is there whole or not at all."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         torch.save(state, part)
 
 

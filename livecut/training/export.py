@@ -12,7 +12,7 @@ from safetensors.torch import save as to_bytes
 
 from livecut.errors import ModelError
 from livecut.evaluation.dataset import read_folder
-from livecut.files import whole
+from livecut.files import atomic_write
 from livecut.network.base import Facts, Network, Portable
 from livecut.training.checkpoint import load_earlier
 from livecut.training.deploy import deployable, disagreement, write_onnx
@@ -67,7 +67,7 @@ def export(
 
         def file(suffix: str) -> Path:
             path = out.with_suffix(suffix)
-            part = files.enter_context(whole(path))
+            part = files.enter_context(atomic_write(path))
             written.append(path)
             return part
 

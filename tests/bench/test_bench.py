@@ -72,7 +72,7 @@ def test_memory_goes_to_and_fro_and_keeps_its_pace() -> None:
 
     assert seen(Memory(pictures), 8) == [0, 1, 2, 3, 2, 1, 0, 1]
     start = time.perf_counter()
-    assert seen(Memory(pictures, live=True), 4) == [0, 1, 2, 3]
+    assert seen(Memory(pictures, realtime=True), 4) == [0, 1, 2, 3]
     assert time.perf_counter() - start >= 3 / PACE
 
 

@@ -37,10 +37,10 @@ from livecut.commands.bench import examine_gpus
 from livecut.frame import BGR, BT709, YUYV, i420
 from livecut.models import find_model
 from livecut.processors.cuda.buffers import HEADER
-from livecut.processors.cuda.processor import DeviceCutter
-from livecut.processors.cuda.streams import Inline, Machine
+from livecut.processors.cuda.processor import CudaProcessor
+from livecut.processors.cuda.streams import CpuDevice, Device
 from tests.bench.test_bench import MACHINE, made_round
-from tests.lazy import Blueness, Lazy, cutter, load_blueness
+from tests.lazy import Blueness, Lazy, load_blueness, processor
 from tests.remote import SIZE, frame
 
 CARD = Card("a card", up=20e9, down=10e9, device=1000e9)
@@ -99,14 +99,14 @@ def test_rates_are_bytes_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found == Card("the CPU", up=1e6, down=1e6, device=2e6)
 
 
-@pytest.mark.parametrize("machine", [Inline, Lazy])
-def test_profile_of_a_stand_in(machine: type[Inline], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("machine", [CpuDevice, Lazy])
+def test_profile_of_a_stand_in(machine: type[CpuDevice], monkeypatch: pytest.MonkeyPatch) -> None:
     """One tick for each job: one upload, three of compute, one download; within, one for each stage."""
     network: Blueness = load_blueness(monkeypatch)
-    made = list[DeviceCutter]()
+    made = list[CudaProcessor]()
 
-    def fresh(machine: Machine) -> DeviceCutter:
-        made.append(cutter(machine, "blur"))
+    def fresh(machine: Device) -> CudaProcessor:
+        made.append(processor(machine, "blur"))
         return made[-1]
 
     images = [frame(index).image for index in range(3)]
@@ -118,8 +118,8 @@ def test_profile_of_a_stand_in(machine: type[Inline], monkeypatch: pytest.Monkey
     assert (found.enqueue > 0).all()
     assert (found.wall >= found.enqueue).all()
     assert len(made) == 2, "that whose whole is timed has no marks within"
-    assert isinstance(made[0]._machine, Timed)
-    assert not isinstance(made[1]._machine, Timed)
+    assert isinstance(made[0]._device, Timed)
+    assert not isinstance(made[1]._device, Timed)
     assert network.broken is None
 
 
@@ -229,9 +229,9 @@ def test_table_of_optimisations_by_turns(
     load_blueness(monkeypatch)
     asked = list[dict[str, bool]]()
 
-    def card(device: torch.device, **how: bool) -> Inline:
+    def card(device: torch.device, **how: bool) -> CpuDevice:
         asked.append(how)
-        return Inline()
+        return CpuDevice()
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(script, "Cuda", card)
@@ -283,8 +283,8 @@ def test_nothing_is_examined_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> N
     assert result.roofline is None
     asked = list[tuple[Case, object]]()
 
-    def fake(case: Case, form: object, weights: Path) -> Roofline:
-        asked.append((case, form))
+    def fake(case: Case, pixel_format: object, weights: Path) -> Roofline:
+        asked.append((case, pixel_format))
         return made_roofline()
 
     monkeypatch.setattr("livecut.processors.gpu_weights", lambda *_: Path("weights"))

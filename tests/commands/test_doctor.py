@@ -49,7 +49,7 @@ def test_a_network_that_fails_breaks_the_cpu_alone(monkeypatch: pytest.MonkeyPat
     def fail(*_: object, **__: object) -> None:
         raise EngineError("the network broke")
 
-    monkeypatch.setattr("livecut.processors.open_cutter", fail)
+    monkeypatch.setattr("livecut.processors.open_processor", fail)
     assert doctor.trial("the CPU", "cpu").broken
     auto = doctor.trial("auto chooses", "auto")
     assert not auto.broken

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from livecut.commands.main import cli
-from livecut.commands.streams import deal
+from livecut.commands.streams import assign_outputs
 from livecut.errors import ConfigError
 from livecut.frame import Output
 from livecut.sinks import open_sink
@@ -34,7 +34,7 @@ from tests.commands.test_cli import assert_one_clear_line, command, frames_in, r
 )
 def test_outputs_are_dealt_out(outputs: list[str], expected: list[list[str]]) -> None:
     sources = ["films/hall.mp4", "rtsp://192.0.2.7/cam 1"]
-    assert deal(outputs, sources) == expected
+    assert assign_outputs(outputs, sources) == expected
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_outputs_are_dealt_out(outputs: list[str], expected: list[list[str]]) ->
 )
 def test_outputs_that_do_not_fit(outputs: list[str], match: str) -> None:
     with pytest.raises(ConfigError, match=match):
-        deal(outputs, ["films/hall.mp4", "hall.mov"])
+        assign_outputs(outputs, ["films/hall.mp4", "hall.mov"])
 
 
 def test_sources_that_do_not_fit() -> None:

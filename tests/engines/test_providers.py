@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from livecut import ConfigError, EngineError, Pipeline, Segmenter
 from livecut.commands.main import cli
 from livecut.engines import onnx, open_engine, providers
-from livecut.engines.base import TOGETHER, split
+from livecut.engines.base import MAX_BATCH, split
 from livecut.engines.onnx import Bound, FixedEngine, OnnxEngine
 from livecut.frame import Frame, Image
 from livecut.hardware import nvidia
@@ -243,7 +243,7 @@ def test_a_run_without_pytorch_has_the_network_on_the_gpu(
     device: str, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the rest of the frame on the CPU, by the Segmenter."""
-    monkeypatch.setattr("livecut.cutter.find_spec", lambda name: None)
+    monkeypatch.setattr("livecut.processor.find_spec", lambda name: None)
     recorder, images, alone = Recorder(), demo(SIZE, 3), Recorder()
     pipeline = Pipeline(ListSource(images), "blur", [recorder], device=device)
     pipeline.run()
@@ -318,12 +318,12 @@ def test_batches_are_for_cuda_and_for_networks_that_take_them(
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     single = tmp_path / "single.onnx"
     library.save(model, single)
-    for path, device, together in (
-        (find_model("live"), "cuda", TOGETHER),
+    for path, device, max_batch in (
+        (find_model("live"), "cuda", MAX_BATCH),
         (find_model("live"), "tensorrt", 1),
         (single, "cuda", 1),
     ):
-        assert open_engine(path, device=device).together == together
+        assert open_engine(path, device=device).max_batch == max_batch
 
 
 @pytest.mark.parametrize("device", ["coreml", "directml:1"])

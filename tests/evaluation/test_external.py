@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from livecut import ConfigError, EngineError, ModelError, Segmenter
-from livecut.evaluation.external import FORMS, Adapter, Foreign, open_network, read_adapter
+from livecut.evaluation.external import FORMS, Adapter, External, open_network, read_adapter
 from livecut.frame import Image
 from tests.commands.test_cli import assert_one_clear_line, run
 
@@ -31,9 +31,9 @@ def network(path: Path, text: str, **constants: int) -> Path:
     return path
 
 
-def adapted(path: Path, toml: str, **options: bool) -> Foreign:
+def adapted(path: Path, toml: str, **options: bool) -> External:
     path.with_suffix(".toml").write_text(toml)
-    return Foreign(path, path.with_suffix(".toml"), device="cpu", **options)
+    return External(path, path.with_suffix(".toml"), device="cpu", **options)
 
 
 def colours() -> Image:
@@ -113,7 +113,7 @@ COUNTER = 'input = "x"\noutput = "alpha"\nstates = [["before", "after"]]\nextra 
 
 
 def test_states_and_extra_inputs(counter: Path) -> None:
-    def means(of: Foreign, times: int) -> list[float]:
+    def means(of: External, times: int) -> list[float]:
         return [float(of(colours()).mean()) for _ in range(times)]
 
     kept = adapted(counter, COUNTER, temporal=True)
@@ -195,7 +195,7 @@ def test_which_way_a_file_is_opened(planes: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"not written by 'livecut export'.*--adapter"):
         open_network(str(planes), None, engine="auto", device="cpu")
     planes.with_suffix(".adapter.toml").touch()
-    assert isinstance(open_network(str(planes), None, engine="auto", device="cpu"), Foreign)
+    assert isinstance(open_network(str(planes), None, engine="auto", device="cpu"), External)
     with pytest.raises(ConfigError, match="livecut's own"):
         open_network(str(planes), None, engine="torch", device="cpu")
     other = tmp_path / "other.toml"

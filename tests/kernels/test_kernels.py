@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from livecut.frame import Image
 from livecut.kernels import edges
-from livecut.kernels.alpha import apply_linear, mean_5x5, regress, saturation, settle
+from livecut.kernels.alpha import apply_linear, mean_5x5, regress, saturation, smooth
 from livecut.kernels.composite import composite_rows
 from livecut.kernels.edges import (
     CELLS,
@@ -17,9 +17,9 @@ from livecut.kernels.edges import (
     FLOOR,
     Edges,
     cell_size,
+    premultiply_cells,
     spread_cells,
     survey,
-    weigh_cells,
 )
 
 rng = np.random.default_rng(0)
@@ -42,7 +42,7 @@ def plain(alpha: Image) -> Edges:
     return mean, colours, cell
 
 
-def smooth(frame: Image, alpha: Image) -> NDArray[np.float64]:
+def blended(frame: Image, alpha: Image) -> NDArray[np.float64]:
     """The frame, blended with (40, 80, 120) by the smooth step of alpha."""
     a = alpha[..., None] / 255
     s = a * a * (3 - 2 * a)
@@ -59,7 +59,7 @@ def test_composite_is_the_blend(height: int, width: int) -> None:
     out = np.empty_like(frame)
     edges.composite(frame, alpha, plain(alpha), back, out)
     a = alpha[..., None] / 255
-    expected = smooth(frame, alpha) * a + back * (1 - a)
+    expected = blended(frame, alpha) * a + back * (1 - a)
     assert np.abs(out - expected).max() <= 3.5
 
 
@@ -92,7 +92,7 @@ def test_cutout_has_the_persons_colour_and_none_under_alpha_0() -> None:
     out = np.empty((48, 64, 4), np.uint8)
     edges.cutout(frame, alpha, plain(alpha), out)
     assert not out[:10].any()
-    assert np.abs(out[10:30, :, :3] - smooth(frame, alpha)[10:30]).max() <= 3
+    assert np.abs(out[10:30, :, :3] - blended(frame, alpha)[10:30]).max() <= 3
     assert (out[30:, :, :3] == frame[30:]).all()
     assert (out[..., 3] == alpha).all()
 
@@ -140,7 +140,7 @@ def test_spread_cells_takes_the_nearest_of_the_person() -> None:
     image = np.full((12, 14, 3), 255, np.uint8)
     image[:6, :6], image[6:, :6] = (0, 0, 200), (200, 0, 0)
     weighted, out = np.empty((12, 14, 4), np.float32), np.zeros((13, 15, 3), np.uint8)
-    weigh_cells(image, mean, weighted)
+    premultiply_cells(image, mean, weighted)
     spread_cells(weighted, mean, CELLS, FALL, FLOOR, out)
     assert np.abs(out[1, 6].astype(int) - (0, 0, 200)).max() <= 2
     assert np.abs(out[11, 6].astype(int) - (200, 0, 0)).max() <= 2
@@ -206,7 +206,7 @@ def test_known_blocks_are_what_would_have_been_computed() -> None:
 def settled(before: float, alpha: float, change: int, lift: float = 1.0) -> float:
     state, now = np.full((4, 4), before, np.float32), np.full((4, 4), alpha, np.float32)
     moves = np.full((4, 4), change, np.uint8)
-    settle(now, state, moves, 0.6, (0.3, 0.8), (4.0, 12.0), lift)
+    smooth(now, state, moves, 0.6, (0.3, 0.8), (4.0, 12.0), lift)
     assert (state == now).all()
     assert (now == now[0, 0]).all()
     return float(now[0, 0])

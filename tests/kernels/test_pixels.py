@@ -17,10 +17,10 @@ from livecut.frame import (
     NV12,
     RGBA,
     YUYV,
-    Form,
     Frame,
     Image,
     Output,
+    PixelFormat,
     as_image,
     i420,
 )
@@ -43,14 +43,14 @@ def picture(size: tuple[int, int], channels: int = 3) -> Image:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("form", [BGR, BGRA, RGBA, YUYV, NV12, i420(BT709)])
-def test_a_form_knows_its_array(form: Form, size: tuple[int, int]) -> None:
-    got = convert(picture(size, 4 if form.transparent else 3), form)
+def test_a_form_knows_its_array(pixel_format: PixelFormat, size: tuple[int, int]) -> None:
+    got = convert(picture(size, 4 if pixel_format.transparent else 3), pixel_format)
     assert got.dtype == np.uint8
-    assert got.shape == form.shape(size)
-    assert got.size == form.count(size)
-    w, h = form.size(size)
-    if not form.transparent:
-        assert Frame(got, 0, 0.0, 0.0, form).shape == (h, w)
+    assert got.shape == pixel_format.shape(size)
+    assert got.size == pixel_format.count(size)
+    w, h = pixel_format.size(size)
+    if not pixel_format.transparent:
+        assert Frame(got, 0, 0.0, 0.0, pixel_format).shape == (h, w)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -67,21 +67,21 @@ def test_nv12_is_i420_with_its_chroma_interleaved(size: tuple[int, int]) -> None
 
 
 @pytest.mark.parametrize("form", [YUYV, NV12])
-def test_there_and_back_by_opencv(form: Form) -> None:
+def test_there_and_back_by_opencv(pixel_format: PixelFormat) -> None:
     """OpenCV's own, where colours are smooth; it has no coarser rounding than two levels."""
     image = picture((64, 48))
-    back = to_bgr(convert(image, form), form)
+    back = to_bgr(convert(image, pixel_format), pixel_format)
     assert np.abs(back.astype(int) - image)[20:, 20:].mean() < 4
     grey = np.full((48, 64, 3), 128, np.uint8)
-    assert np.abs(to_bgr(convert(grey, form), form).astype(int) - grey).max() <= 2
+    assert np.abs(to_bgr(convert(grey, pixel_format), pixel_format).astype(int) - grey).max() <= 2
 
 
 @pytest.mark.parametrize("form", [BGR, YUYV, NV12])
-def test_flipped_is_flipped(form: Form) -> None:
-    raw = convert(picture((64, 48)), form)
+def test_flipped_is_flipped(pixel_format: PixelFormat) -> None:
+    raw = convert(picture((64, 48)), pixel_format)
     out = np.zeros_like(raw)
-    flip(raw, form, out)
-    assert (to_bgr(out, form) == to_bgr(raw, form)[:, ::-1]).all()
+    flip(raw, pixel_format, out)
+    assert (to_bgr(out, pixel_format) == to_bgr(raw, pixel_format)[:, ::-1]).all()
 
 
 def piped(output: Output, size: tuple[int, int]) -> bytes:
@@ -97,9 +97,9 @@ def piped(output: Output, size: tuple[int, int]) -> bytes:
 def test_the_pipe_takes_i420_as_it_is() -> None:
     size = (61, 43)
     image = picture(size)
-    form = Pipe(size, 30, fd=os.open(os.devnull, os.O_WRONLY)).form
-    assert form == i420(BT601)
-    own = Output(convert(image, form), None, 0, 0.0, form=form)
+    pixel_format = Pipe(size, 30, fd=os.open(os.devnull, os.O_WRONLY)).pixel_format
+    assert pixel_format == i420(BT601)
+    own = Output(convert(image, pixel_format), None, 0, 0.0, pixel_format=pixel_format)
     assert piped(own, size) == piped(Output(image, None, 0, 0.0), size)
 
 
@@ -109,10 +109,14 @@ def test_a_video_of_i420_is_that_of_bgr(tmp_path: Path, size: tuple[int, int]) -
     image, frames = picture(size), []
     for name in ("own.mp4", "bgr.mp4"):
         with open_sink(str(tmp_path / name), size=size, fps=30) as sink:
-            assert sink.form == i420(BT709)
-            form = sink.form if name == "own.mp4" else BGR
+            assert sink.pixel_format == i420(BT709)
+            pixel_format = sink.pixel_format if name == "own.mp4" else BGR
             for index in range(3):
-                sink.write(Output(convert(image, form), None, index, 0.0, form=form))
+                sink.write(
+                    Output(
+                        convert(image, pixel_format), None, index, 0.0, pixel_format=pixel_format
+                    )
+                )
         with open_source(str(tmp_path / name)) as source:
             out = np.zeros((source.size[1], source.size[0], 3), np.uint8)
             source.read(out)
@@ -127,12 +131,12 @@ def test_sinks_refuse_forms_that_they_did_not_announce(tmp_path: Path) -> None:
         Pipe(size, 30, fd=os.open(os.devnull, os.O_WRONLY)) as sink,
         pytest.raises(ValueError, match="expected"),
     ):
-        sink.write(Output(convert(image, other), None, 0, 0.0, form=other))
+        sink.write(Output(convert(image, other), None, 0, 0.0, pixel_format=other))
     for uri in (str(tmp_path / "a.png"), "null"):
         with open_sink(uri, size=size, fps=30) as sink, pytest.raises(ValueError, match="expected"):
-            sink.write(Output(convert(image, NV12), None, 0, 0.0, form=NV12))
+            sink.write(Output(convert(image, NV12), None, 0, 0.0, pixel_format=NV12))
     with open_sink(str(tmp_path / "a.webm"), size=size, fps=30, transparent=True) as sink:
-        assert sink.form is None
+        assert sink.pixel_format is None
 
 
 class TestDevice:
@@ -142,17 +146,17 @@ class TestDevice:
 
     @pytest.mark.parametrize("half", [False, True])
     @pytest.mark.parametrize("form", [BGR, YUYV, NV12])
-    def test_reads_what_opencv_reads(self, form: Form, half: bool) -> None:
+    def test_reads_what_opencv_reads(self, pixel_format: PixelFormat, half: bool) -> None:
         """One level apart in float32, two in float16: OpenCV's coefficients have fewer digits."""
         import torch
 
         from livecut.processors.cuda import colours
 
-        raw = convert(picture((64, 48)), form)
+        raw = convert(picture((64, 48)), pixel_format)
         out = torch.zeros(3, 48, 64, dtype=torch.float16 if half else torch.float32)
-        colours.read(torch.from_numpy(raw), form, colours.from_yuv(form), out)
-        apart = np.abs(out.permute(1, 2, 0).float().numpy() - to_bgr(raw, form))
-        assert apart.max() <= (1 + half if form != BGR else 0)
+        colours.read(torch.from_numpy(raw), pixel_format, colours.from_yuv(pixel_format), out)
+        apart = np.abs(out.permute(1, 2, 0).float().numpy() - to_bgr(raw, pixel_format))
+        assert apart.max() <= (1 + half if pixel_format != BGR else 0)
         assert apart.mean() < 0.25
         assert (out == out.round()).all()
 
@@ -172,11 +176,11 @@ class TestDevice:
 
     @pytest.mark.parametrize("size", SIZES)
     @pytest.mark.parametrize(
-        "form", [BGR, YUYV, NV12, i420(BT601), i420(BT709), Form("YUYV", BT709)], ids=str
+        "form", [BGR, YUYV, NV12, i420(BT601), i420(BT709), PixelFormat("YUYV", BT709)], ids=str
     )
     @pytest.mark.parametrize("half", [False, True])
     def test_writes_what_the_host_writes(
-        self, form: Form, size: tuple[int, int], half: bool
+        self, pixel_format: PixelFormat, size: tuple[int, int], half: bool
     ) -> None:
         """One level apart at most, in float16 on average by an eighth."""
         import torch
@@ -186,15 +190,15 @@ class TestDevice:
         image = picture(size)
         dtype = torch.float16 if half else torch.float32
         planes = torch.from_numpy(image).permute(2, 0, 1).to(dtype)
-        out = torch.zeros(form.count(size), dtype=torch.uint8)
-        colours.write(planes, form, colours.to_yuv(form), out)
-        got = out.numpy().reshape(form.shape(size)).astype(int)
-        apart = np.abs(got - convert(image, form))
-        assert apart.max() <= (form != BGR)
+        out = torch.zeros(pixel_format.count(size), dtype=torch.uint8)
+        colours.write(planes, pixel_format, colours.to_yuv(pixel_format), out)
+        got = out.numpy().reshape(pixel_format.shape(size)).astype(int)
+        apart = np.abs(got - convert(image, pixel_format))
+        assert apart.max() <= (pixel_format != BGR)
         assert apart.mean() < (0.125 if half else 0.01)
 
     @pytest.mark.parametrize("form", [BGRA, RGBA])
-    def test_cuts_out_what_the_host_cuts_out(self, form: Form) -> None:
+    def test_cuts_out_what_the_host_cuts_out(self, pixel_format: PixelFormat) -> None:
         import torch
 
         from livecut.processors.cuda import colours
@@ -204,5 +208,5 @@ class TestDevice:
         expected = np.dstack([image * (alpha > 0)[..., None], alpha])
         out = torch.empty(43, 61, 4, dtype=torch.uint8)
         planes = torch.from_numpy(image).permute(2, 0, 1).float()
-        colours.cutout(planes, torch.from_numpy(alpha), form, out)
-        assert (out.numpy() == convert(expected, form)).all()
+        colours.cutout(planes, torch.from_numpy(alpha), pixel_format, out)
+        assert (out.numpy() == convert(expected, pixel_format)).all()

@@ -29,7 +29,7 @@ def guard(alpha: Image | Exception) -> Guard:
             raise alpha
         return Cutout(frame, alpha)
 
-    return Guard((64, 48), segment=segment, compose=compose, live=True)
+    return Guard((64, 48), segment=segment, compose=compose, realtime=True)
 
 
 GOOD = np.zeros((48, 64), np.uint8)
@@ -54,7 +54,7 @@ def test_bad_alpha_gives_a_placeholder(alpha: Image | Exception, reason: str) ->
 
 def test_another_frames_alpha_is_refused() -> None:
     other = Cutout(frame(0), GOOD)
-    g = Guard((64, 48), segment=lambda frame, out: other, compose=compose, live=True)
+    g = Guard((64, 48), segment=lambda frame, out: other, compose=compose, realtime=True)
     output = g.process(frame(1), GOOD.copy(), room_picture())
     assert "of another frame than 1" in output.reason
     assert not shows_room(output.image)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from livecut import EngineError, Pipeline, SharedEngine, SinkError, SourceError, run_together
+from livecut import EngineError, Pipeline, SharedEngine, SinkError, SourceError, run_all
 from livecut.errors import LivecutError
 from livecut.frame import Image, Output
 from livecut.sinks.base import Sink
@@ -35,7 +35,7 @@ MARK = (9, 9, 9)
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """What every SharedEngine loads: two pictures a batch."""
-    made = FakeEngine(together=2)
+    made = FakeEngine(max_batch=2)
     monkeypatch.setattr("livecut.shared.open_engine", lambda *_, **__: made)
     monkeypatch.setattr("livecut.hardware.nvidia.driver_loads", lambda: False)
     return made
@@ -46,7 +46,7 @@ def marked(image: Image) -> Image:
     return image
 
 
-def live(
+def realtime(
     shared: SharedEngine, recorder: Recorder, image: Image | None = None
 ) -> tuple[LiveSource, Pipeline]:
     source = LiveSource(room_picture() if image is None else image)
@@ -64,7 +64,7 @@ def until(recorders: list[Recorder], done: Callable[[], bool], pipelines: list[P
 
     for recorder in recorders:
         recorder.then = then
-    run_together(pipelines)
+    run_all(pipelines)
     assert time.perf_counter() < end
     for recorder in recorders:
         assert not any(shows_room(o.image) for o in recorder.outputs)
@@ -83,7 +83,7 @@ def test_files_give_what_each_gives_alone(in_flight: int) -> None:
     for film, recorder in zip(films, alone, strict=True):
         Pipeline(ListSource(film), "blur", [recorder], device="cpu", in_flight=in_flight).run()
     shared = SharedEngine(device="cpu")
-    run_together(
+    run_all(
         [
             Pipeline(ListSource(film), "blur", [r], engine=shared, in_flight=in_flight)
             for film, r in zip(films, at_once, strict=True)
@@ -105,9 +105,9 @@ def test_one_stalls_and_one_gives_nan_and_the_third_goes_on(engine: FakeEngine) 
 
     engine.work = work
     shared, recorders = SharedEngine(), [Recorder() for _ in range(3)]
-    stalled, first = live(shared, recorders[0])
-    _, second = live(shared, recorders[1], marked(room_picture()))
-    _, third = live(shared, recorders[2])
+    stalled, first = realtime(shared, recorders[0])
+    _, second = realtime(shared, recorders[1], marked(room_picture()))
+    _, third = realtime(shared, recorders[2])
     stalled.stalled = True
     until(
         recorders,
@@ -136,7 +136,7 @@ def test_a_network_that_fails_gives_each_its_placeholder_and_recovers(engine: Fa
     engine.work = work
     shared = SharedEngine()
     pipelines = [
-        live(shared, recorder, room_picture(*size))[1]
+        realtime(shared, recorder, room_picture(*size))[1]
         for recorder, size in zip(recorders, sizes, strict=True)
     ]
     until(
@@ -154,7 +154,7 @@ def test_one_that_ends_does_not_end_the_others(engine: FakeEngine) -> None:
     short = Pipeline(
         LiveSource(room_picture()), "#000000", [recorders[0]], engine=shared, max_frames=3
     )
-    _, other = live(shared, recorders[1])
+    _, other = realtime(shared, recorders[1])
     after: list[int] = []
 
     def done() -> bool:
@@ -178,9 +178,9 @@ class Torn(ListSource):
 def test_one_that_fails_is_told_and_the_others_go_on(engine: FakeEngine) -> None:
     shared, recorder = SharedEngine(), Recorder()
     torn = Pipeline(Torn([room_picture()] * 9), "#000000", ["null"], engine=shared)
-    whole = Pipeline(ListSource([room_picture()] * 40), "#000000", [recorder], engine=shared)
+    atomic_write = Pipeline(ListSource([room_picture()] * 40), "#000000", [recorder], engine=shared)
     found: list[tuple[Pipeline, LivecutError]] = []
-    run_together([torn, whole], failed=lambda *failure: found.append(failure))
+    run_all([torn, atomic_write], failed=lambda *failure: found.append(failure))
     assert [(p, str(e)) for p, e in found] == [(torn, "torn")]
     assert [o.index for o in recorder.frames] == list(range(40))
 
@@ -190,7 +190,7 @@ def test_or_else_it_ends_them_and_is_raised(engine: FakeEngine, tmp_path: Path) 
     torn = Pipeline(Torn([room_picture()] * 9), "#000000", ["null"], engine=shared)
     endless = Pipeline(LiveSource(room_picture()), "#000000", [str(out)], engine=shared)
     with pytest.raises(SourceError, match="torn"):
-        run_together([torn, endless])
+        run_all([torn, endless])
     assert endless.stopping
     assert [p.name for p in tmp_path.iterdir()] in ([], ["out.mp4"]), "finished or absent"
 
@@ -203,7 +203,7 @@ def test_what_is_no_error_of_livecut_is_never_swallowed(engine: FakeEngine) -> N
         ListSource([room_picture()]), "#000000", [Recorder(then=mistake)], engine=SharedEngine()
     )
     with pytest.raises(ZeroDivisionError, match="a bug"):
-        run_together([pipeline], failed=lambda *_: None)
+        run_all([pipeline], failed=lambda *_: None)
 
 
 def test_ctrl_c_ends_all_and_finishes_their_files(engine: FakeEngine, tmp_path: Path) -> None:
@@ -222,14 +222,14 @@ def test_ctrl_c_ends_all_and_finishes_their_files(engine: FakeEngine, tmp_path: 
 
     recorder.then = then
     with pytest.raises(KeyboardInterrupt):
-        run_together(pipelines)
+        run_all(pipelines)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "b.mp4"]
 
 
 def test_one_that_hangs_at_the_end_is_left_behind_and_its_sinks_closed(
     engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("livecut.pipeline.together.LEFT_BEHIND", 0.2)
+    monkeypatch.setattr("livecut.pipeline.max_batch.LEFT_BEHIND", 0.2)
     hang = threading.Event()
 
     class Hangs(ListSource):
@@ -243,7 +243,7 @@ def test_one_that_hangs_at_the_end_is_left_behind_and_its_sinks_closed(
     pipeline = Pipeline(
         Hangs([room_picture()] * 5), "#000000", [recorder], engine=SharedEngine(), in_flight=1
     )
-    run_together([pipeline])
+    run_all([pipeline])
     assert recorder.closed == 1
     hang.set()
 
@@ -268,14 +268,14 @@ def test_windows_are_handled_on_the_thread_that_runs_them(
                 raise SinkError("the window broke")
             super().write(output)
 
-    monkeypatch.setattr("livecut.pipeline.together.Window", Pane)
+    monkeypatch.setattr("livecut.pipeline.max_batch.Window", Pane)
     shared, panes = SharedEngine(), [Pane(), Pane(fails=True)]
     pipelines = [
         Pipeline(ListSource([room_picture()] * 8), "#000000", [pane], engine=shared)
         for pane in panes
     ]
     found: list[tuple[Pipeline, str]] = []
-    run_together(pipelines, failed=lambda p, e: found.append((p, str(e))))
+    run_all(pipelines, failed=lambda p, e: found.append((p, str(e))))
     assert [len(p.frames) for p in panes] == [8, 3]
     assert panes[0].threads == panes[1].threads == {threading.current_thread()}
     assert found == [(pipelines[1], "the window broke")]
@@ -321,7 +321,7 @@ def test_windows_have_titles_of_their_own_and_share_their_keys(
         imshow(title, image)
 
     monkeypatch.setattr(cv2, "imshow", show)
-    run_together(pipelines)
+    run_all(pipelines)
     assert shown == {"livecut: 0": {(240, 320, 3)}, "livecut: 1": {(160, 200, 3)}}
     assert all(r.frames for r in recorders)
     for window in windows:

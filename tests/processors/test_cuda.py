@@ -20,19 +20,19 @@ from torch import Tensor, nn
 from livecut import EngineError, Pipeline
 from livecut.backgrounds import open_background
 from livecut.bench.gpu import STAGES, CudaClock, measure_card, profile
-from livecut.frame import BGR, BT709, NV12, RGBA, YUYV, Form, Frame, i420
+from livecut.frame import BGR, BT709, NV12, RGBA, YUYV, Frame, PixelFormat, i420
 from livecut.kernels.pixels import convert
 from livecut.models import find_model, input_size
 from livecut.network.base import Portable
 from livecut.network.weights import load_weights
 from livecut.processors.cuda.precision import choose_precision
-from livecut.processors.cuda.processor import DeviceCutter, Weights
+from livecut.processors.cuda.processor import CudaProcessor, Weights
 from livecut.processors.cuda.slots import Slot
-from livecut.processors.cuda.streams import Cuda, Inline, Machine
+from livecut.processors.cuda.streams import CpuDevice, CudaDevice, Device
 from livecut.segmenter import Segmenter
 from tests import remote
 from tests.fakes import PERSON, ROOM, ListSource, LiveSource, Recorder, shows_room
-from tests.lazy import Blueness, Lazy, cutter, load_blueness
+from tests.lazy import Blueness, Lazy, load_blueness, processor
 from tests.remote import SIZE, demo, frame, iou, is_composite, person_at
 
 
@@ -41,12 +41,12 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Blueness:
     return load_blueness(monkeypatch)
 
 
-@pytest.mark.parametrize("machine", [Inline, Lazy])
+@pytest.mark.parametrize("machine", [CpuDevice, Lazy])
 @pytest.mark.parametrize("in_flight", [1, 2, 3])
 def test_each_frame_comes_back_as_its_own(
-    network: Blueness, machine: type[Inline], in_flight: int
+    network: Blueness, machine: type[CpuDevice], in_flight: int
 ) -> None:
-    made, alpha = cutter(machine(), in_flight=in_flight), np.zeros(SIZE[::-1], np.uint8)
+    made, alpha = processor(machine(), in_flight=in_flight), np.zeros(SIZE[::-1], np.uint8)
     background, out = open_background("#000000", SIZE), np.zeros((*SIZE[::-1], 3), np.uint8)
     waiting: list[tuple[Frame, Slot]] = []
     for index in range(9):
@@ -67,9 +67,9 @@ def test_a_wait_that_is_left_out_gives_no_picture(
 ) -> None:
     """Of compute for copy in, of copy out for compute: the receipt tells."""
     machine = Lazy()
-    made = cutter(machine)
+    made = processor(machine)
     made.cut(frame(3))
-    monkeypatch.setattr(machine.queues[left_out], "wait", lambda event: None)
+    monkeypatch.setattr(machine.streams[left_out], "wait", lambda event: None)
     with pytest.raises(EngineError, match="came from the device in place of 4"):
         made.cut(frame(4))
 
@@ -77,7 +77,7 @@ def test_a_wait_that_is_left_out_gives_no_picture(
 def test_a_download_that_never_came_gives_no_picture(
     network: Blueness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = cutter(Inline())
+    made = processor(CpuDevice())
     made.cut(frame(3))
     monkeypatch.setattr(made._copy_out, "run", lambda job: None)
     with pytest.raises(EngineError):
@@ -85,32 +85,33 @@ def test_a_download_that_never_came_gives_no_picture(
 
 
 def test_a_frame_that_was_given_up_is_never_taken_for_another(network: Blueness) -> None:
-    remote.never_takes_what_was_given_up(cutter())
+    remote.never_takes_what_was_given_up(processor())
 
 
 @pytest.mark.parametrize("in_flight", [1, 2])
 def test_lent_buffers_are_used_in_place(network: Blueness, in_flight: int) -> None:
-    remote.uses_lent_buffers_in_place(cutter(in_flight=in_flight))
+    remote.uses_lent_buffers_in_place(processor(in_flight=in_flight))
 
 
 def test_a_lent_output_of_another_form_is_written_by_a_copy(network: Blueness) -> None:
-    made, form = cutter(), i420(BT709)
+    made, pixel_format = processor(), i420(BT709)
     [(alpha, out)] = made.outputs(BGR, SIZE, 1)
-    planar = np.zeros(form.shape(SIZE), np.uint8)
-    made.deliver(form)
+    planar = np.zeros(pixel_format.shape(SIZE), np.uint8)
+    made.deliver(pixel_format)
     found = made.cut(frame(1), alpha)
     assert found.alpha is alpha
     assert alpha.any()
     made.compose(open_background("#000000", SIZE), found, planar)
     assert not out.any()
     expected = convert(
-        np.where((frame(1).image == PERSON).all(-1)[..., None], PERSON, 0).astype(np.uint8), form
+        np.where((frame(1).image == PERSON).all(-1)[..., None], PERSON, 0).astype(np.uint8),
+        pixel_format,
     )
     assert np.abs(planar.astype(int) - expected).mean() < 6
 
 
 def test_composes_only_what_came_down_last(network: Blueness) -> None:
-    remote.composes_only_what_came_down_last(cutter(in_flight=2))
+    remote.composes_only_what_came_down_last(processor(in_flight=2))
 
 
 def run_live(
@@ -120,8 +121,8 @@ def run_live(
 ) -> Recorder:
     """A live run on a lazy device until `then` stops it, 2,000 outputs at most."""
     monkeypatch.setattr(
-        "livecut.pipeline.pipeline.pipeline.open_cutter",
-        lambda model, *, background, temporal, in_flight, stats, **_: DeviceCutter(
+        "livecut.pipeline.pipeline.pipeline.open_processor",
+        lambda model, *, background, temporal, in_flight, stats, **_: CudaProcessor(
             Weights(Path("fake"), Lazy()),
             background,
             temporal=temporal,
@@ -194,8 +195,8 @@ def test_swapping_backgrounds_never_shows_the_room_nor_the_frame_alone(
 def test_a_configuration_that_cannot_be_built_is_built_again_before_any_picture(
     network: Blueness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    machine, out = Inline(), np.zeros((*SIZE[::-1], 3), np.uint8)
-    made, black = cutter(machine), open_background("#000000", SIZE)
+    machine, out = CpuDevice(), np.zeros((*SIZE[::-1], 3), np.uint8)
+    made, black = processor(machine), open_background("#000000", SIZE)
     made.compose(open_background("blur", SIZE), made.cut(frame(0)), out)
 
     def full(job: Callable[[], object]) -> None:
@@ -215,7 +216,7 @@ def test_a_configuration_that_cannot_be_built_is_built_again_before_any_picture(
 
 def test_raw_is_labelled_by_the_host(network: Blueness) -> None:
     """It is the only background that shows the room; the label needs a picture that is large enough."""
-    made, raw = cutter(background="raw"), open_background("raw", SIZE)
+    made, raw = processor(background="raw"), open_background("raw", SIZE)
     out = np.zeros((*SIZE[::-1], 3), np.uint8)
     sent = frame(1)
     found = made.cut(sent)
@@ -231,7 +232,7 @@ def test_a_files_bytes_do_not_depend_on_how_many_are_in_flight(
     pictures = [frame(index).image for index in range(8)]
     found = []
     for in_flight in (1, 2, 3):
-        monkeypatch.setattr("livecut.pipeline.pipeline.pipeline.open_cutter", lambda model, *, in_flight, **_: cutter(in_flight=in_flight))  # fmt: skip
+        monkeypatch.setattr("livecut.pipeline.pipeline.pipeline.open_processor", lambda model, *, in_flight, **_: processor(in_flight=in_flight))  # fmt: skip
         recorder = Recorder()
         Pipeline(ListSource(pictures), "#000000", [recorder], in_flight=in_flight).run()
         assert [o.index for o in recorder.outputs] == list(range(8))
@@ -242,7 +243,7 @@ def test_a_files_bytes_do_not_depend_on_how_many_are_in_flight(
 
 
 def test_reset_equals_fresh(network: Blueness) -> None:
-    used, fresh = cutter(), cutter()
+    used, fresh = processor(), processor()
     before, after = frame(1), frame(2)
     before.image[:] = (161, 0, 0)  # alpha 0.5, and then 0.35
     after.image[:] = (160, 0, 0)
@@ -254,7 +255,7 @@ def test_reset_equals_fresh(network: Blueness) -> None:
     assert (used.cut(after).alpha == expected).all()
 
 
-class Halves(Inline):
+class Halves(CpuDevice):
     dtype = torch.float16
 
 
@@ -287,12 +288,12 @@ def test_half_precision_only_where_it_is_safe(
     portable, precision = choose_precision(network, Halves())
     assert precision == expected
     assert portable(torch.zeros(1, 16, 16, 3, dtype=torch.uint8)).dtype == expected
-    assert choose_precision(network, Inline())[1] == torch.float32
+    assert choose_precision(network, CpuDevice())[1] == torch.float32
 
 
 @pytest.mark.parametrize("graph", [True, False])
 def test_captures_after_a_warm_up_aside(monkeypatch: pytest.MonkeyPatch, graph: bool) -> None:
-    """The calls that `Cuda` makes, in their order, with PyTorch's CUDA replaced."""
+    """The calls that `CudaDevice` makes, in their order, with PyTorch's CUDA replaced."""
     calls: list[str] = []
     numbers = itertools.count()
 
@@ -320,7 +321,7 @@ def test_captures_after_a_warm_up_aside(monkeypatch: pytest.MonkeyPatch, graph: 
     )
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: calls.append("settle"))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
-    machine = Cuda(torch.device("cuda:0"), graph=graph)
+    machine = CudaDevice(torch.device("cuda:0"), graph=graph)
     again = machine.capture(lambda: calls.append("job"))
     warm = ["settle", "stream 0", "job", "job", "job", "end stream 0", "settle"]
     if graph:
@@ -343,8 +344,8 @@ def gpu() -> torch.device:
     return torch.device("cuda:0")
 
 
-def real(machine: Machine, background: str, size: tuple[int, int], in_flight: int) -> DeviceCutter:
-    return DeviceCutter(
+def real(machine: Device, background: str, size: tuple[int, int], in_flight: int) -> CudaProcessor:
+    return CudaProcessor(
         Weights(find_model("live", ".safetensors"), machine),
         open_background(background, size),
         temporal=True,
@@ -360,7 +361,7 @@ def test_gpu_gives_what_the_cpu_gives(
     gpu: torch.device, spec: str, in_flight: int, graph: bool
 ) -> None:
     size = (321, 243)
-    made = real(Cuda(gpu, graph=graph), spec, size, in_flight)
+    made = real(CudaDevice(gpu, graph=graph), spec, size, in_flight)
     assert "float16" in made.description
     background, out = open_background(spec, size), np.zeros((size[1], size[0], 3), np.uint8)
     segmenter = Segmenter(device="cpu", engine="onnx", temporal=True)
@@ -400,7 +401,7 @@ def test_gpu_half_precision_is_near_single(gpu: torch.device, precision: torch.d
 @pytest.mark.gpu
 def test_gpu_takes_float16_for_the_shipped_network(gpu: torch.device) -> None:
     network, _ = load_weights(find_model("live", ".safetensors"))
-    assert choose_precision(network, Cuda(gpu))[1] == torch.float16
+    assert choose_precision(network, CudaDevice(gpu))[1] == torch.float16
 
 
 @contextmanager
@@ -425,11 +426,11 @@ def refusing_to_wait() -> Iterator[None]:
     ],
 )
 def test_gpu_steady_state_allocates_nothing_and_waits_for_nothing(
-    gpu: torch.device, spec: str, form_in: Form, form_out: Form
+    gpu: torch.device, spec: str, form_in: PixelFormat, form_out: PixelFormat
 ) -> None:
     """PyTorch refuses any call that waits for the device; the event of the frame is no such call."""
     size = (1280, 720)
-    made, background = real(Cuda(gpu), spec, size, 2), open_background(spec, size)
+    made, background = real(CudaDevice(gpu), spec, size, 2), open_background(spec, size)
     made.deliver(form_out)
     image = convert(demo(size)[0], form_in)
     out = np.zeros(form_out.shape(size), np.uint8)
@@ -452,10 +453,12 @@ def test_gpu_steady_state_allocates_nothing_and_waits_for_nothing(
 @pytest.mark.gpu
 @pytest.mark.parametrize("form_out", [i420(BT709), NV12, YUYV])
 @pytest.mark.parametrize("form_in", [BGR, YUYV, NV12])
-def test_gpu_forms_are_the_hosts(gpu: torch.device, form_in: Form, form_out: Form) -> None:
+def test_gpu_forms_are_the_hosts(
+    gpu: torch.device, form_in: PixelFormat, form_out: PixelFormat
+) -> None:
     """Two levels apart at most in all but single pixels: half precision rounds each step."""
     size = (640, 360)
-    made, green = real(Cuda(gpu), "#00b140", size, 1), open_background("#00b140", size)
+    made, green = real(CudaDevice(gpu), "#00b140", size, 1), open_background("#00b140", size)
     raw = convert(demo(size)[0], form_in)
     got, expected = np.zeros(form_out.shape(size), np.uint8), np.zeros((360, 640, 3), np.uint8)
     made.compose(green, made.cut(Frame(raw, 0, 0.0, 0.0, form_in)), expected)
@@ -470,7 +473,7 @@ def test_gpu_forms_are_the_hosts(gpu: torch.device, form_in: Form, form_out: For
 @pytest.mark.parametrize("graph", [True, False])
 def test_gpu_profile_and_rates(gpu: torch.device, graph: bool) -> None:
     """Every stage takes time by the device's own clock, also those within a graph."""
-    clock, machine, size = CudaClock(), Cuda(gpu, graph=graph), (1280, 720)
+    clock, machine, size = CudaClock(), CudaDevice(gpu, graph=graph), (1280, 720)
     card = measure_card(machine, clock)
     assert min(card.up, card.down, card.device) > 1e8
     found = profile(

@@ -25,15 +25,15 @@ from livecut.frame import (
     RGBA,
     YUYV,
     Cutout,
-    Form,
     Frame,
     Image,
+    PixelFormat,
     as_image,
     i420,
 )
 from livecut.kernels import edges
-from livecut.kernels.alpha import mean_5x5, regress, settle
-from livecut.kernels.composite import unweigh, weigh
+from livecut.kernels.alpha import mean_5x5, regress, smooth
+from livecut.kernels.composite import premultiply, unpremultiply
 from livecut.kernels.constants import CUT, EPSILON, KEEP, LIFT, LIMITS, MARGIN, MOVES, REACH
 from livecut.kernels.edges import cell_size, cells_least
 from livecut.kernels.pixels import convert, to_bgr
@@ -101,17 +101,17 @@ def test_settle_is_the_cpus(follows: bool) -> None:
     before, alpha = rng.random((2, 40, 60), np.float32)
     change = rng.integers(0, 16, (40, 60), np.uint8)
     got, state = torch.from_numpy(alpha.copy()), torch.from_numpy(before.copy())
-    device.settle(got, state, torch.from_numpy(change).float(), torch.tensor(follows))
+    device.smooth(got, state, torch.from_numpy(change).float(), torch.tensor(follows))
     if follows:
         moved = as_image(cv2.dilate(change, REACH))
-        settle(alpha, before, moved, KEEP, LIMITS, MOVES, LIFT)
+        smooth(alpha, before, moved, KEEP, LIMITS, MOVES, LIFT)
     assert apart(got, alpha) < 1e-6
     assert (state == got).all()
 
 
 def test_settle_forgets_a_broken_state_where_the_frame_follows_none() -> None:
     alpha, state = torch.full((9, 9), 0.5), torch.full((9, 9), float("nan"))
-    device.settle(alpha, state, torch.zeros(9, 9), torch.tensor(False))
+    device.smooth(alpha, state, torch.zeros(9, 9), torch.tensor(False))
     assert (alpha == 0.5).all()
     assert (state == 0.5).all()
 
@@ -155,13 +155,13 @@ def test_blur_room_is_the_cpus(box: int) -> None:
     alpha = np.random.default_rng(0).integers(0, 256, (46, 81), np.uint8)
     alpha[10:30, 20:50] = 255
     room = np.empty((46, 81, 4), np.float32)
-    weigh(image, alpha, room)
+    premultiply(image, alpha, room)
     for _ in range(3):
         cv2.blur(room.copy(), (box, box), dst=room, borderType=cv2.BORDER_REPLICATE)
     expected = np.empty_like(image)
-    unweigh(room, expected)
+    unpremultiply(room, expected)
     rows, columns = tensors(blur_matrix(46, box), blur_matrix(81, box).T)
-    got = device.blur_room(planes(image), torch.from_numpy(alpha), rows, columns)
+    got = device.blur_background(planes(image), torch.from_numpy(alpha), rows, columns)
     assert apart(got, expected) <= 0.6
 
 
@@ -231,8 +231,8 @@ def compositor(
     size: tuple[int, int], kind: str, dtype: torch.dtype = torch.float32
 ) -> device.Compositor:
     portable, area, stride = network()
-    form = BGRA if kind == "transparent" else BGR
-    small, scene = input_size(*size, area, stride), Scene(kind, 0.5, form)
+    pixel_format = BGRA if kind == "transparent" else BGR
+    small, scene = input_size(*size, area, stride), Scene(kind, 0.5, pixel_format)
     made = device.Compositor(portable, size, small, scene, device=HERE, dtype=dtype, temporal=True)
     made.picture[:] = torch.tensor([0x40, 0xB1, 0], dtype=torch.uint8)
     return made
@@ -321,9 +321,13 @@ class Spoilt(torch.nn.Module):
         return alpha
 
 
-def spoilt(scene: Scene, size: tuple[int, int] = (64, 48), form: Form = BGR) -> device.Compositor:
+def spoilt(
+    scene: Scene, size: tuple[int, int] = (64, 48), pixel_format: PixelFormat = BGR
+) -> device.Compositor:
     network: Any = Spoilt()
-    return device.Compositor(network, size, (32, 32), scene, form, device=HERE, temporal=True)
+    return device.Compositor(
+        network, size, (32, 32), scene, pixel_format, device=HERE, temporal=True
+    )
 
 
 @pytest.mark.parametrize(("step", "cut"), [(int(CUT) - 2, False), (int(CUT), True)])
@@ -337,40 +341,41 @@ def test_a_cut_is_not_steadied(step: int, cut: bool) -> None:
 
 
 @pytest.mark.parametrize("form", [i420(BT709), NV12, YUYV])
-def test_other_forms_are_those_of_the_picture(form: Form) -> None:
+def test_other_forms_are_those_of_the_picture(pixel_format: PixelFormat) -> None:
     size = (65, 49)
     [image] = demo(size)
     _, picture, alpha = run(spoilt(Scene("picture"), size), image, 0)
-    made = spoilt(Scene("picture", form=form), size)
+    made = spoilt(Scene("picture", pixel_format=pixel_format), size)
     run_bytes(made, image, 0)
     rest = made.outgoing[HEADER:]
     assert (rest[: alpha.size].numpy() == alpha.reshape(-1)).all()
-    got = rest[alpha.size :].reshape(form.shape(size)).numpy().astype(int)
-    assert np.abs(got - convert(picture, form)).max() <= 1
+    got = rest[alpha.size :].reshape(pixel_format.shape(size)).numpy().astype(int)
+    assert np.abs(got - convert(picture, pixel_format)).max() <= 1
 
 
 def test_rgba_is_bgra_in_another_order() -> None:
     [image] = demo((64, 48))
     bgra, rgba = (
-        run(spoilt(Scene("transparent", form=form)), image, 0)[1] for form in (BGRA, RGBA)
+        run(spoilt(Scene("transparent", pixel_format=pixel_format)), image, 0)[1]
+        for pixel_format in (BGRA, RGBA)
     )
     assert (bgra[..., [2, 1, 0, 3]] == rgba).all()
     with pytest.raises(ValueError, match="kind blur cannot be RGBA"):
-        Scene("blur", form=RGBA)
+        Scene("blur", pixel_format=RGBA)
     with pytest.raises(ValueError, match="kind transparent cannot be BGR"):
         Scene("transparent")
 
 
 @pytest.mark.parametrize("form", [YUYV, NV12])
 @pytest.mark.parametrize("kind", ["blur", "transparent"])
-def test_frames_as_a_camera_has_them(form: Form, kind: str) -> None:
+def test_frames_as_a_camera_has_them(pixel_format: PixelFormat, kind: str) -> None:
     """The same as of the BGR that OpenCV makes of them, but for a level of rounding in either."""
     size = (64, 48)
     [image] = demo(size)
-    raw = convert(image, form)
+    raw = convert(image, pixel_format)
     scene = Scene(kind, 0.5, BGRA if kind == "transparent" else BGR)
-    _, expected, expected_alpha = run(spoilt(scene), to_bgr(raw, form), 0)
-    made = spoilt(scene, form=form)
+    _, expected, expected_alpha = run(spoilt(scene), to_bgr(raw, pixel_format), 0)
+    made = spoilt(scene, pixel_format=pixel_format)
     run_bytes(made, raw, 0)
     rest = made.outgoing[HEADER:].numpy()
     alpha, picture = rest[: 64 * 48].reshape(48, 64), rest[64 * 48 :].reshape(48, 64, -1)

@@ -22,12 +22,12 @@ from livecut import ConfigError, EngineError, Segmenter
 from livecut.backgrounds import open_background
 from livecut.evaluation.pictures import find_pairs
 from livecut.hardware.nvidia import graph_wanted
-from livecut.processors import open_cutter
+from livecut.processors import open_processor
 from livecut.processors.cuda.precision import planes_dtype
-from livecut.processors.cuda.streams import Cuda, Inline
+from livecut.processors.cuda.streams import CpuDevice, CudaDevice
 from livecut.stats import Stats
 from tests.fakes import shows_room
-from tests.lazy import Blueness, cutter, load_blueness
+from tests.lazy import Blueness, load_blueness, processor
 from tests.remote import SIZE, demo, frame, is_composite
 
 HALVES = ("float16", "bfloat16")
@@ -41,7 +41,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Blueness:
 @pytest.mark.usefixtures("network")
 @pytest.mark.parametrize("precision", ["float32", *HALVES])
 def test_the_precision_named_is_taken_and_said(precision: str) -> None:
-    made = cutter(precision=precision)
+    made = processor(precision=precision)
     assert made.description.endswith(precision)
     out = np.zeros((*SIZE[::-1], 3), np.uint8)
     for index in range(3):
@@ -52,14 +52,14 @@ def test_the_precision_named_is_taken_and_said(precision: str) -> None:
 @pytest.mark.usefixtures("network")
 def test_an_unknown_precision_is_refused() -> None:
     with pytest.raises(ConfigError, match="unknown precision 'int4'; expected auto, float32"):
-        cutter(precision="int4")
+        processor(precision="int4")
 
 
 def test_planes_hold_whole_numbers_and_fractions() -> None:
-    assert planes_dtype(Inline.dtype, "auto") == torch.float32
-    assert planes_dtype(Cuda.dtype, "auto") == torch.float16
-    assert planes_dtype(Cuda.dtype, "float32") == torch.float32
-    assert {planes_dtype(Inline.dtype, p) for p in HALVES} == {torch.float16}
+    assert planes_dtype(CpuDevice.dtype, "auto") == torch.float32
+    assert planes_dtype(CudaDevice.dtype, "auto") == torch.float16
+    assert planes_dtype(CudaDevice.dtype, "float32") == torch.float32
+    assert {planes_dtype(CpuDevice.dtype, p) for p in HALVES} == {torch.float16}
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_what_overflows_in_half_precision_is_no_picture(
     """An infinite logit would be a person, and its pixel the room's."""
     network.broken = overflow
     out = np.zeros((*SIZE[::-1], 3), np.uint8)
-    half, black = cutter(precision="float16"), open_background("#000000", SIZE)
+    half, black = processor(precision="float16"), open_background("#000000", SIZE)
     with pytest.raises(EngineError, match="no valid alpha"):
         half.compose(black, half.cut(frame(0)), out)
     assert not out.any()
@@ -148,7 +148,7 @@ def test_the_drift_is_said(
 
 def test_a_precision_needs_a_gpu() -> None:
     with pytest.raises(ConfigError, match="precision float16 is for PyTorch on an NVIDIA GPU"):
-        open_cutter("live", background=open_background("blur", SIZE), device="cpu", engine="auto", threads=0,
+        open_processor("live", background=open_background("blur", SIZE), device="cpu", engine="auto", threads=0,
                     temporal=False, in_flight=1, stats=Stats(), precision="float16")  # fmt: skip
 
 

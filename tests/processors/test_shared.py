@@ -18,7 +18,7 @@ from livecut.backgrounds import open_background
 from livecut.engines import open_engine
 from livecut.engines.shared import Batcher, Port, fill
 from livecut.frame import Frame, Image
-from livecut.processors.base import Cutter
+from livecut.processors.base import FrameProcessor
 from livecut.stats import Stats
 from tests.fakes import FakeBatch, FakeEngine
 
@@ -73,7 +73,7 @@ def due(port: Port, count: int) -> None:
 
 def test_every_stream_gets_its_own_alpha() -> None:
     """Whatever goes together, in whatever order, in two sizes."""
-    engine = FakeEngine(work=mean, together=4)
+    engine = FakeEngine(work=mean, max_batch=4)
     made = ports(engine, 7)
     chance = random.Random(0)
 
@@ -96,7 +96,7 @@ def test_every_stream_gets_its_own_alpha() -> None:
 
 
 def test_what_becomes_due_meanwhile_goes_together() -> None:
-    engine = FakeEngine(work=mean, together=4)
+    engine = FakeEngine(work=mean, max_batch=4)
     made = ports(engine, 7)
     inside, go_on = held(engine)
     with ThreadPoolExecutor(7) as pool:
@@ -113,7 +113,7 @@ def test_what_becomes_due_meanwhile_goes_together() -> None:
 
 
 def test_other_sizes_keep_their_place() -> None:
-    engine = FakeEngine(work=mean, together=4)
+    engine = FakeEngine(work=mean, max_batch=4)
     made = ports(engine, 5)
     for port in made[2:4]:
         port.resize(*SIZES[1])
@@ -162,7 +162,7 @@ def test_a_cpu_takes_them_side_by_side() -> None:
     assert "2 pictures at once" in made[0].description
 
 
-def together(engine: FakeEngine, made: list[Port]) -> list[BaseException | None]:
+def max_batch(engine: FakeEngine, made: list[Port]) -> list[BaseException | None]:
     """Send pictures 1, 2, … as one batch, behind one that is held up; what each raised."""
     inside, go_on = held(engine)
     first = Port(made[0]._batcher)
@@ -193,10 +193,10 @@ def test_a_batch_that_fails_fails_for_all_in_it(error: Exception, said: str) -> 
             raise error
         mean(batch)
 
-    engine = FakeEngine(work=mean, together=4)
+    engine = FakeEngine(work=mean, max_batch=4)
     made = ports(engine, 4)
     engine.work = work
-    found = together(engine, made)
+    found = max_batch(engine, made)
     assert all(isinstance(e, EngineError) and said in str(e) for e in found)
     assert len({id(e) for e in found}) == 4, "each its own"
     assert all(np.isnan(port.output).all() for port in made)
@@ -216,18 +216,18 @@ def test_a_network_that_writes_nothing_gives_no_alpha() -> None:
 
 def test_a_receipt_of_another_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """As by a fault in the bookkeeping, put in on purpose."""
-    engine = FakeEngine(work=mean, together=2)
+    engine = FakeEngine(work=mean, max_batch=2)
     made = ports(engine, 2)
     monkeypatch.setattr(
         "livecut.engines.shared.fill", lambda batch, ports: fill(batch, ports[::-1])
     )
-    for error in together(engine, made):
+    for error in max_batch(engine, made):
         assert isinstance(error, EngineError)
         assert "came for" in str(error)
 
 
 def test_nothing_of_a_pictures_size_is_allocated() -> None:
-    engine = FakeEngine(work=lambda batch: batch.output.fill(1), together=4)
+    engine = FakeEngine(work=lambda batch: batch.output.fill(1), max_batch=4)
     [port] = ports(engine, 1)
     port.resize(512, 288)
     port.run()
@@ -239,7 +239,7 @@ def test_nothing_of_a_pictures_size_is_allocated() -> None:
     assert peak < 512 * 288 / 8
 
 
-# whole cutters
+# whole processors
 
 
 def demo(count: int, size: tuple[int, int]) -> list[Image]:
@@ -250,9 +250,9 @@ def demo(count: int, size: tuple[int, int]) -> list[Image]:
     return images
 
 
-def cutter(engine: SharedEngine, in_flight: int = 1) -> Cutter:
+def processor(engine: SharedEngine, in_flight: int = 1) -> FrameProcessor:
     background = open_background("blur", (64, 48))
-    return engine.open_cutter(
+    return engine.open_processor(
         background=background, temporal=True, in_flight=in_flight, stats=Stats()
     )
 
@@ -269,7 +269,7 @@ def test_it_is_loaded_once_when_first_needed(monkeypatch: pytest.MonkeyPatch) ->
     engine = SharedEngine(device="cpu")
     assert not loaded
     with ThreadPoolExecutor(4) as pool:
-        made = list(pool.map(lambda _: cutter(engine), range(4)))
+        made = list(pool.map(lambda _: processor(engine), range(4)))
     assert len(loaded) == 1
     assert len({id(c) for c in made}) == 4
 
@@ -279,7 +279,7 @@ def test_what_cannot_be_loaded_is_said_to_all_and_tried_once() -> None:
     errors = []
     for _ in range(2):
         with pytest.raises(ModelError, match="unknown model 'nosuch'") as raised:
-            cutter(engine)
+            processor(engine)
         errors.append(raised.value)
     assert errors[0] is errors[1]
 
@@ -290,17 +290,17 @@ def test_each_stream_has_a_state_of_its_own() -> None:
     noisy = np.minimum(images[0], 243) + np.uint8(12)
     films = [[images[0], 255 - images[1], images[2]], images, [noisy, images[0], images[0]]]
     engine = SharedEngine(device="cpu")
-    cutters: list[list[Any]] = [
-        [cutter(engine) for _ in films],
+    processors: list[list[Any]] = [
+        [processor(engine) for _ in films],
         [Segmenter(device="cpu", temporal=True) for _ in films],
     ]
     for index in range(3):
         for number, film in enumerate(films):
             frame = Frame(film[index], index, 0.0, 0.0)
             if (number, index) == (1, 2):
-                for row in cutters:
+                for row in processors:
                     row[1].reset()
-            got, alone = (row[number].cut(frame).alpha for row in cutters)
+            got, alone = (row[number].cut(frame).alpha for row in processors)
             assert (got == alone).all()
 
 
@@ -326,7 +326,7 @@ def test_pictures_of_a_batch_do_not_touch_each_other() -> None:
 
 def test_the_real_network_through_batches() -> None:
     engine = open_engine("live", device="cpu", threads=1)
-    engine.together = 4
+    engine.max_batch = 4
     batcher, pictures = Batcher(engine), demo(6, (256, 144))
     made = [Port(batcher) for _ in pictures]
     engine.resize(256, 144)
@@ -351,21 +351,21 @@ def test_nan_in_one_stream_is_its_own_affair(monkeypatch: pytest.MonkeyPatch) ->
         mean(batch)
         batch.output[batch.input[:, 0, 0, 0] == 13] = np.nan
 
-    engine = FakeEngine(work=work, together=2)
+    engine = FakeEngine(work=work, max_batch=2)
     monkeypatch.setattr("livecut.processors.shared.open_engine", lambda *_, **__: engine)
     both = SharedEngine(device="cpu")
-    cutters = [cutter(both), cutter(both)]
+    processors = [processor(both), processor(both)]
     frames = [Frame(np.full((48, 64, 3), level, np.uint8), 0, 0.0, 0.0) for level in (13, 200)]
-    for c in cutters:
+    for c in processors:
         c.cut(Frame(np.zeros((48, 64, 3), np.uint8), 0, 0.0, 0.0))
     inside, go_on = held(engine)
     engine.batches.clear()
-    waiting: Callable[[], Any] = lambda: cutter(both).cut(frames[1])  # noqa: E731
+    waiting: Callable[[], Any] = lambda: processor(both).cut(frames[1])  # noqa: E731
     with ThreadPoolExecutor(3) as pool:
         ahead = pool.submit(waiting)
         assert inside.wait(20)
-        jobs = [pool.submit(c.cut, f) for c, f in zip(cutters, frames, strict=True)]
-        due(cutters[0]._engine, 2)  # type: ignore[attr-defined]
+        jobs = [pool.submit(c.cut, f) for c, f in zip(processors, frames, strict=True)]
+        due(processors[0]._engine, 2)  # type: ignore[attr-defined]
         go_on.set()
         with pytest.raises(EngineError, match="no valid alpha"):
             jobs[0].result(20)

@@ -14,14 +14,14 @@ pytest.importorskip("torch")
 
 import torch
 
-from livecut import EngineError, Pipeline, SharedEngine, run_together
+from livecut import EngineError, Pipeline, SharedEngine, run_all
 from livecut.backgrounds import open_background
 from livecut.frame import Frame, Image
 from livecut.models import find_model
 from livecut.network.base import Facts
 from livecut.processors.cuda import processor as cuda
-from livecut.processors.cuda.processor import DeviceCutter, Weights
-from livecut.processors.cuda.streams import Cuda, Inline, Job
+from livecut.processors.cuda.processor import CudaProcessor, Weights
+from livecut.processors.cuda.streams import CpuDevice, CudaDevice, Job
 from livecut.stats import Stats
 from tests.fakes import ListSource, Recorder
 from tests.lazy import Blueness, Lazy
@@ -42,9 +42,9 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Blueness:
     return made  # type: ignore[no-any-return]
 
 
-def cutters(weights: Weights, *specs: str, in_flight: int = 1) -> list[DeviceCutter]:
+def processors(weights: Weights, *specs: str, in_flight: int = 1) -> list[CudaProcessor]:
     return [
-        DeviceCutter(weights, open_background(spec, SIZE), temporal=True, in_flight=in_flight)
+        CudaProcessor(weights, open_background(spec, SIZE), temporal=True, in_flight=in_flight)
         for spec in specs
     ]
 
@@ -52,7 +52,9 @@ def cutters(weights: Weights, *specs: str, in_flight: int = 1) -> list[DeviceCut
 @pytest.mark.parametrize("in_flight", [1, 2])
 def test_streams_in_turn_get_each_their_own(network: Blueness, in_flight: int) -> None:
     """Two of them, out of step, on a device that does nothing before it must."""
-    one, other = cutters(Weights(Path("fake"), Lazy()), "#000000", "#000000", in_flight=in_flight)
+    one, other = processors(
+        Weights(Path("fake"), Lazy()), "#000000", "#000000", in_flight=in_flight
+    )
     black, out = open_background("#000000", SIZE), np.zeros((*SIZE[::-1], 3), np.uint8)
     alpha = np.zeros(SIZE[::-1], np.uint8)
     for index in range(8):
@@ -64,8 +66,8 @@ def test_streams_in_turn_get_each_their_own(network: Blueness, in_flight: int) -
 
 
 def test_states_and_failures_are_each_their_own(network: Blueness) -> None:
-    weights = Weights(Path("fake"), Inline())
-    one, other, [alone] = *cutters(weights, "blur", "blur"), cutters(weights, "blur")
+    weights = Weights(Path("fake"), CpuDevice())
+    one, other, [alone] = *processors(weights, "blur", "blur"), processors(weights, "blur")
     dim = Frame(np.full((*SIZE[::-1], 3), (161, 0, 0), np.uint8), 0, 0.0, 0.0)  # alpha 0.5
     dimmer = Frame(np.full((*SIZE[::-1], 3), (160, 0, 0), np.uint8), 1, 0.0, 0.0)
     for made in (one, other):
@@ -80,10 +82,10 @@ def test_states_and_failures_are_each_their_own(network: Blueness) -> None:
 
 
 def test_graphs_are_captured_one_at_a_time(network: Blueness) -> None:
-    class Watched(Inline):
+    class Watched(CpuDevice):
         busy, most = 0, 0
 
-        def settle(self) -> None:
+        def smooth(self) -> None:
             assert weights.building.locked()
 
         def capture(self, job: Job) -> Job:
@@ -95,7 +97,7 @@ def test_graphs_are_captured_one_at_a_time(network: Blueness) -> None:
 
     machine = Watched()
     weights = Weights(Path("fake"), machine)
-    made = cutters(weights, *["#000000"] * 4)
+    made = processors(weights, *["#000000"] * 4)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda c: c.cut(frame(1)), made))
     assert machine.most == 1
@@ -104,14 +106,14 @@ def test_graphs_are_captured_one_at_a_time(network: Blueness) -> None:
 
 def test_pipelines_on_a_device_load_it_once(network: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("livecut.shared.gpu_weights", lambda *_: Path("fake"))
-    monkeypatch.setattr("livecut.shared.on_gpu", lambda path, *_: Weights(path, Inline()))
+    monkeypatch.setattr("livecut.shared.on_gpu", lambda path, *_: Weights(path, CpuDevice()))
     shared, recorders = SharedEngine(), [Recorder(), Recorder()]
     orders = [range(6), range(3, 12)]
     pipelines = [
         Pipeline(ListSource([frame(i).image for i in order]), "#000000", [r], engine=shared)
         for order, r in zip(orders, recorders, strict=True)
     ]
-    run_together(pipelines)
+    run_all(pipelines)
     assert network.loaded == 1
     for order, recorder in zip(orders, recorders, strict=True):
         assert len(recorder.frames) == len(order)
@@ -123,7 +125,7 @@ def test_gpu_streams_give_what_each_gives_alone() -> None:
     """Of two sizes and backgrounds, their graphs replayed at once from threads of their own."""
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    weights = Weights(find_model("live", ".safetensors"), Cuda(torch.device("cuda:0")))
+    weights = Weights(find_model("live", ".safetensors"), CudaDevice(torch.device("cuda:0")))
     films: list[tuple[str, tuple[int, int], list[Image]]] = [
         (spec, size, demo(size, 3))
         for spec, size in (("blur", (640, 360)), ("#00b140", (480, 640)), ("blur", (1280, 720)))
@@ -132,7 +134,7 @@ def test_gpu_streams_give_what_each_gives_alone() -> None:
     def film(number: int) -> list[Image]:
         spec, size, images = films[number]
         background, found = open_background(spec, size), list[Image]()
-        made = DeviceCutter(weights, background, temporal=True, stats=Stats())
+        made = CudaProcessor(weights, background, temporal=True, stats=Stats())
         for index, image in enumerate(images * 20):
             cutout = made.cut(Frame(image, index, 0.0, 0.0))
             out = np.zeros((size[1], size[0], 3), np.uint8)
@@ -154,7 +156,7 @@ def test_gpu_onnx_takes_batches() -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     engine = open_engine("live", engine="onnx", device="cuda")
-    assert engine.together > 1
+    assert engine.max_batch > 1
     pictures = demo((256, 144), 3)
     batch = engine.batch(4, 256, 144)
     for row in range(4):

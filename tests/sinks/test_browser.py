@@ -36,7 +36,7 @@ def running(uri: str, frames: list[Image]) -> Iterator[str]:
     """A live run over green with a preview; its address."""
     size = (frames[0].shape[1], frames[0].shape[0])
     with Preview(uri, size) as sink:
-        pipeline = Pipeline(Memory(frames, live=True), "green", [sink])
+        pipeline = Pipeline(Memory(frames, realtime=True), "green", [sink])
         thread = threading.Thread(target=pipeline.run)
         thread.start()
         try:

@@ -157,7 +157,7 @@ def test_odd_sizes_lose_a_row_and_a_column(name: str, tmp_path: Path) -> None:
 def test_live_video_keeps_true_time(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     times = [100.0, 100.02, 100.02, 100.1, 100.5, 101.0]  # two at the same time, and a gap
-    with open_sink(str(path), size=(W, H), fps=30, live=True) as sink:
+    with open_sink(str(path), size=(W, H), fps=30, realtime=True) as sink:
         for i, time in enumerate(times):
             sink.write(Output(bars(), None, i, time))
     command = f"ffprobe -v error -show_entries packet=pts_time -of csv=p=0 {path}"
@@ -385,7 +385,7 @@ def test_i420_matches_its_definition() -> None:
     assert np.abs(data - np.concatenate([plane.ravel() for plane in expected])).max() < 1.1
 
 
-def drain(sink_size: tuple[int, int], times: list[float], *, fps: float, live: bool) -> bytes:
+def drain(sink_size: tuple[int, int], times: list[float], *, fps: float, realtime: bool) -> bytes:
     """What a Pipe writes for pictures at these times; picture number i is the grey 10 i."""
     read, write = os.pipe()
     chunks: list[bytes] = []
@@ -396,7 +396,7 @@ def drain(sink_size: tuple[int, int], times: list[float], *, fps: float, live: b
 
     thread = threading.Thread(target=collect)
     thread.start()
-    with Pipe(sink_size, fps, live=live, fd=write) as sink:
+    with Pipe(sink_size, fps, realtime=realtime, fd=write) as sink:
         for i, time in enumerate(times):
             image = np.full((sink_size[1], sink_size[0], 3), 10 * i, np.uint8)
             sink.write(Output(image, None, i, time))
@@ -415,7 +415,7 @@ def greys(data: bytes, size: int) -> list[int]:
 
 
 def test_pipe_of_a_file() -> None:
-    data = drain((17, 9), [0.0, 5.0, 5.0], fps=NTSC, live=False)
+    data = drain((17, 9), [0.0, 5.0, 5.0], fps=NTSC, realtime=False)
     header = b"YUV4MPEG2 W16 H8 F30000:1001 Ip A1:1 C420jpeg XCOLORRANGE=LIMITED\n"
     assert data.startswith(header)
     assert greys(data, 16 * 8 * 3 // 2) == [0, 1, 2]
@@ -423,11 +423,11 @@ def test_pipe_of_a_file() -> None:
 
 def test_live_pipe_keeps_true_time() -> None:
     jitter = [0.0, 0.13, 0.17, 0.3]
-    assert greys(drain((16, 8), jitter, fps=10, live=True), 192) == [0, 1, 2, 3]
+    assert greys(drain((16, 8), jitter, fps=10, realtime=True), 192) == [0, 1, 2, 3]
     gap = [0.0, 0.1, 0.5, 0.6]
-    assert greys(drain((16, 8), gap, fps=10, live=True), 192) == [0, 1, 1, 1, 1, 2, 3]
+    assert greys(drain((16, 8), gap, fps=10, realtime=True), 192) == [0, 1, 1, 1, 1, 2, 3]
     fast = [i / 20 for i in range(12)]
-    assert 6 <= len(greys(drain((16, 8), fast, fps=10, live=True), 192)) <= 7
+    assert 6 <= len(greys(drain((16, 8), fast, fps=10, realtime=True), 192)) <= 7
 
 
 WRITE = """

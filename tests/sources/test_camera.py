@@ -46,7 +46,7 @@ class TestVivid:
         with open_source(vivid) as source:
             assert isinstance(source, Camera)
             assert source.name == f"/dev/video{vivid} (vivid)"
-            assert (source.live, source.frames) == (True, None)
+            assert (source.realtime, source.frames) == (True, None)
             assert source.size == (1280, 720)
             granted, _, asked = source.description.partition(" (")
             assert asked == "asked 1280x720 MJPG 30 fps)"
@@ -85,15 +85,18 @@ class TestVivid:
         """The bars again, in the camera's own form, which converted is what OpenCV gives."""
         with open_source(vivid, size=(640, 360), fourcc=letters) as source:
             assert isinstance(source, Camera)
-            form = source.native
-            assert form is not None
-            assert form.name == letters
+            pixel_format = source.native
+            assert pixel_format is not None
+            assert pixel_format.name == letters
             out = buffer(source)
             source.read(out)
-            assert source.give(form) == ""
-            raw = np.zeros(form.shape(source.size), np.uint8)
+            assert source.give(pixel_format) == ""
+            raw = np.zeros(pixel_format.shape(source.size), np.uint8)
             source.read(raw)
-            bars = [to_bgr(raw, form)[300, 40::80].astype(int), out[300, 40::80].astype(int)]
+            bars = [
+                to_bgr(raw, pixel_format)[300, 40::80].astype(int),
+                out[300, 40::80].astype(int),
+            ]
             assert np.abs(bars[0] - bars[1]).max() <= 3
 
     def test_twice_in_a_row(self, vivid: str) -> None:

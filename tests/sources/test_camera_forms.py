@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from livecut.errors import SourceError
-from livecut.frame import BGR, NV12, YUYV, Form, Image
+from livecut.frame import BGR, NV12, YUYV, Image, PixelFormat
 from livecut.hardware import v4l2
 from livecut.kernels.pixels import convert, to_bgr
 from livecut.sources.camera import Camera
@@ -53,10 +53,10 @@ class Capture:
         return True
 
     def retrieve(self, out: Image) -> tuple[bool, Any]:
-        form = BY_LETTERS.get(self.letters, YUYV)
-        picture = convert(room_picture(*self.size), form)
+        pixel_format = BY_LETTERS.get(self.letters, YUYV)
+        picture = convert(room_picture(*self.size), pixel_format)
         if self.set_to[cv2.CAP_PROP_CONVERT_RGB]:
-            return True, to_bgr(picture, form)
+            return True, to_bgr(picture, pixel_format)
         return True, picture if self.raw is None else self.raw
 
     def release(self) -> None:
@@ -78,26 +78,28 @@ def capture(monkeypatch: pytest.MonkeyPatch) -> type[Capture]:
 
 
 def read(source: Camera) -> Image:
-    out = np.full(source.form.shape(source.size), 7, np.uint8)
+    out = np.full(source.pixel_format.shape(source.size), 7, np.uint8)
     assert source.read(out) is not None
     return out
 
 
 @pytest.mark.parametrize("form", [YUYV, NV12], ids=str)
 @pytest.mark.parametrize("flat", [False, True])
-def test_hands_over_what_was_negotiated(capture: type[Capture], form: Form, flat: bool) -> None:
+def test_hands_over_what_was_negotiated(
+    capture: type[Capture], pixel_format: PixelFormat, flat: bool
+) -> None:
     """In rows, or in one row as OpenCV gives what it does not know."""
-    capture.letters = form.name
-    expected = convert(room_picture(), form)
+    capture.letters = pixel_format.name
+    expected = convert(room_picture(), pixel_format)
     capture.raw = expected.reshape(1, -1) if flat else None
     with Camera("0") as source:
-        assert (source.form, source.native) == (BGR, form)
-        assert (read(source) == to_bgr(expected, form)).all()
-        assert source.give(form) == ""
-        assert source.form == form
+        assert (source.pixel_format, source.native) == (BGR, pixel_format)
+        assert (read(source) == to_bgr(expected, pixel_format)).all()
+        assert source.give(pixel_format) == ""
+        assert source.pixel_format == pixel_format
         assert (read(source) == expected).all()
         source.reopen()
-        assert source.form == form, "asked for once is asked for again"
+        assert source.pixel_format == pixel_format, "asked for once is asked for again"
         assert (read(source) == expected).all()
 
 
@@ -111,14 +113,14 @@ def test_other_pictures_are_bgr(
     with Camera("0") as source:
         assert source.native is None
         assert "gives no YUYV" in source.give(YUYV)
-        assert source.form == BGR
+        assert source.pixel_format == BGR
 
 
 def test_opencv_that_converts_all_the_same(capture: type[Capture]) -> None:
     capture.converts_always = True
     with Camera("0") as source:
         assert "hands over no YUYV of /dev/video0 (fake)" in source.give(YUYV)
-        assert source.form == BGR
+        assert source.pixel_format == BGR
         assert read(source).shape == (48, 64, 3)
 
 
@@ -135,7 +137,7 @@ def test_what_was_not_agreed_on_is_no_picture(capture: type[Capture], raw: Any) 
         with pytest.raises(SourceError, match=r"said YUYV and sent \d+ bytes.*taken as BGR"):
             source.read(out)
         assert (out == 7).all()
-        assert source.form == BGR
+        assert source.pixel_format == BGR
         source.reopen()
-        assert source.form == BGR
+        assert source.pixel_format == BGR
         assert read(source).shape == (48, 64, 3)

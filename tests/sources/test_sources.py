@@ -154,7 +154,12 @@ class TestPicture:
         (tmp_path / name).write_bytes(data.tobytes())
         source = open_source(str(tmp_path / name))
         assert isinstance(source, Picture)
-        assert (source.size, source.fps, source.frames, source.live) == ((48, 32), 30.0, 1, False)
+        assert (source.size, source.fps, source.frames, source.realtime) == (
+            (48, 32),
+            30.0,
+            1,
+            False,
+        )
         assert source.name == name
         (found,) = colours(source)
         assert near(found, (40, 90, 200))

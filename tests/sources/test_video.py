@@ -31,7 +31,7 @@ class TestVideoFile:
         source = open_source(str(path))
         assert isinstance(source, VideoFile)
         assert (source.size, source.fps, source.frames) == ((320, 180), 25.0, 24)
-        assert not source.live
+        assert not source.realtime
         assert source.name == "клип.mp4"
         assert source.description == "320x180 h264 25 fps"
         found = colours(source)
@@ -244,13 +244,13 @@ class TestStream:
     def test_a_file_on_a_server_is_a_file(self, server: str) -> None:
         source = open_source(f"{server}/clip.mp4")
         assert isinstance(source, Stream)
-        assert (source.size, source.frames, source.live) == ((160, 120), 3, False)
+        assert (source.size, source.frames, source.realtime) == ((160, 120), 3, False)
         found = colours(source)
         assert all(near(a, b) for a, b in zip(found, (RED, GREEN, BLUE), strict=True))
 
     def test_live(self, server: str) -> None:
         with open_source(f"{server}/live", size=(80, 60)) as source:
-            assert source.live
+            assert source.realtime
             assert source.frames is None
             assert source.fps > 0
             out = buffer(source)

@@ -158,9 +158,9 @@ def test_beside_is_what_no_person_is_in() -> None:
     assert above is not None
     assert above.shape == (40, 96, 3)
     assert beside(GREY, np.full((64, 96), 255, np.uint8)) is None
-    whole = beside(GREY, np.zeros((64, 96), np.uint8))
-    assert whole is not None
-    assert whole.shape == GREY.shape
+    atomic_write = beside(GREY, np.zeros((64, 96), np.uint8))
+    assert atomic_write is not None
+    assert atomic_write.shape == GREY.shape
 
 
 def test_samples_without_a_person(monkeypatch: pytest.MonkeyPatch) -> None:

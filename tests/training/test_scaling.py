@@ -27,7 +27,7 @@ from livecut.training.checkpoint import load_checkpoint  # noqa: E402
 from livecut.training.data import Batches  # noqa: E402
 from livecut.training.log import Log, read  # noqa: E402
 from livecut.training.parallel import Group  # noqa: E402
-from livecut.training.run import pace  # noqa: E402
+from livecut.training.run import lr_schedule  # noqa: E402
 from livecut.training.settings import TrainSettings, options, recipe, to_toml  # noqa: E402
 from livecut.training.train import train  # noqa: E402
 from tests.commands.test_cli import assert_one_clear_line, command, run  # noqa: E402
@@ -144,9 +144,9 @@ def test_two_processes_train_one_network(data: Path, alone: Path, tmp_path: Path
 
 def test_shares_of_a_batch_are_the_batch(data: Path) -> None:
     found, sizes = read_folder(data), [(64, 48), (48, 64)]
-    whole = list(Batches(found, 6, sizes, 7, 2, 5))
+    atomic_write = list(Batches(found, 6, sizes, 7, 2, 5))
     shares = [list(Batches(found, 6, sizes, 7, 2, 5, share=(i, 3))) for i in range(3)]
-    for batch, *parts in zip(whole, *shares, strict=True):
+    for batch, *parts in zip(atomic_write, *shares, strict=True):
         assert [len(part) for part in parts] == [2, 2, 2]
         assert sorted([*parts[0], *parts[1], *parts[2]]) == sorted(batch)
     cpu = torch.device("cpu")
@@ -157,9 +157,9 @@ def test_shares_of_a_batch_are_the_batch(data: Path) -> None:
 
 
 def test_pace_of_learning() -> None:
-    assert [pace(n, 100) for n in (0, 9, 10)] == [0.1, 1.0, 1.0]
-    assert pace(55, 100) == pytest.approx(0.505)
-    assert 0.01 < pace(99, 100) < 0.02
+    assert [lr_schedule(n, 100) for n in (0, 9, 10)] == [0.1, 1.0, 1.0]
+    assert lr_schedule(55, 100) == pytest.approx(0.505)
+    assert 0.01 < lr_schedule(99, 100) < 0.02
 
 
 def test_a_loss_that_is_no_number_ends_the_run(

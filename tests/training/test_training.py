@@ -364,10 +364,10 @@ def test_teacher_gives_its_alpha_and_a_smaller_picture(trained: Path) -> None:
     with torch.no_grad():
         both = [network(image), network(image.flip(3)).flip(3)]
         alpha = sum(alpha_at(logits, (64, 48))[:, None] for logits in both) / 2
-    same, target = teacher.lesson(image, mask, facts.area, 16)
+    same, target = teacher.distillation_target(image, mask, facts.area, 16)
     assert torch.allclose(same, image, atol=1e-5)
     assert torch.allclose(target, (mask + alpha) / 2, atol=0.02)
-    small, target = teacher.lesson(image, mask, 32 * 32, 16)
+    small, target = teacher.distillation_target(image, mask, 32 * 32, 16)
     assert small.shape == (2, 3, 32, 32)
     assert target.shape == (2, 1, 32, 32)
     assert target.mean().item() == pytest.approx(((mask + alpha) / 2).mean().item(), abs=0.02)
@@ -459,11 +459,11 @@ def test_goes_on_from_other_weights(data: Path, trained: Path, tmp_path: Path) -
 
 
 def test_a_deeper_network_goes_on_from_a_shallower_one(trained: Path) -> None:
-    live, deep = MobileUNet(), DeepMobileUNet()
+    realtime, deep = MobileUNet(), DeepMobileUNet()
     before = {k: v.clone() for k, v in deep.state_dict().items()}
-    load_start(live, trained / "best.pt")
+    load_start(realtime, trained / "best.pt")
     load_start(deep, trained / "best.pt")
-    source, found = live.state_dict(), deep.state_dict()
+    source, found = realtime.state_dict(), deep.state_dict()
     weight = "conv.0.0.weight"
     assert torch.equal(found[f"features.11.{weight}"], source[f"features.9.{weight}"])
     assert torch.equal(found["head.weight"], source["head.weight"])

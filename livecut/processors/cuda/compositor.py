@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from livecut.backgrounds.blur import box_width, room_size
-from livecut.frame import BGR, Floats, Form, Size
+from livecut.backgrounds.blur import background_size, box_width
+from livecut.frame import BGR, Floats, PixelFormat, Size
 from livecut.kernels.constants import (
     CUT,
     EPSILON,
@@ -57,7 +57,7 @@ class Compositor:
         size: Size,
         small: Size,
         scene: Scene,
-        form: Form = BGR,
+        pixel_format: PixelFormat = BGR,
         *,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
@@ -65,7 +65,7 @@ class Compositor:
     ) -> None:
         (width, height), (w, h) = self._size, self._small = size, small
         self._network, self._scene, self._temporal = network, scene, temporal
-        self._form, shape = form, form.shape(size)
+        self._pixel_format, shape = pixel_format, pixel_format.shape(size)
         self.mark: Callable[[str], object] = lambda stage: None
         """Called with "start", and at the end of each stage with its name: for those who measure."""
 
@@ -75,9 +75,9 @@ class Compositor:
         def pair(rows: Floats, columns: Floats) -> tuple[Tensor, Tensor]:
             return torch.from_numpy(rows).to(device), torch.from_numpy(columns.T.copy()).to(device)
 
-        self.incoming = buffer(HEADER + form.count(size))
+        self.incoming = buffer(HEADER + pixel_format.count(size))
         """The header, then the frame."""
-        self.outgoing = buffer(HEADER + width * height + scene.form.count(size))
+        self.outgoing = buffer(HEADER + width * height + scene.pixel_format.count(size))
         """The header, then alpha (H, W), then the picture."""
         self.picture = buffer(height, width, 3)
         """BGR: what stands behind the person in a scene of kind "picture"."""
@@ -96,7 +96,9 @@ class Compositor:
         self._state = buffer(*coarse, dtype=torch.float32)
         self._means = pair(mean_matrix(h), mean_matrix(w))
         to_network = halved(size, small)
-        to_room = halved(size, room_size(size, scene.strength)) if scene.kind == "blur" else []
+        to_room = (
+            halved(size, background_size(size, scene.strength)) if scene.kind == "blur" else []
+        )
         to_cells = [] if scene.kind == "blur" else halved(size, cells_least(size))
         self._to_network, self._to_room = len(to_network), len(to_room)
         self._to_cells, self._cell = len(to_cells), cell_size(size)
@@ -108,14 +110,14 @@ class Compositor:
             room_width, room_height = levels[self._to_room]
             box = box_width(room_height, scene.strength)
             self._blur = pair(blur_matrix(room_height, box), blur_matrix(room_width, box))
-        self._from_yuv = colours.from_yuv(form)
-        self._to_yuv = colours.to_yuv(scene.form).to(device)
+        self._from_yuv = colours.from_yuv(pixel_format)
+        self._to_yuv = colours.to_yuv(scene.pixel_format).to(device)
 
     @torch.no_grad()
     def run(self) -> None:
         """Make `outgoing` of `incoming`; nothing here waits for the device."""
         self.mark("start")
-        colours.read(self._frame, self._form, self._from_yuv, self._planes)
+        colours.read(self._frame, self._pixel_format, self._from_yuv, self._planes)
         levels = [self._planes]
         for _ in range(self._halvings):
             levels.append(halve(levels[-1]))
@@ -130,23 +132,23 @@ class Compositor:
                 person, shown, levels[self._to_cells], self._cell, *self._spread
             )
         self.mark("refine")
-        form = self._scene.form
-        if form.transparent:
+        pixel_format = self._scene.pixel_format
+        if pixel_format.transparent:
             out = self._out.view(*self._alpha.shape, 4)
-            colours.cutout(person, shown, form, out)
+            colours.cutout(person, shown, pixel_format, out)
             self.mark("composite")
             return
         if self._scene.kind == "blur":
             small_alpha = self._alpha[None].to(self._planes.dtype)
             for _ in range(self._to_room):
                 small_alpha = halve(small_alpha)
-            room = blur_room(levels[self._to_room], small_alpha[0], *self._blur)
+            room = blur_background(levels[self._to_room], small_alpha[0], *self._blur)
             behind = resize(room.to(self._planes.dtype), self._size)
         else:
             behind = self.picture.permute(2, 0, 1).to(self._planes.dtype)
         self.mark("background")
         shown = composite(person, shown, behind)
-        colours.write(shown, form, self._to_yuv, self._out)
+        colours.write(shown, pixel_format, self._to_yuv, self._out)
         self.mark("composite")
 
     def _segment(self, reduced: Tensor) -> tuple[Tensor, Tensor]:
@@ -160,7 +162,7 @@ class Compositor:
         follows = (self._follows > 0) & (change.mean() < CUT)
         alpha = self._network(self._input[None])[0].float()
         valid = in_range(alpha)
-        settle(alpha, self._state, change, follows)
+        smooth(alpha, self._state, change, follows)
         return alpha, valid & in_range(alpha)
 
     def _refine(self, alpha: Tensor) -> None:
@@ -207,7 +209,7 @@ def difference(image: Tensor, last: Tensor, stride: int) -> Tensor:
     return F.avg_pool2d(grey[None], stride)[0].round_()
 
 
-def settle(alpha: Tensor, state: Tensor, change: Tensor, follows: Tensor) -> None:
+def smooth(alpha: Tensor, state: Tensor, change: Tensor, follows: Tensor) -> None:
     """`Segmenter`'s steadying by `change` (h, w) where the bool () `follows` is true.
 
     Else alpha stays; `state` becomes the result.
@@ -235,7 +237,7 @@ def regress(grey: Tensor, alpha: Tensor, rows: Tensor, columns: Tensor) -> Tenso
     return rows @ torch.stack([slope * gain, offset]) @ columns
 
 
-def blur_room(room: Tensor, alpha: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+def blur_background(room: Tensor, alpha: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """BGR planes without the person, blurred: float32 (3, h, w). `alpha` is (h, w) of 0..255.
 
     Weighed, blurred and unweighed as by `livecut.backgrounds.blur.Blur`; the matrices are those of

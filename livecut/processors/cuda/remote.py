@@ -1,4 +1,4 @@
-"""What every cutter has whose frames are sent away, and come back finished, in slots."""
+"""What every processor has whose frames are sent away, and come back finished, in slots."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from livecut.backgrounds.base import Background
 from livecut.backgrounds.picture import Still
 from livecut.backgrounds.video import Video
 from livecut.errors import EngineError
-from livecut.frame import Cutout, Form, Frame, Image
+from livecut.frame import Cutout, Frame, Image, PixelFormat
 from livecut.kernels.pixels import convert, to_bgr
-from livecut.processors.cuda.buffers import Lending, Packet, Slot
+from livecut.processors.cuda.buffers import BufferPool, PinnedBuffer, Slot
 from livecut.stats import Stats
 
 P = TypeVar("P", bound=Slot)
 
 
-class RemoteCutter(Generic[P]):
-    """Sends frames away and takes them back, in their order. See `livecut.processors.base.Cutter`.
+class RemoteProcessor(Generic[P]):
+    """Sends frames away and takes them back, in their order. See `livecut.processors.base.FrameProcessor`.
 
     `background` stands behind the first frames. Whoever extends it has `infer`, and what brings a
     picture to where the frames go.
@@ -34,7 +34,7 @@ class RemoteCutter(Generic[P]):
         self, background: Background, *, temporal: bool, in_flight: int, stats: Stats | None
     ) -> None:
         self._temporal, self._in_flight = temporal, in_flight
-        self._lending = Lending(self._packet)
+        self._lending = BufferPool(self._packet)
         self.frames, self.outputs = self._lending.frames, self._lending.outputs
         self._stats = stats or Stats()
         self._slots: Sequence[P] = ()
@@ -58,7 +58,7 @@ class RemoteCutter(Generic[P]):
         """
 
     @abstractmethod
-    def _packet(self, count: int) -> Packet:
+    def _packet(self, count: int) -> PinnedBuffer:
         """Memory of the host for so many bytes after a header, that copies are fast with."""
 
     @abstractmethod
@@ -74,7 +74,11 @@ class RemoteCutter(Generic[P]):
         self._steady = False
 
     def _load(
-        self, frame: Frame, background: Background | None, form: Form, out: Image | None
+        self,
+        frame: Frame,
+        background: Background | None,
+        pixel_format: PixelFormat,
+        out: Image | None,
     ) -> P:
         """The next slot, which nothing is under way to, with the frame."""
         slot = self._slots[self._count % self._in_flight]
@@ -83,7 +87,9 @@ class RemoteCutter(Generic[P]):
             slot.wait()
         slot.background = background
         lent = self._lending.packet
-        slot.take(frame, form, lent(frame.image, frame.form), lent(out, form))
+        slot.take(
+            frame, pixel_format, lent(frame.image, frame.pixel_format), lent(out, pixel_format)
+        )
         slot.up.header[:] = frame.index, self._steady
         return slot
 
@@ -115,7 +121,7 @@ class RemoteCutter(Generic[P]):
             raise EngineError(f"frame {receipt} came from the device in place of {frame.index}")
         if out is None:
             out = np.empty(frame.shape, np.uint8)
-        if self._lending.packet(out, slot.form) is not slot.down:
+        if self._lending.packet(out, slot.pixel_format) is not slot.down:
             np.copyto(out, slot.alpha())
         self._down, self._landed = slot, frame
         self._stats.add("network", time.perf_counter() - start)
@@ -136,7 +142,7 @@ class RemoteCutter(Generic[P]):
             raise EngineError(f"the composite that came down is not that of frame {frame.index}")
         if slot.background is None:
             self._compose_here(slot, background, cutout, out)
-        elif self._lending.packet(out, slot.form) is not slot.down:
+        elif self._lending.packet(out, slot.pixel_format) is not slot.down:
             np.copyto(out, slot.picture())
         if slot.frame is not None:
             raise EngineError(f"frame {slot.frame.index} was sent over frame {frame.index}")
@@ -145,9 +151,9 @@ class RemoteCutter(Generic[P]):
     def _compose_here(self, slot: P, background: Background, cutout: Cutout, out: Image) -> None:
         """`compose` by the host, of the bytes that went up."""
         frame = cutout.frame
-        image = to_bgr(slot.image(frame.form), frame.form)
-        made = np.empty((*frame.shape, 4 if slot.form.transparent else 3), np.uint8)
+        image = to_bgr(slot.image(frame.pixel_format), frame.pixel_format)
+        made = np.empty((*frame.shape, 4 if slot.pixel_format.transparent else 3), np.uint8)
         with self._backgrounds:
             staged = Frame(image, frame.index, frame.timestamp, frame.position)
             background.compose(Cutout(staged, cutout.alpha), made)
-        np.copyto(out, convert(made, slot.form))
+        np.copyto(out, convert(made, slot.pixel_format))

@@ -11,7 +11,7 @@ from livecut.backgrounds.blur import Blur
 from livecut.backgrounds.picture import Still
 from livecut.backgrounds.transparent import Transparent
 from livecut.backgrounds.video import Video
-from livecut.frame import BGR, Floats, Form, Size
+from livecut.frame import BGR, Floats, PixelFormat, Size
 from livecut.kernels.edges import CELLS, FALL
 
 
@@ -23,21 +23,25 @@ class Scene:
     """blur; picture, which is brought there; or transparent."""
     strength: float = 0.0
     """Of the blur, 0..1."""
-    form: Form = BGR
+    pixel_format: PixelFormat = BGR
     """Of the output: BGRA or RGBA where transparent, else another."""
 
     def __post_init__(self) -> None:
-        if self.form.transparent != (self.kind == "transparent"):
-            raise ValueError(f"a scene of kind {self.kind} cannot be {self.form.name}")
+        if self.pixel_format.transparent != (self.kind == "transparent"):
+            raise ValueError(f"a scene of kind {self.kind} cannot be {self.pixel_format.name}")
 
 
-def scene_of(background: Background, form: Form) -> Scene | None:
+def scene_of(background: Background, pixel_format: PixelFormat) -> Scene | None:
     """The scene that a background is, given in a form; None for one that the host is to compose."""
     if isinstance(background, Blur):
-        return Scene("blur", background.strength, form)
+        return Scene("blur", background.strength, pixel_format)
     if isinstance(background, Still | Video):
-        return Scene("picture", form=form)
-    return Scene("transparent", form=form) if isinstance(background, Transparent) else None
+        return Scene("picture", pixel_format=pixel_format)
+    return (
+        Scene("transparent", pixel_format=pixel_format)
+        if isinstance(background, Transparent)
+        else None
+    )
 
 
 def halved(size: Size, least: Size) -> list[Size]:

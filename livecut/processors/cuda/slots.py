@@ -6,28 +6,28 @@ import torch
 
 from livecut.frame import BGR, BGRA, Size
 from livecut.processors.cuda import buffers as packets
-from livecut.processors.cuda.buffers import HEADER, Packet
+from livecut.processors.cuda.buffers import HEADER, PinnedBuffer
 from livecut.processors.cuda.compositor import INVALID
-from livecut.processors.cuda.streams import Machine
+from livecut.processors.cuda.streams import Device
 
 
-def packet(machine: Machine, count: int) -> Packet:
+def packet(device: Device, count: int) -> PinnedBuffer:
     """Pinned memory for so many bytes after a header."""
-    memory = machine.host(HEADER + count)
-    return Packet(memory, memory.numpy())
+    memory = device.host(HEADER + count)
+    return PinnedBuffer(memory, memory.numpy())
 
 
 class Slot(packets.Slot):
     """A place for one frame in flight: its bytes on both sides, and three points on its way."""
 
-    def __init__(self, machine: Machine, size: Size) -> None:
+    def __init__(self, device: Device, size: Size) -> None:
         """For frames of `size`, and results of any form."""
         up, down = BGR.count(size), size[0] * size[1] + BGRA.count(size)
-        super().__init__(size, packet(machine, up), packet(machine, down))
+        super().__init__(size, packet(device, up), packet(device, down))
         self.device_in, self.device_out = (
-            torch.zeros(HEADER + n, dtype=torch.uint8, device=machine.device) for n in (up, down)
+            torch.zeros(HEADER + n, dtype=torch.uint8, device=device.device) for n in (up, down)
         )
-        self.arrived, self.made, self.landed = machine.event(), machine.event(), machine.event()
+        self.arrived, self.made, self.landed = device.event(), device.event(), device.event()
 
     def forget(self) -> None:
         """What has come down is no more: until another has, there is no receipt."""

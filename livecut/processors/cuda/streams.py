@@ -1,6 +1,6 @@
 """Queues of work on a device, the events between them, and the memory that copies go to and from.
 
-On an NVIDIA GPU the queues are CUDA streams, the host's memory is pinned, and a job that is run again
+On an NVIDIA GPU the streams are CUDA streams, the host's memory is pinned, and a job that is run again
 and again is a CUDA graph. On the CPU everything is done at once.
 """
 
@@ -25,8 +25,8 @@ class Event(Protocol):
         """Wait until what was queued before it is done."""
 
 
-class Queue(Protocol):
-    """Work that is done in its order, beside other queues."""
+class Stream(Protocol):
+    """Work that is done in its order, beside other streams."""
 
     def run(self, job: Job) -> None:
         """Queue the job's work."""
@@ -38,7 +38,7 @@ class Queue(Protocol):
         """What is queued from now on comes after the event."""
 
 
-class Machine(Protocol):
+class Device(Protocol):
     """A device as this module sees it."""
 
     device: torch.device
@@ -46,7 +46,7 @@ class Machine(Protocol):
     dtype: torch.dtype
     """Of planes of the frame's size."""
 
-    def queue(self) -> Queue: ...
+    def stream(self) -> Stream: ...
 
     def event(self) -> Event: ...
 
@@ -56,16 +56,16 @@ class Machine(Protocol):
     def capture(self, job: Job) -> Job:
         """Warm the job up, and give what does the same from now on."""
 
-    def settle(self) -> None:
+    def synchronize_all(self) -> None:
         """Wait for everything: before what is in use is given up."""
 
 
-class Inline:
-    """The CPU as a machine: everything is done at once. Its one queue and event are itself."""
+class CpuDevice:
+    """The CPU as a device: everything is done at once. Its one queue and event are itself."""
 
     device, name, dtype = torch.device("cpu"), "the CPU", torch.float32
 
-    def queue(self) -> Queue:
+    def stream(self) -> Stream:
         return self
 
     def event(self) -> Event:
@@ -77,7 +77,7 @@ class Inline:
     def capture(self, job: Job) -> Job:
         return job
 
-    def settle(self) -> None:
+    def synchronize_all(self) -> None:
         return
 
     def run(self, job: Job) -> None:
@@ -93,7 +93,7 @@ class Inline:
         return
 
 
-class CudaQueue:
+class CudaStream:
     """A CUDA stream."""
 
     def __init__(self, device: torch.device) -> None:
@@ -112,21 +112,21 @@ class CudaQueue:
         self._stream.wait_event(event)
 
 
-class Cuda:
+class CudaDevice:
     """An NVIDIA GPU. Without `graph` the kernels are launched one by one, for finding faults; without
-    `streams` all its queues are one.
+    `streams` all its streams are one.
     """
 
     dtype = torch.float16
 
     def __init__(self, device: torch.device, *, graph: bool = True, streams: bool = True) -> None:
         self.device, self._graph = device, graph
-        self._only = None if streams else CudaQueue(device)
+        self._only = None if streams else CudaStream(device)
         how = ", CUDA graph" if graph else ", CUDA without a graph"
         self.name = torch.cuda.get_device_name(device) + how
 
-    def queue(self) -> Queue:
-        return self._only or CudaQueue(self.device)
+    def stream(self) -> Stream:
+        return self._only or CudaStream(self.device)
 
     def event(self) -> Event:
         return torch.cuda.Event()  # type: ignore[no-untyped-call]
@@ -135,12 +135,12 @@ class Cuda:
         return torch.zeros(count, dtype=torch.uint8, pin_memory=True)
 
     def capture(self, job: Job) -> Job:
-        self.settle()
+        self.synchronize_all()
         aside = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         with torch.cuda.stream(aside):
             for _ in range(WARM_UP):
                 job()
-        self.settle()
+        self.synchronize_all()
         if not self._graph:
             return job
         graph = torch.cuda.CUDAGraph()
@@ -149,5 +149,5 @@ class Cuda:
             job()
         return graph.replay
 
-    def settle(self) -> None:
+    def synchronize_all(self) -> None:
         torch.cuda.synchronize(self.device)
