@@ -74,7 +74,7 @@ def short(records: Mapping[str, Record]) -> str:
         age = row["stages"]["age"]
         lines.append(
             f"| {size} with blur, frame to composite | {age['p50']:.1f} ms (p99 {age['p99']:.1f}), "
-            f"{median(row['fps']):.0f} frames per second |"
+            f"{median(row['fps']):.0f} fps |"
         )
     return "\n".join(lines) + "\n"
 
