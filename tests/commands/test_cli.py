@@ -19,7 +19,12 @@ from livecut.frame import Output, as_image
 
 
 def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-c", "from livecut.cli import main; main()", *map(str, arguments)]
+    return [
+        sys.executable,
+        "-c",
+        "from livecut.commands.main import main; main()",
+        *map(str, arguments),
+    ]
 
 
 def run(

@@ -340,7 +340,7 @@ def test_a_cut_is_not_steadied(step: int, cut: bool) -> None:
     assert (alpha == alone).all() == cut
 
 
-@pytest.mark.parametrize("form", [i420(BT709), NV12, YUYV])
+@pytest.mark.parametrize("pixel_format", [i420(BT709), NV12, YUYV])
 def test_other_forms_are_those_of_the_picture(pixel_format: PixelFormat) -> None:
     size = (65, 49)
     [image] = demo(size)
@@ -366,7 +366,7 @@ def test_rgba_is_bgra_in_another_order() -> None:
         Scene("transparent")
 
 
-@pytest.mark.parametrize("form", [YUYV, NV12])
+@pytest.mark.parametrize("pixel_format", [YUYV, NV12])
 @pytest.mark.parametrize("kind", ["blur", "transparent"])
 def test_frames_as_a_camera_has_them(pixel_format: PixelFormat, kind: str) -> None:
     """The same as of the BGR that OpenCV makes of them, but for a level of rounding in either."""
