@@ -38,8 +38,7 @@ def members(cls: type) -> Iterator[tuple[str, Any]]:
 
 def parameter(value: inspect.Parameter) -> str:
     """One parameter as it stands in the source."""
-    star = {value.VAR_POSITIONAL: "*", value.VAR_KEYWORD: "**"}.get(value.kind, "")
-    text = f"{star}{value.name}"
+    text = str(value.replace(annotation=value.empty, default=value.empty))  # with its stars
     if value.annotation is not value.empty:
         text += f": {value.annotation}"
     if value.default is not value.empty:

@@ -37,6 +37,7 @@ OTHER_PROGRAMS = {
     *("systemctl", "tee", "usermod", "wc", "xargs"),
 }
 """What commands call besides livecut, Python and pip."""
+LANGUAGES = ("console", "python", "toml", "ini", "text")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
@@ -200,7 +201,7 @@ def test_the_settings_of_the_pages_are_read(block: Block, place: Path) -> None:
 
 
 def test_every_block_has_a_language() -> None:
-    assert [str(b) for b in BLOCKS if b.language not in ("console", "python", "toml", "ini")] == []
+    assert [str(b) for b in BLOCKS if b.language not in LANGUAGES] == []
 
 
 # the pages themselves
