@@ -224,6 +224,16 @@ def test_help_names_everything() -> None:
         assert word in text
 
 
+def test_livecut_alone_prints_its_help() -> None:
+    done = subprocess.run([sys.executable, "-m", "livecut"], capture_output=True, text=True)
+    assert done.returncode == 2, "as click has it"
+    assert done.stderr.startswith("Usage: livecut [OPTIONS] COMMAND")
+    assert "error" not in done.stderr
+    lines = [line.strip() for line in done.stderr.splitlines()]
+    for name in ("bench", "doctor", "eval", "export", "image", "run", "train"):
+        assert any(line.startswith(f"{name} ") for line in lines), name
+
+
 def test_import_is_light() -> None:
     code = "import sys, livecut; print([m for m in ('torch', 'onnxruntime', 'cv2', 'av', 'numba') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
