@@ -43,7 +43,7 @@ from livecut.network.base import Portable
 from livecut.network.weights import load_weights
 from livecut.processors.cuda import colours
 from livecut.processors.cuda import compositor as device
-from livecut.processors.cuda.buffers import HEADER
+from livecut.processors.cuda.compositor import HEADER
 from livecut.processors.cuda.scene import Scene, blur_matrix, halved, mean_matrix, spread_matrix
 from livecut.segmenter import Segmenter
 from tests.remote import SIZES, demo, iou

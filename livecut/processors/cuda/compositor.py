@@ -40,7 +40,6 @@ from livecut.kernels.constants import (
 from livecut.kernels.edges import cell_size, cells_least
 from livecut.network.base import Portable
 from livecut.processors.cuda import colours
-from livecut.processors.cuda.buffers import HEADER
 from livecut.processors.cuda.scene import (
     Scene,
     blur_matrix,
@@ -49,6 +48,9 @@ from livecut.processors.cuda.scene import (
     spread_matrix,
 )
 
+HEADER = 16
+"""Bytes before the picture on both ways, two int64. Up: the frame's index, and 1 where it follows the
+frame before. Down: the receipt, and an unused one."""
 INVALID = -(1 << 62)
 """The receipt in place of the frame's index where the network gave no valid alpha."""
 
