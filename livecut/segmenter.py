@@ -11,11 +11,11 @@ import numpy as np
 from livecut.engines import open_engine
 from livecut.engines.base import Engine
 from livecut.errors import EngineError
-from livecut.frame import Cutout, Floats, Frame, Image
-from livecut.kernels.alpha import smooth
+from livecut.frame import Cutout, Floats, Frame, Image, checked_alpha, checked_bgr
 from livecut.kernels.constants import MAX_ALPHA, MOTION_WINDOW, SCENE_CUT
 from livecut.kernels.guided_filter import GuidedFilter
 from livecut.kernels.resize import reduce
+from livecut.kernels.smoothing import smooth
 from livecut.models import DEFAULT_MODEL, input_size
 from livecut.stats import Stats
 
@@ -166,13 +166,20 @@ class Segmenter:
         return self.finish(self.infer(frame), out)
 
     def __call__(self, image: Image, out: Image | None = None) -> Image:
-        """The alpha of `image`: uint8 (H, W), 255 = person, written into `out` where that is given.
+        """The alpha of a picture: uint8 (H, W), 255 = person, written into `out` where it is given.
 
-        `image` is BGR uint8 (H, W, 3), C-contiguous. Raises TypeError or ValueError for another form,
-        EngineError where the network fails or gives anything but numbers in 0..1.
+        `image` is BGR uint8 (H, W, 3), `out` uint8 (H, W); both may be views of any kind (a crop, a
+        flip, `rgb[..., ::-1]`), which are copied where they are not C-contiguous. Raises TypeError or
+        ValueError for anything else, EngineError where the network fails or gives anything but numbers
+        in 0..1.
         """
-        if image.dtype != np.uint8:
-            raise TypeError(f"image is {image.dtype}; expected uint8")
-        if image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise ValueError(f"image has shape {image.shape}; expected BGR (H, W, 3)")
-        return self.cut(Frame(image, 0, 0.0, 0.0), out).alpha
+        image = checked_bgr(image)
+        if out is None:
+            return self.cut(Frame(image, 0, 0.0, 0.0)).alpha
+        checked_alpha(out, image.shape[:2], "out")
+        if not out.flags.writeable:
+            raise ValueError("out is read-only; expected an array that can be written")
+        if out.flags.c_contiguous:
+            return self.cut(Frame(image, 0, 0.0, 0.0), out).alpha
+        np.copyto(out, self.cut(Frame(image, 0, 0.0, 0.0)).alpha)
+        return out

@@ -13,7 +13,7 @@ from livecut.errors import EngineError
 from livecut.frame import BGR, Buffer, Frame, Image, as_image, output_buffers
 from livecut.pipeline.guard import Guard
 from livecut.sources import open_source
-from tests.fakes import PERSON, ROOM, shows_room
+from livecut.testing import PERSON, ROOM, shows_room
 
 SIZE = (64, 48)
 SIZES = [(640, 360), (321, 243), (203, 360)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -11,6 +10,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from livecut.clock import CLOCK, Clock
 from livecut.errors import LivecutError, SinkError
 from livecut.pipeline.pipeline import Pipeline
 
@@ -53,7 +53,9 @@ class MainThread:
         return True
 
 
-def run_all(pipelines: Sequence[Pipeline], *, failed: Failed | None = None) -> None:
+def run_all(
+    pipelines: Sequence[Pipeline], *, failed: Failed | None = None, clock: Clock = CLOCK
+) -> None:
     """Run all of them until each has ended; to be called on the main thread where one has a window.
 
     `failed` is called here when one fails, with its error, and the others go on. Without it the others
@@ -86,8 +88,8 @@ def run_all(pipelines: Sequence[Pipeline], *, failed: Failed | None = None) -> N
         while running := [p for p, t in zip(pipelines, threads, strict=True) if t.is_alive()]:
             main.serve(0.05)
             if all(pipeline.stopping for pipeline in running):
-                told = told or time.perf_counter()
-                if time.perf_counter() - told > LEFT_BEHIND:
+                told = told or clock.now()
+                if clock.now() - told > LEFT_BEHIND:
                     break
         while main.serve(0):
             pass

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
+from livecut.clock import CLOCK, Clock
 from livecut.frame import Frame, Output
 from livecut.pipeline.capture import Capture
 from livecut.pipeline.guard import Guard
@@ -31,9 +31,10 @@ class Worker:
         prepare: Callable[[], tuple[FrameProcessor, Guard]],
         seen: Callable[[Frame], Frame],
         stats: Stats,
+        clock: Clock = CLOCK,
     ) -> None:
         self._capture, self._outputs = capture, outputs
-        self._prepare, self._seen, self._stats = prepare, seen, stats
+        self._prepare, self._seen, self._stats, self._clock = prepare, seen, stats, clock
         self._ready = self._waiting = False
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
@@ -67,7 +68,7 @@ class Worker:
                 self._waiting = False
                 if frame is None:
                     break
-                stats.add("capture", time.perf_counter() - frame.timestamp)
+                stats.add("capture", self._clock.now() - frame.timestamp)
                 if lost != capture.lost:
                     processor.reset()
                     lost = capture.lost

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from livecut.backgrounds.base import Background
 from livecut.frame import Buffer, Cutout, Frame, PixelFormat, Size
@@ -51,6 +51,7 @@ class FrameProcessor(Protocol):
         """
 
 
+@runtime_checkable
 class ProcessorFactory(Protocol):
     """Gives pipelines their processors, as `livecut.SharedEngine` does."""
 

@@ -13,6 +13,7 @@ import ipaddress
 import os
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from tornado.httpserver import HTTPServer
 from tornado.iostream import StreamClosedError
 from tornado.web import Application, HTTPError, RequestHandler
 
+from livecut.clock import CLOCK, Clock
 from livecut.errors import SinkError
 from livecut.frame import BGR, Image, Output, frame_buffers
 from livecut.overlay import draw_notice
@@ -51,9 +53,10 @@ class Preview(Sink):
 
     paced = True
 
-    def __init__(self, uri: str, size: tuple[int, int]) -> None:
+    def __init__(self, uri: str, size: tuple[int, int], clock: Clock = CLOCK) -> None:
         """Listens at `uri`: "http", or "http://HOST:PORT"; port 0 is any free one. Raises SinkError."""
         super().__init__(uri, size)
+        self._clock = clock
         host, port = _address(uri)
         self._socket = _listen(uri, host, port)
         address, port = self._socket.getsockname()[:2]
@@ -117,7 +120,8 @@ class Preview(Sink):
         server.stop()
         self._publish(encoded(draw_notice(ENDED, self._size)))
         if self._viewers:
-            await asyncio.wait(self._viewers, timeout=FAREWELL)
+            with suppress(TimeoutError):
+                await self._clock.within(asyncio.wait(self._viewers), FAREWELL)
         await server.close_all_connections()
 
     def _encode(self) -> None:
@@ -142,7 +146,7 @@ class Preview(Sink):
                 part, renewed, last = self._part, self._renewed, self._ended.is_set()
                 if part is not None:
                     viewer.write(part)
-                await asyncio.wait_for(viewer.flush(), PATIENCE)
+                await self._clock.within(viewer.flush(), PATIENCE)
                 if last:
                     break
                 await renewed.wait()

@@ -12,7 +12,7 @@ from livecut.errors import EngineError
 from livecut.frame import BGRA, Buffer, Cutout, Frame, Image
 from livecut.pipeline.guard import Guard, Placeholder
 from livecut.slot import Slot
-from tests.fakes import room_picture, shows_room
+from livecut.testing import room_picture, shows_room
 
 
 def compose(cutout: Cutout, out: Buffer) -> None:

@@ -13,7 +13,7 @@ import pytest
 from livecut import Pipeline, SinkError, SourceError
 from livecut.errors import ConfigError, EngineError, ModelError
 from livecut.frame import Cutout, Image, Output
-from tests.fakes import (
+from livecut.testing import (
     PERSON,
     FakeEngine,
     ListSource,
@@ -71,6 +71,15 @@ def test_file_gives_every_frame_in_order(use: UseEngine) -> None:
     assert not any(shows_room(o.image) for o in recorder.outputs)
     middle = recorder.frames[0].image[36, 32]
     assert np.abs(middle.astype(int) - PERSON).max() <= 1
+
+
+def test_one_sink_may_stand_without_a_list(use: UseEngine, tmp_path: Path) -> None:
+    use(FakeEngine())
+    Pipeline(ListSource([room_picture()]), "#000000", str(tmp_path / "out.png")).run()
+    assert [path.name for path in tmp_path.iterdir()] == ["out.png"]
+    recorder = Recorder()
+    Pipeline(ListSource([room_picture()]), "#000000", recorder).run()
+    assert len(recorder.frames) == 1
 
 
 def test_alpha_is_of_the_very_frame(use: UseEngine) -> None:
@@ -273,8 +282,9 @@ def test_background_that_breaks_gives_placeholders(use: UseEngine) -> None:
 
         def compose(self, cutout: Cutout, out: Image) -> None:
             self.count += 1
-            np.copyto(out, cutout.frame.image if self.count == 4 else np.uint8(0))
-            if self.count == 4:
+            breaks = self.count > 4 and not recorder.reasons
+            np.copyto(out, cutout.frame.image if breaks else np.uint8(0))
+            if breaks:
                 raise ConfigError("background gone.mp4 gives no picture any more")
 
     use(FakeEngine())

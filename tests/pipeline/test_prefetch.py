@@ -10,7 +10,7 @@ import pytest
 from livecut import ConfigError, Pipeline
 from livecut.errors import EngineError
 from livecut.frame import Image
-from tests.fakes import (
+from livecut.testing import (
     PERSON,
     FakeEngine,
     ListSource,

@@ -16,7 +16,7 @@ from livecut import EngineError, Pipeline, SharedEngine, SinkError, SourceError,
 from livecut.errors import LivecutError
 from livecut.frame import Image, Output
 from livecut.sinks.base import Sink
-from tests.fakes import (
+from livecut.testing import (
     FakeBatch,
     FakeEngine,
     ListSource,

@@ -41,8 +41,8 @@ from livecut.processors.cuda.precision import choose_precision
 from livecut.processors.cuda.processor import CudaProcessor, Weights
 from livecut.processors.cuda.streams import CpuDevice, CudaDevice, Device
 from livecut.segmenter import Segmenter
+from livecut.testing import PERSON, ROOM, ListSource, LiveSource, Recorder, shows_room
 from tests import remote
-from tests.fakes import PERSON, ROOM, ListSource, LiveSource, Recorder, shows_room
 from tests.lazy import Blueness, Lazy, load_blueness, processor
 from tests.remote import SIZE, demo, frame, iou, is_composite, person_at
 

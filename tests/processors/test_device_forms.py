@@ -34,7 +34,7 @@ from livecut.overlay import draw_notice
 from livecut.processors.cuda.processor import CudaProcessor, Weights
 from livecut.processors.cuda.streams import Job
 from livecut.sinks.null import Null
-from tests.fakes import PERSON, ROOM, ListSource, LiveSource, Recorder, shows_room
+from livecut.testing import PERSON, ROOM, ListSource, LiveSource, Recorder, shows_room
 from tests.lazy import Blueness, Lazy, load_blueness, processor
 from tests.remote import SIZE, frame, is_composite, person_at
 

@@ -20,7 +20,7 @@ from livecut.engines.shared import Batcher, Port, fill
 from livecut.frame import Frame, Image
 from livecut.processors.base import FrameProcessor
 from livecut.stats import Stats
-from tests.fakes import FakeBatch, FakeEngine
+from livecut.testing import FakeBatch, FakeEngine
 
 SIZES = ((64, 48), (48, 64))
 

@@ -23,7 +23,7 @@ from livecut.processors.cuda import processor as cuda
 from livecut.processors.cuda.processor import CudaProcessor, Weights
 from livecut.processors.cuda.streams import CpuDevice, CudaDevice, Job
 from livecut.stats import Stats
-from tests.fakes import ListSource, Recorder
+from livecut.testing import ListSource, Recorder
 from tests.lazy import Blueness, Lazy
 from tests.remote import SIZE, demo, frame, is_composite
 

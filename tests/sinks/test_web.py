@@ -20,8 +20,8 @@ from livecut.overlay import draw_notice
 from livecut.sinks import open_sink
 from livecut.sinks import web as preview
 from livecut.sinks.web import ENDED, STARTING, Preview
+from livecut.testing import FakeEngine, LiveSource, room_picture, shows_room
 from tests.clips import BLUE, GREEN, RED, flat, near
-from tests.fakes import FakeEngine, LiveSource, room_picture, shows_room
 
 SIZE = (320, 192)
 ANY = "http://127.0.0.1:0"
