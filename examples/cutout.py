@@ -3,18 +3,17 @@
 import sys
 
 import cv2
-import numpy as np
 
 import livecut
 
 
 def main(picture: str, out: str) -> None:
-    """Write OUT as a PNG with the picture's colours and the person as its alpha channel."""
+    """Write OUT as a PNG: the person alone, their own colours at the edges, and alpha."""
     image = cv2.imread(picture)
     if image is None:
         sys.exit(f"{picture} is not a picture")
     alpha = livecut.Segmenter("quality")(image)
-    cv2.imwrite(out, np.dstack([image, alpha]))
+    cv2.imwrite(out, livecut.composite(image, alpha, "transparent"))
 
 
 if __name__ == "__main__":
