@@ -42,7 +42,8 @@ def parameter(value: inspect.Parameter) -> str:
     if value.annotation is not value.empty:
         text += f": {value.annotation}"
     if value.default is not value.empty:
-        default = "…" if callable(value.default) else repr(value.default)
+        plain = isinstance(value.default, str | int | float | tuple | None)
+        default = repr(value.default) if plain else "…"
         text += f" = {default}" if value.annotation is not value.empty else f"={default}"
     return text
 
