@@ -32,7 +32,7 @@ from livecut.kernels.pixels import I420
 from livecut.kernels.resize import reduce
 from livecut.models import input_size
 from livecut.segmenter import Segmenter
-from livecut.sinks.web import encoded
+from livecut.sinks.server import encoded
 from livecut.stats import number_table
 
 SIZES = ((1280, 720), (1920, 1080))

@@ -35,6 +35,10 @@ class Clock:
         """
         return changed.wait_for(done, seconds)
 
+    def join(self, thread: threading.Thread, seconds: float) -> None:
+        """Wait for the end of a thread, and no longer than `seconds`."""
+        thread.join(seconds)
+
     async def within(self, waiting: Awaitable[T], seconds: float) -> T:
         """Wait for the result of `waiting`; raises TimeoutError after `seconds`."""
         return await asyncio.wait_for(waiting, seconds)

@@ -22,9 +22,10 @@ BT709 = (0.2126, 0.0722)
 class PixelFormat:
     """One layout of a picture in uint8.
 
-    BGR (H, W, 3); BGRA and RGBA (H, W, 4), alpha straight; YUYV (H, W, 2), W even; I420 (planes Y, U
-    and V) and NV12 (plane Y, then U and V by turns) (H * 3 / 2, W), H and W even. An odd last row or
-    column is left out where the layout has no place for it. Luma and chroma are in limited range.
+    BGR (H, W, 3); BGRA and RGBA (H, W, 4), alpha straight; YUYV (H, W, 2), W even; I420 (planes Y,
+    U and V) and NV12 (plane Y, then U and V by turns) (H * 3 / 2, W), H and W even. An odd last row
+    or column is left out where the layout has no place for it. Luma and chroma are in limited
+    range.
     """
 
     name: str
@@ -79,7 +80,7 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Buffer:
-    """Memory for one picture, and in a buffer for outputs its alpha, which is written again and again."""
+    """Memory for one picture, and in outputs its alpha, that is written again and again."""
 
     picture: Image
     """Bytes in `pixel_format`."""
@@ -135,7 +136,7 @@ class Cutout:
         return self.frame.image
 
     def smallest(self, min_size: Size) -> Image:
-        """The smallest of the frame and its halves that is at least `min_size` = (width, height)."""
+        """The smallest of frame and halves that is at least `min_size` = (width, height)."""
         image = self.frame.image
         for half in self.halves:
             if half.shape[1] >= min_size[0] and half.shape[0] >= min_size[1]:
@@ -156,7 +157,7 @@ class Output:
     timestamp: float
     """The frame's `perf_counter` seconds; the time of its making for a placeholder."""
     reason: str = ""
-    """What a placeholder says is wrong; empty for a composited frame."""
+    """Text of a placeholder, which says what is wrong; empty for a composited frame."""
     pixel_format: PixelFormat = BGR
     """BGR, BGRA where the background is transparent, or what all sinks prefer."""
 
@@ -198,7 +199,7 @@ def checked_alpha(alpha: object, shape: tuple[int, int], name: str = "alpha") ->
 
 
 def taken_as_bt709(width: int, height: int) -> bool:
-    """Whether players take video of this size, in pixels, as BT.709 where it does not say; else BT.601."""
+    """Whether players take video of this size, in pixels, as BT.709 unless it says otherwise."""
     return width >= 1280 or height > 576
 
 

@@ -63,7 +63,8 @@ class Slot(Generic[T]):
     def get(self, timeout: float | None = None) -> T | None:
         """The newest item not yet taken; waits for one. It stays the reader's until the next `get`.
 
-        None after `timeout` seconds, or once the slot is closed. Raises the error it was closed with.
+        None after `timeout` seconds, or once the slot is closed. Raises the error it was closed
+        with.
         """
         with self._changed:
             self._clock.wait(self._changed, lambda: not self._taken or self._closed, timeout)

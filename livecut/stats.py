@@ -28,12 +28,12 @@ STAGES = (
     "sink",
     "age",
 )
-"""Stages in the order of the flow. `read`: decoding of a file; `capture`: from the grab of a live frame
-until it is taken up; `background`: making the picture behind the person, where each frame has its own;
-`age`: from the grab of a frame until every sink has it."""
+"""Stages in the order of the flow. `read`: decoding of a file; `capture`: from the grab of a live
+frame until it is taken up; `background`: making the picture behind the person, where each frame has
+its own; `age`: from the grab of a frame until every sink has it."""
 PIPELINE = (("preprocess", "network"), ("refine", "background", "composite"))
-"""Stages of livecut's own work, without reading and writing, in two halves that run beside each other
-where several frames are in flight."""
+"""Stages of livecut's own work, without reading and writing, in two halves that run beside each
+other where several frames are in flight."""
 
 
 SHOWN = {"p50 ms": 50, "p95 ms": 95, "p99 ms": 99}
@@ -78,8 +78,8 @@ class Stats:
     drops: dict[str, int] = field(default_factory=dict)
     """Frames that were not shown, by cause."""
     late: dict[str, int] = field(default_factory=dict)
-    """Number of live frames that were handed over when the next was due already, by the stage that took
-    longest."""
+    """Number of live frames that were handed over when the next was due already, by the stage that
+    took longest."""
     frames: int = 0
     """Composited frames that were handed to the sinks."""
     placeholders: int = 0
@@ -87,10 +87,11 @@ class Stats:
     source_fps: float = 0.0
     """Frames per second that a live source really gave, lately; 0 for files."""
     first: float = 0.0
-    """Time, on the clock of the frames, when the first composited frame was handed over; 0 before."""
+    """Time, on the clock of the frames, when the first composited frame was handed over; 0
+    before."""
     last: float = 0.0
     in_flight: int = 1
-    """How many frames are worked on at once."""
+    """Number of frames that are worked on at once."""
     _made: dict[int, dict[str, float]] = field(default_factory=dict)
 
     def restart(self) -> None:
@@ -102,14 +103,14 @@ class Stats:
         self.stages[stage].add(seconds)
 
     def made(self, index: int) -> None:
-        """Take the durations that were added since the last call as those of a live frame's composite."""
+        """Take the durations added since the last call as those of a live frame's composite."""
         before = {n: r for n, r in self.stages.items() if n not in ("sink", "age")}
         self._made[index] = {name: ring.last for name, ring in before.items()}
         for ring in before.values():
             ring.last = 0.0
 
     def judge(self, index: int, timestamp: float, period: float) -> None:
-        """Count a live frame that was handed over just now as late where it is older than `period`."""
+        """Count a live frame that was handed over just now as late if older than `period`."""
         parts = self._made.pop(index, {})
         for dropped in [i for i in tuple(self._made) if i < index]:  # another thread adds
             del self._made[dropped]
@@ -130,7 +131,8 @@ class Stats:
     def composed(self, begun: float, behind: float) -> None:
         """Add the stages of a composite that was begun at `begun`, in `perf_counter` seconds.
 
-        `behind` seconds of it went into the picture behind the person; 0 where that was there before.
+        `behind` seconds of it went into the picture behind the person; 0 where that was there
+        before.
         """
         if behind:
             self.add("background", behind)
@@ -191,7 +193,7 @@ class Stats:
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of words in columns, the first to the left, the others to the right; without a last newline."""
+    """Rows of words in columns, the first flush left, the others right; no last newline."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(

@@ -31,6 +31,8 @@ ROOM = (1, 254, 3)
 """The colour, BGR, of a room that must never be seen."""
 PERSON = (200, 60, 40)
 """The colour, BGR, that a FakeEngine takes for a person."""
+EPSILON = 1e-6
+"""Seconds by which a deadline on a ManualClock may be missed: sums of floats are not exact."""
 PATIENCE = 20.0
 """Real seconds after which `ManualClock.pass_until` gives up."""
 
@@ -50,8 +52,8 @@ def shows_room(image: Image) -> bool:
 class ManualClock(Clock):
     """A clock that stands still until a test moves it; any thread may.
 
-    Who sleeps moves it by as much and goes on; who waits for something within a time really waits, until
-    that has come or the clock was moved far enough.
+    Who sleeps, or waits for the end of a thread, moves it and goes on. Who waits for something else within
+    a time really waits, until that has come or the clock was moved far enough.
     """
 
     def __init__(self, now: float = 1000.0) -> None:
@@ -85,6 +87,12 @@ class ManualClock(Clock):
     def sleep(self, seconds: float) -> None:
         self.advance(max(0.0, seconds))
 
+    def join(self, thread: threading.Thread, seconds: float) -> None:
+        deadline = self._now + seconds
+        while thread.is_alive() and self._now < deadline:
+            self.advance(0.05)
+            thread.join(0.01)
+
     def wait(
         self, changed: threading.Condition, done: Callable[[], bool], seconds: float | None
     ) -> bool:
@@ -98,7 +106,7 @@ class ManualClock(Clock):
 
         self._add(wake)
         try:
-            changed.wait_for(lambda: done() or self._now >= deadline)
+            changed.wait_for(lambda: done() or self._now >= deadline - EPSILON)
         finally:
             self._remove(wake)
         return done()
@@ -108,7 +116,7 @@ class ManualClock(Clock):
         async with asyncio.timeout(None) as limit:
 
             def ring() -> None:
-                if self._now >= deadline and alarm in self._alarms:
+                if self._now >= deadline - EPSILON and alarm in self._alarms:
                     limit.reschedule(loop.time())
 
             def alarm() -> None:

@@ -222,7 +222,7 @@ def test_refuses_another_networks_onnx(tmp_path: Path) -> None:
 def test_int8_is_for_shipped_names_and_processors_that_multiply_bytes(
     multiplies: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("livecut.engines.multiplies_bytes", lambda: multiplies)
+    monkeypatch.setattr("livecut.engines.onnx.multiplies_bytes", lambda: multiplies)
     assert Segmenter("live", device="cpu").description.endswith("int8") == multiplies
     exact = Segmenter(find_model("live"), device="cpu")
     assert "int8" not in exact.description

@@ -12,6 +12,7 @@ from livecut.frame import Floats, Image
 from livecut.kernels.composite import premultiply
 from livecut.stats import Stats
 from livecut.testing import FakeEngine, LiveSource, Recorder, room_picture
+from tests.waiting import pause
 
 
 def arrive(stats: Stats, index: int, age: float, **stages: float) -> None:
@@ -47,16 +48,14 @@ def test_a_frame_that_was_dropped_is_not_taken_for_another() -> None:
 
 def test_a_slow_background_is_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the lateness, and of no other stage's time."""
-    monkeypatch.setattr("livecut.segmenter.open_engine", lambda *_, **__: FakeEngine())
-    monkeypatch.setattr("livecut.hardware.nvidia.driver_loads", lambda: False)
 
     def slow(image: Image, alpha: Image, out: Floats) -> None:
-        time.sleep(0.1)
+        pause(0.1)
         premultiply(image, alpha, out)
 
     monkeypatch.setattr("livecut.backgrounds.blur.premultiply", slow)
     source = LiveSource(room_picture(320, 192), period=0.03)
-    stats = Pipeline(source, "blur", [Recorder()], max_frames=10).run()
+    stats = Pipeline(source, "blur", [Recorder()], max_frames=10, engine=FakeEngine()).run()
     assert max(stats.late, key=stats.late.__getitem__) == "background"
     assert stats.stages["background"].samples().min() >= 0.1
     assert np.median(stats.stages["composite"].samples()) < 0.05

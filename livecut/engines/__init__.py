@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from livecut.engines.base import ENGINES, Engine, split
+from livecut.engines.base import Engine, EngineType
 from livecut.errors import ConfigError
-from livecut.models import TORCHVISION, find_model, in_bytes
+from livecut.models import TORCHVISION
+from livecut.registry import Registry
+
+ENGINES = Registry[EngineType](
+    "engine",
+    {
+        "onnx": "livecut.engines.onnx:OnnxEngine",
+        "torch": "livecut.engines.torch:TorchEngine",
+    },
+    "livecut.engines",
+)
 
 
 def open_engine(
@@ -14,36 +24,23 @@ def open_engine(
 ) -> Engine:
     """Load a model by its shipped name or path, or one of torchvision's as torchvision:NAME.
 
-    `device` is "auto" (an NVIDIA GPU where one can be had, else the CPU), "cpu", "cuda" or "cuda:N", for
-    ONNX Runtime also "tensorrt", "coreml" and "directml"; what is named is had or an error. Of a shipped
-    name the int8 network is taken where there is one, all is done by the CPU, and that is fast at it.
-    `threads` counts the CPU's, 0: half of the cores, at most 4. Raises ModelError, EngineError and
-    ConfigError.
+    `engine` is "auto" or a name in `ENGINES`. `device` is "auto" (an NVIDIA GPU where one is
+    available, else the CPU), "cpu", "cuda" or "cuda:N", for ONNX Runtime also "tensorrt", "coreml"
+    and "directml"; a device that is named is available or raises. For a shipped name on the CPU the
+    int8 network is taken where there is one and the CPU is fast at it. `threads` counts the CPU's,
+    0: half of the cores, at most 4. Raises ModelError, EngineError and ConfigError.
     """
-    if engine not in ENGINES:
-        raise ConfigError(f"unknown engine '{engine}'; expected one of: {', '.join(ENGINES)}")
-    kind, _ = split(device)
-    theirs = str(model).startswith(TORCHVISION)
-    ours = Path(model).suffix == ".safetensors"
-    if engine == "torch" or (engine == "auto" and (ours or theirs)):
-        if kind not in ("auto", "cpu", "cuda"):
-            raise ConfigError(f"device {device} is ONNX Runtime's alone; give an .onnx file")
-        from livecut.engines.torch import TorchEngine
-
-        found = str(model) if theirs else find_model(model, ".safetensors")
-        return TorchEngine(found, device=device, threads=threads)
-    from livecut.engines.onnx import open_onnx
-
-    path = find_model(model)
-    small = in_bytes(path)
-    if Path(model).suffix or not small.exists() or not multiplies_bytes():
-        small = path
-    return open_onnx(path, on_cpu=small, device=device, threads=threads)
+    return find_engine(engine, model).open(model, device=device, threads=threads)
 
 
-def multiplies_bytes() -> bool:
-    """Whether the CPU has instructions for the dot products of bytes (VNNI), which int8 networks need."""
-    from llvmlite.binding import get_host_cpu_features
-
-    features = get_host_cpu_features()
-    return any(features.get(name) for name in ("avx512vnni", "avxvnni"))
+def find_engine(engine: str, model: str | Path) -> EngineType:
+    """The class of an engine by its name; for "auto" the one for a model. Raises ConfigError."""
+    if engine == "auto":
+        weights = str(model).startswith(TORCHVISION) or Path(model).suffix == ".safetensors"
+        engine = "torch" if weights else "onnx"
+    kind = ENGINES.named(engine)
+    if kind is None:
+        known = ", ".join(("auto", *ENGINES.names()))
+        faults = "".join(f"; {fault}" for fault in ENGINES.faults)
+        raise ConfigError(f"unknown engine '{engine}'; expected one of: {known}{faults}")
+    return kind

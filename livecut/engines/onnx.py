@@ -24,6 +24,7 @@ from livecut.engines.providers import (
 from livecut.errors import EngineError, ModelError
 from livecut.hardware import nvidia
 from livecut.hardware.nvidia import driver_loads
+from livecut.models import find_model, in_bytes
 
 DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 """Types that a network's alpha may have."""
@@ -32,6 +33,14 @@ DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 def default_threads() -> int:
     """Threads for the network on a CPU: half of the cores, at most 4; the rest is for the picture."""
     return max(1, min(4, (os.cpu_count() or 1) // 2))
+
+
+def multiplies_bytes() -> bool:
+    """Whether the CPU has dot products of bytes (VNNI), which int8 networks need to be fast."""
+    from llvmlite.binding import get_host_cpu_features
+
+    features = get_host_cpu_features()
+    return any(features.get(name) for name in ("avx512vnni", "avxvnni"))
 
 
 def open_session(path: Path, device: str, threads: int) -> tuple[ort.InferenceSession, str]:
@@ -137,6 +146,8 @@ class OnnxBatch(Batch):
 class OnnxEngine:
     """A network under ONNX Runtime on the CPU, its buffers bound once per size. See `livecut.engines.base.Engine`."""
 
+    forms = ("onnx",)
+    help = "ONNX Runtime: any CPU, and the network alone on a GPU"
     max_batch = 1
 
     def __init__(self, path: Path, *, threads: int = 0) -> None:
@@ -153,8 +164,20 @@ class OnnxEngine:
             ) from None
         self.description += ", int8" * ("livecut.int8" in facts)
 
+    @classmethod
+    def open(cls, model: str | Path, *, device: str, threads: int) -> Engine:
+        """Load a model, see `livecut.engines.open_engine`; a shipped one in int8 on a CPU for it."""
+        path = find_model(model)
+        small = in_bytes(path)
+        if Path(model).suffix or not small.exists() or not multiplies_bytes():
+            small = path
+        return open_onnx(path, on_cpu=small, device=device, threads=threads)
+
     def batch(self, count: int, width: int, height: int) -> OnnxBatch:
-        """Buffers for so many pictures of this size, which may run beside others. Raises EngineError."""
+        """Buffers for so many pictures of this size, which may run beside others.
+
+        Raises EngineError.
+        """
         return OnnxBatch(self._session, count, width, height, self._output_stride)
 
     def resize(self, width: int, height: int) -> None:

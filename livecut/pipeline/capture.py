@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -11,6 +12,8 @@ from livecut.errors import SourceError
 from livecut.frame import Buffer, Frame, PixelFormat, Size, frame_buffers
 from livecut.slot import Slot
 from livecut.sources.base import Source
+
+LOG = logging.getLogger("livecut")
 
 RETRY = 0.5
 """Seconds between two tries to reopen a source that was lost."""
@@ -24,7 +27,7 @@ class Capture:
     """A thread that reads a source into a slot, and opens it again when it was lost."""
 
     def __init__(self, source: Source, on_drop: Callable[[], None], clock: Clock = CLOCK) -> None:
-        """`on_drop` is called for each frame that a newer one replaced; `clock` is the source's too."""
+        """`on_drop` is called for each frame that a newer one replaced; `clock` is the source's."""
         self.slot: Slot[Frame] = Slot(on_drop=on_drop)
         self.fault = ""
         """Why frames come in BGR though another format was asked for; empty where they do not."""
@@ -46,7 +49,7 @@ class Capture:
         self._thread.start()
 
     def ask(self, pixel_format: PixelFormat | None, make: MakeBuffers) -> None:
-        """Take the frames to come in this format, where the source gives it, in buffers of `make`."""
+        """Take frames in this format from now on, if the source gives it, in buffers of `make`."""
         self._asked = pixel_format, make
 
     def stop(self) -> None:
@@ -54,7 +57,7 @@ class Capture:
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-        self._thread.join(timeout=3.0)
+        self._clock.join(self._thread, 3.0)
 
     def _run(self) -> None:
         index, first = 0, 0.0
@@ -65,6 +68,7 @@ class Capture:
                     timestamp = self._source.read(buffer.picture)
                 except SourceError as error:
                     self.lost = str(error)
+                    LOG.debug("%s; trying again every %g s", self.lost, RETRY)
                     if self._source.pixel_format != self._pixel_format:
                         self.fault = self.lost
                     self._reopen()
@@ -103,4 +107,5 @@ class Capture:
                 break
             with suppress(SourceError):
                 self._source.reopen()
+                LOG.debug("%s is open again", self.name)
                 return

@@ -1,7 +1,8 @@
 """The fail-closed gate: nothing reaches a sink except through it.
 
 A picture leaves only as the composite of a frame with the alpha that was computed from that very
-frame, checked here; else a placeholder leaves that says what is wrong, without a pixel of the camera.
+frame, checked here; else a placeholder leaves that says what is wrong, without a pixel of the
+camera.
 """
 
 from __future__ import annotations
@@ -43,9 +44,10 @@ class Placeholder:
 class Guard:
     """Makes the outputs of one run, for frames of `size` = (width, height).
 
-    `segment` gives a frame's cutout, its alpha written into a buffer; `compose` writes the composite of
-    a cutout into that buffer. `pixel_format` is that of placeholders. With `realtime` a failure gives a
-    placeholder and the next frame is tried; else it is raised. `clock` is that of the frames' time stamps.
+    `segment` gives a frame's cutout, its alpha written into a buffer; `compose` writes the
+    composite of a cutout into that buffer. `pixel_format` is that of placeholders. With `realtime`
+    a failure gives a placeholder and the next frame is tried; else it is raised. `clock` is that of
+    the frames' time stamps.
     """
 
     def __init__(

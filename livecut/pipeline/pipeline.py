@@ -6,6 +6,7 @@ file:      one loop on the main thread, which drops nothing; beside it the netwo
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from livecut.backgrounds import open_background
+from livecut.backgrounds import find_background, open_background
 from livecut.backgrounds.base import Background
 from livecut.backgrounds.blur import Blur
 from livecut.clock import CLOCK, Clock
@@ -30,12 +31,14 @@ from livecut.pipeline.prefetch import Prefetcher
 from livecut.pipeline.worker import STARTING, Worker
 from livecut.processors import open_processor
 from livecut.processors.base import FrameProcessor, ProcessorFactory
-from livecut.sinks import open_sink
+from livecut.sinks import find_sink, open_sink
 from livecut.sinks.base import TITLE, Sink
 from livecut.slot import Slot
 from livecut.sources import open_source
 from livecut.sources.base import Source
 from livecut.stats import Stats
+
+LOG = logging.getLogger("livecut")
 
 STALL = 1.0
 """Seconds without a new picture after which a live output changes to a placeholder."""
@@ -43,6 +46,17 @@ REPEAT = 0.1
 """Seconds between the repetitions of a placeholder, so that a reader of the output does not hang."""
 CYCLE = ("blur", "#00b140", "#000000")
 """Backgrounds that the key for the next one goes through, after the one given."""
+
+
+def require_words(background: str, sinks: Sequence[str | Sink]) -> None:
+    """Raise ConfigError or SinkError for a background or an output that no class takes.
+
+    Nothing is opened, so that a mistake is told before a camera's light goes on.
+    """
+    transparent = find_background(background).transparent
+    for sink in sinks:
+        if isinstance(sink, str):
+            find_sink(sink, transparent=transparent)
 
 
 class Pipeline:
@@ -58,7 +72,7 @@ class Pipeline:
     is that of its window. `in_flight` is how many frames of a file are worked on at once: 1 for the least delay, 2 for
     the highest rate, 0 for 2 where the file's length is known, else 1; of a live source only the newest
     is. `progress` is called after each composited frame, `notice` with a line when the picture fails or
-    comes back. `clock` is that of the source's time stamps. Raises LivecutError.
+    comes back; without it the logger "livecut" has that line. `clock` is that of the source's time stamps. Raises LivecutError.
     """
 
     def __init__(
@@ -77,7 +91,7 @@ class Pipeline:
         in_flight: int = 0,
         title: str = TITLE,
         progress: Callable[[], None] = lambda: None,
-        notice: Callable[[str], None] = lambda text: None,
+        notice: Callable[[str], None] | None = None,
         clock: Clock = CLOCK,
     ) -> None:
         self.stats = Stats()
@@ -90,9 +104,10 @@ class Pipeline:
         self._interruptible = False
         self._processor: FrameProcessor | None = None
         self._frozen = False
-        self._transparent = background == "transparent"
         self._choice = 0
         self._cycle = (background, *(b for b in CYCLE if b != background))
+        sinks = [sinks] if isinstance(sinks, str | Sink) else sinks
+        require_words(background, sinks)
         with ExitStack() as opened:
             if isinstance(source, str):
                 source = opened.enter_context(open_source(source))
@@ -104,6 +119,7 @@ class Pipeline:
             if not source.realtime and in_flight == 1:
                 threads = threads or min(4, os.cpu_count() or 1)
             self._background = open_background(background, source.size)
+            self._transparent = self._background.transparent
             opener = (
                 engine.open_processor
                 if isinstance(engine, ProcessorFactory)
@@ -123,7 +139,7 @@ class Pipeline:
                 stats=self.stats,
             )
             self.sinks: list[Sink] = []
-            for sink in [sinks] if isinstance(sinks, str | Sink) else sinks:
+            for sink in sinks:
                 if isinstance(sink, str):
                     sink = open_sink(
                         sink,
@@ -151,7 +167,7 @@ class Pipeline:
         with self._opened:
             for sink in self.sinks:
                 for hint in sink.hints:
-                    self._notice(hint)
+                    self._tell(hint)
             if self.source.realtime:
                 self._run_realtime()
             else:
@@ -183,7 +199,7 @@ class Pipeline:
             try:
                 self._change(open_background(self._cycle[self._choice], self.source.size))
             except LivecutError as error:
-                self._notice(str(error))
+                self._tell(str(error), logging.WARNING)
 
     def change_blur(self, by: float) -> None:
         """Make a blurred background stronger or weaker by this much of 0..1."""
@@ -196,6 +212,13 @@ class Pipeline:
         self._background = background
         if self._processor is not None:
             self._processor.background = background
+
+    def _tell(self, text: str, level: int = logging.INFO) -> None:
+        """Give a line to `notice`, or to the log."""
+        if self._notice is not None:
+            self._notice(text)
+        else:
+            LOG.log(level, "%s", text)
 
     def _status(self) -> list[str]:
         return [*self.stats.status(), self._background.name, self.description]
@@ -238,6 +261,7 @@ class Pipeline:
             pixel_format if pixel_format.transparent == self._transparent else self.pixel_format
         )
         self.description = processor.description
+        LOG.debug("network: %s, composites in %s", self.description, self.pixel_format.name)
         self._frames = processor.frames
         return processor
 
@@ -271,7 +295,10 @@ class Pipeline:
                     raise
         if output.reason != self._trouble:
             self._trouble = output.reason
-            self._notice(output.reason or "the picture is back")
+            if output.reason:
+                self._tell(output.reason, logging.WARNING)
+            else:
+                self._tell("the picture is back")
         if output.reason:
             self.stats.placeholders += 1
         else:
@@ -392,7 +419,7 @@ class Pipeline:
                     self._show_if_paced(self._placeholder_for(STARTING))
                 if capture.fault != fault:
                     fault = capture.fault
-                    self._notice(fault)
+                    self._tell(fault, logging.WARNING)
                 self._act()
         finally:
             capture.stop()

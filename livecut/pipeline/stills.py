@@ -10,8 +10,7 @@ import numpy as np
 
 from livecut.backgrounds import open_background
 from livecut.backgrounds.base import Background
-from livecut.backgrounds.picture import Still, fit
-from livecut.backgrounds.transparent import Transparent
+from livecut.backgrounds.picture import Still
 from livecut.errors import ConfigError, LivecutError
 from livecut.frame import Cutout, Frame, Image, checked_alpha, checked_bgr
 from livecut.pictures import READABLE, WRITABLE, pictures, read_picture, save_picture
@@ -56,10 +55,8 @@ def composite(image: Image, alpha: Image, background: str | Image = "blur") -> I
     if isinstance(background, str):
         behind = open_background(background, size)
     else:
-        fitted = np.empty_like(image)
-        fit(checked_bgr(background, "background"), fitted)
-        behind = Still("a picture", fitted)
-    out = np.zeros((*alpha.shape, 4 if isinstance(behind, Transparent) else 3), np.uint8)
+        behind = Still("a picture", checked_bgr(background, "background"), size)
+    out = np.zeros((*alpha.shape, 4 if behind.transparent else 3), np.uint8)
     behind.compose(Cutout(Frame(image, 0, 0.0, 0.0), alpha), out)
     return out
 

@@ -20,7 +20,7 @@ Failed = Callable[[Pipeline, LivecutError], None]
 
 
 class MainThread:
-    """Does what other threads ask for on the thread that made it, as often as that calls `serve`."""
+    """Does the jobs of other threads on the thread that made it, when that calls `serve`."""
 
     def __init__(self) -> None:
         self._thread = threading.current_thread()
@@ -58,8 +58,8 @@ def run_all(
 ) -> None:
     """Run all of them until each has ended; to be called on the main thread where one has a window.
 
-    `failed` is called here when one fails, with its error, and the others go on. Without it the others
-    are told to stop, and the error is raised once they have ended.
+    `failed` is called here when one fails, with its error, and the others go on. Without it the
+    others are told to stop, and the error is raised once they have ended.
     """
     main, errors = MainThread(), list[BaseException]()
 

@@ -1,4 +1,4 @@
-"""The thread of a live run between its two slots: loads the network, then turns frames into outputs."""
+"""The thread of a live run that loads the network, then turns frames into outputs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ STARTING = "starting: loading the network"
 class Worker:
     """Takes frames from `capture`, and puts outputs into `outputs`.
 
-    `prepare` loads the processor and warms it up; it gives the processor and its guard. `seen` turns a
-    frame into what is cut, its mirror image perhaps.
+    `prepare` loads the processor and warms it up; it gives the processor and its guard. `seen`
+    turns a frame into what is cut, its mirror image perhaps.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Worker:
     def stop(self) -> None:
         """Ask the thread to end and wait for it; a network that hangs is left behind."""
         self._capture.slot.close()
-        self._thread.join(timeout=3.0)
+        self._clock.join(self._thread, 3.0)
 
     def stuck(self) -> str:
         """Text for the placeholder: who gives nothing at present."""

@@ -88,9 +88,9 @@ def gpu_weights(model: str | Path, device: str, engine: str | Engine) -> Path | 
     """The weights where all is to be done by PyTorch on a GPU; None where that is not to be or cannot."""
     if not isinstance(engine, str):
         return None
-    onnx = engine == "onnx" or (engine == "auto" and Path(model).suffix == ".onnx")
+    onnx = engine == "auto" and Path(model).suffix == ".onnx"
     gpu = device.partition(":")[0] in ("auto", "cuda")
-    if onnx or not gpu or not nvidia.driver_loads():
+    if engine not in ("auto", "torch") or onnx or not gpu or not nvidia.driver_loads():
         return None
     if find_spec("torch") is None or find_spec("safetensors") is None:
         return None

@@ -14,11 +14,11 @@ class FrameProcessor(Protocol):
     """Frame in, cutout and composite out. One thread may `infer` while another does the rest."""
 
     description: str
-    """What runs where, for people."""
+    """Engine and device, for people."""
     takes: Sequence[PixelFormat]
     """Formats that a frame may have."""
     background: Background
-    """What stands behind the person; may be changed at any time, by any thread, for frames to come."""
+    """Background behind the person; any thread may change it, for the frames to come."""
 
     def deliver(self, pixel_format: PixelFormat) -> PixelFormat:
         """Ask for composites in a format; gives that in which `compose` writes them from now on.

@@ -29,7 +29,8 @@ class SharedEngine:
 
     The arguments are those of `Pipeline`; on a CPU `threads` counts the pictures that are in the
     network at once, one thread each (0: as many as there are cores). It is loaded when the first
-    pipeline needs it; what is wrong with it each of them raises: ModelError, EngineError or ConfigError.
+    pipeline needs it; what is wrong with it each of them raises: ModelError, EngineError or
+    ConfigError.
     """
 
     def __init__(

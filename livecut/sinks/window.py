@@ -15,9 +15,9 @@ import numpy as np
 
 from livecut.clock import CLOCK, Clock
 from livecut.errors import SinkError
-from livecut.frame import Image, Output
+from livecut.frame import Image, Output, Size
 from livecut.pictures import save_picture
-from livecut.sinks.base import TITLE, Sink
+from livecut.sinks.base import TITLE, Sink, VideoInfo
 
 HELP = [
     ("q, Esc", "quit"),
@@ -55,18 +55,21 @@ class Window(Sink):
     are open: OpenCV does not tell in which it was pressed.
     """
 
+    forms = ("window",)
+    help = "a window, the default; ? shows its keys"
+    per_source = True
     paced = True
     _all: ClassVar[list[Window]] = []
 
     def __init__(
         self,
-        size: tuple[int, int],
+        size: Size,
         *,
         transparent: bool = False,
         title: str = TITLE,
         clock: Clock = CLOCK,
     ) -> None:
-        """Opens it, `size` (width, height) but 1280 wide at most. Raises SinkError: no display."""
+        """Open it, `size` (width, height) but 1280 wide at most. Raises SinkError: no display."""
         channels = 4 if transparent else 3
         super().__init__("window", size, (channels,))
         require_display()
@@ -93,6 +96,14 @@ class Window(Sink):
                 "in place of opencv-python-headless"
             ) from e
         self._all.append(self)
+
+    @classmethod
+    def holds_alpha(cls, uri: str) -> bool:
+        return True
+
+    @classmethod
+    def open(cls, uri: str, video: VideoInfo) -> Window:
+        return cls(video.size, transparent=video.transparent, title=video.title)
 
     def write(self, output: Output) -> None:
         self._check(output.image)

@@ -1,4 +1,4 @@
-"""Cut frames for a program of one's own: each its own, in order, and everything closed at the end."""
+"""`livecut.stream`: frames in order, each with its own alpha, everything closed at the end."""
 
 from __future__ import annotations
 

@@ -239,7 +239,7 @@ def compositor(
 
 
 def run_bytes(made: device.Compositor, image: Image, index: int) -> None:
-    """Of a frame in the form that the compositor takes."""
+    """The result for a frame in the format that the compositor takes."""
     made.incoming[:HEADER].view(torch.int64).copy_(torch.tensor([index, index > 0]))
     made.incoming[HEADER:].copy_(torch.from_numpy(image).reshape(-1))
     made.run()
