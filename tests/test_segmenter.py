@@ -191,7 +191,7 @@ def test_refuses_what_it_does_not_know(
 
 
 def test_named_cuda_is_had_or_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livecut.engines.onnx.driver_loads", lambda: False)
+    monkeypatch.setattr("livecut.hardware.nvidia.driver_loads", lambda: False)
     with pytest.raises(EngineError, match="device cuda: "):
         Segmenter(device="cuda")
 

@@ -21,12 +21,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from livecut.backgrounds import open_background
 from livecut.backgrounds.base import Background
 from livecut.backgrounds.raw import Raw
-from livecut.bench.cases import Case, held_frames
+from livecut.bench.cases import held_frames
+from livecut.bench.options import Case
 from livecut.frame import BGR, Frame, Image, PixelFormat, Size
 from livecut.hardware.nvidia import graph_wanted
-from livecut.models import input_size
+from livecut.models import Target, input_size
 from livecut.network.base import Portable, torch_device
 from livecut.network.weights import load_weights
+from livecut.options import ProcessorOptions
 from livecut.processors.cuda.compositor import Compositor
 from livecut.processors.cuda.precision import planes_dtype
 from livecut.processors.cuda.processor import CudaProcessor, Weights
@@ -327,7 +329,7 @@ def traffic(
     *,
     form_in: PixelFormat = BGR,
     form_out: PixelFormat = BGR,
-    precision: str = "auto",
+    precision: str = ProcessorOptions.precision,
 ) -> Traffic:
     """What a frame of `size` moves on a GPU, counted without one: PyTorch's operations one by one.
 
@@ -369,7 +371,8 @@ def _card(device: torch.device) -> Card:
 
 def examine(case: Case, pixel_format: PixelFormat, weights: Path) -> Roofline:
     """The roofline of a case on its GPU, its composites in a form. Raises LivecutError."""
-    device = torch_device("cuda" if case.device == "auto" else case.device)
+    target = Target.parse(case.model, case.device, case.engine)
+    device = torch_device(target.default_to("cuda").device)
     background = told = open_background(case.background, case.size)
     if isinstance(
         background, Raw

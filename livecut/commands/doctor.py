@@ -13,11 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module, metadata
 from importlib.util import find_spec
+from traceback import walk_tb
+from typing import Any
 
 import livecut
-from livecut.errors import LivecutError
+from livecut.errors import LivecutError, missing
 from livecut.hardware import nvidia, v4l2
-from livecut.models import DEFAULT_MODEL, find_model, model_names
+from livecut.models import DEFAULT_MODEL, Target, find_model, model_names
+from livecut.registry import Registry
 
 NEEDED = {
     "cv2": "OpenCV",
@@ -54,21 +57,45 @@ def examine() -> Iterator[Finding]:
         yield replace(auto, found=f"{auto.found}; {reason(auto.found)}")
         yield display()
     yield from devices()
+    yield from others()
 
 
 def library(module: str) -> Finding:
     """A library that is needed: its version, or why it cannot be imported."""
-    name = NEEDED[module]
     try:
         loaded = import_module(module)
     except ImportError as error:
-        advice = f"pip install --force-reinstall livecut; missing .so files of {name} on Linux: "
-        advice += "apt install libxcb1 libgl1 libglib2.0-0"
-        return Finding(name, f"cannot be imported: {error}", advice, broken=True)
+        return unusable(module, error)
     version = loaded.__version__
     if module == "av":
         version += f", FFmpeg {loaded.ffmpeg_version_info}"
-    return Finding(name, version)
+    return Finding(NEEDED[module], version)
+
+
+def unusable(module: str, error: ImportError) -> Finding:
+    """A library that is needed and cannot be imported."""
+    name = NEEDED[module]
+    advice = f"pip install --force-reinstall livecut; missing .so files of {name} on Linux: "
+    advice += "apt install libxcb1 libgl1 libglib2.0-0"
+    return Finding(name, f"cannot be imported: {error}", advice, broken=True)
+
+
+def import_fault(error: ImportError) -> str:
+    """One line on an import that failed in any command; raises the error where it is livecut's own.
+
+    A library is known by the error, else by the modules that were being imported.
+    """
+    frames = [frame.f_globals["__name__"] for frame, _ in walk_tb(error.__traceback__)]
+    modules = [name.partition(".")[0] for name in (error.name or "", *reversed(frames))]
+    for module in modules:
+        if module in NEEDED:
+            finding = unusable(module, error)
+            return f"{finding.what} {finding.found}; {finding.advice}"
+    if modules[0] in ("", "livecut"):
+        raise error
+    if isinstance(error, ModuleNotFoundError):
+        return missing(modules[0])
+    return f"{modules[0]} cannot be imported: {error}"
 
 
 def models() -> Iterator[Finding]:
@@ -98,10 +125,8 @@ def trial(what: str, device: str) -> Finding:
     size = 640, 360
     try:
         processor = open_processor(
-            DEFAULT_MODEL,
+            Target.parse(DEFAULT_MODEL, device),
             background=Blur(size),
-            device=device,
-            engine="auto",
             threads=0,
             temporal=False,
             in_flight=1,
@@ -178,6 +203,22 @@ def display() -> Finding:
     except LivecutError as error:
         return Finding("window", str(error))
     return Finding("window", "can be opened")
+
+
+def others() -> Iterator[Finding]:
+    """The sources, backgrounds, outputs and engines that other distributions add."""
+    from livecut.backgrounds import BACKGROUNDS
+    from livecut.engines import ENGINES
+    from livecut.sinks import SINKS
+    from livecut.sources import SOURCES
+
+    registries: list[Registry[Any]] = [SOURCES, BACKGROUNDS, SINKS, ENGINES]
+    for registry in registries:
+        names = ", ".join(registry.own)
+        added = [f"{name} by {registry.home(name)}" for name in registry.others()]
+        yield Finding(f"{registry.kind}s", ", ".join([names, *added]))
+        for fault in registry.faults:
+            yield Finding("", fault, "mend that package, or pip uninstall it")
 
 
 def devices() -> Iterator[Finding]:

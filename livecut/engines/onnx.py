@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from livecut.engines.base import MAX_BATCH, Batch, Engine, split
+from livecut.engines.base import MAX_BATCH, Batch, Engine
 from livecut.engines.providers import (
     CPU,
     PROVIDERS,
@@ -17,14 +17,14 @@ from livecut.engines.providers import (
     asked_for,
     check,
     engine_folder,
-    fault_of,
     memory_of,
     require,
+    resolve,
 )
 from livecut.errors import EngineError, ModelError
 from livecut.hardware import nvidia
-from livecut.hardware.nvidia import driver_loads
-from livecut.models import find_model, in_bytes
+from livecut.models import Target, in_bytes
+from livecut.options import NetworkOptions
 
 DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 """Types that a network's alpha may have."""
@@ -43,11 +43,12 @@ def multiplies_bytes() -> bool:
     return any(features.get(name) for name in ("avx512vnni", "avxvnni"))
 
 
-def open_session(path: Path, device: str, threads: int) -> tuple[ort.InferenceSession, str]:
-    """A network's session and its description. Raises ModelError and EngineError.
+def open_session(path: Path, target: Target, threads: int) -> tuple[ort.InferenceSession, str]:
+    """Session for a file on a target's device, and its description.
 
-    Threads that livecut chooses sleep while they wait; a number that is given is for throughput, and
-    those spin while a frame is in the network, and leave the cores to the picture after it.
+    Threads that livecut chooses sleep while they wait; a number that is given is for throughput: they
+    spin while a frame is in the network, and leave the cores to the picture after it. Raises ModelError
+    and EngineError.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = count = threads or default_threads()
@@ -55,46 +56,20 @@ def open_session(path: Path, device: str, threads: int) -> tuple[ort.InferenceSe
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(threads > 0)))
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.add_session_config_entry("session.x64quantprecision", "1")  # no overflow without VNNI
-    kind, number = split(device)
-    fault = ""
-    require(device)
-    if kind == "auto":
-        kind = "cuda" if driver_loads() else "cpu"
-        if kind == "cuda" and (fault := fault_of("cuda")):
-            kind = "cpu"
-    if kind == "directml":
+    require(target)
+    target, fault = resolve(target)
+    if target.kind == "directml":
         options.enable_mem_pattern = False  # which it does not bear
     try:
-        session = ort.InferenceSession(path, options, providers=asked_for(kind, number))
+        session = ort.InferenceSession(path, options, providers=asked_for(target))
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{path} cannot be loaded by ONNX Runtime: {reason}") from error
-    check(session, device)
+    check(session, target)
     got = session.get_providers()[0]
     ran = f"ONNX Runtime {ort.__version__} on {SPOKEN.get(got, got)}"
     ran += f", {count} thread{'s' * (count > 1)}"
     return session, ran + (f" (no CUDA: {fault})" if fault else "")
-
-
-def open_onnx(path: Path, *, on_cpu: Path, device: str, threads: int) -> Engine:
-    """The engine for a network, or for its form for the CPU, and a device. Raises ModelError, EngineError and ConfigError.
-
-    Where a GPU is there for auto and cannot be used, the CPU's engine says why.
-    """
-    kind, _ = split(device)
-    fault = ""
-    if kind == "auto" and driver_loads():
-        fault, device = fault_of("cuda"), "cuda"
-    if kind not in ("auto", "cpu") or (device == "cuda" and not fault):
-        try:
-            return FixedEngine(path, device)
-        except EngineError as error:
-            if kind != "auto":
-                raise
-            fault = str(error)
-    engine = OnnxEngine(on_cpu, threads=threads)
-    engine.description += f" (no CUDA: {fault})" if fault else ""
-    return engine
 
 
 class OnnxBatch(Batch):
@@ -143,15 +118,15 @@ class OnnxBatch(Batch):
             np.copyto(self.output, self._alpha)
 
 
-class OnnxEngine:
-    """A network under ONNX Runtime on the CPU, its buffers bound once per size. See `livecut.engines.base.Engine`."""
+class OnnxEngine(Engine):
+    """A network under ONNX Runtime on the CPU, its buffers bound once per size."""
 
     forms = ("onnx",)
     help = "ONNX Runtime: any CPU, and the network alone on a GPU"
-    max_batch = 1
 
-    def __init__(self, path: Path, *, threads: int = 0) -> None:
-        self._session, self.description = open_session(path, "cpu", threads)
+    def __init__(self, path: Path, *, threads: int = NetworkOptions.threads) -> None:
+        on_cpu = Target(str(path), kind="cpu")
+        self._session, self.description = open_session(path, on_cpu, threads)
         facts = self._session.get_modelmeta().custom_metadata_map
         try:
             self.area, self.stride = int(facts["livecut.area"]), int(facts["livecut.stride"])
@@ -165,13 +140,26 @@ class OnnxEngine:
         self.description += ", int8" * ("livecut.int8" in facts)
 
     @classmethod
-    def open(cls, model: str | Path, *, device: str, threads: int) -> Engine:
-        """Load a model, see `livecut.engines.open_engine`; a shipped one in int8 on a CPU for it."""
-        path = find_model(model)
+    def open(cls, target: Target, *, threads: int) -> Engine:
+        """Load a network, see `livecut.engines.open_engine`; a shipped one in int8 on a CPU for it.
+
+        Where a GPU is there for auto and cannot be used, the CPU's engine says why.
+        """
+        path = target.file()
+        chosen, fault = resolve(target)
+        if chosen.kind != "cpu":
+            try:
+                return FixedEngine(path, chosen)
+            except EngineError as error:
+                if target.kind != "auto":
+                    raise
+                fault = str(error)
         small = in_bytes(path)
-        if Path(model).suffix or not small.exists() or not multiplies_bytes():
-            small = path
-        return open_onnx(path, on_cpu=small, device=device, threads=threads)
+        if target.shipped and small.exists() and multiplies_bytes():
+            path = small
+        engine = OnnxEngine(path, threads=threads)
+        engine.description += f" (no CUDA: {fault})" if fault else ""
+        return engine
 
     def batch(self, count: int, width: int, height: int) -> OnnxBatch:
         """Buffers for so many pictures of this size, which may run beside others.
@@ -180,32 +168,25 @@ class OnnxEngine:
         """
         return OnnxBatch(self._session, count, width, height, self._output_stride)
 
-    def resize(self, width: int, height: int) -> None:
-        """Allocate and bind the buffers for an input of this size. Raises EngineError."""
-        self._single = self.batch(1, width, height)
-        self.input, self.output = self._single.input[0], self._single.output[0]
-
-    def run(self) -> None:
-        """Compute `output` from `input`. Raises EngineError."""
-        self._single.run()
-
 
 class FixedEngine(OnnxEngine):
     """A network under any of ONNX Runtime's providers: a session for each size, all shapes fixed.
 
-    It runs in the precision that its file has. See `livecut.engines.base.Engine`.
+    It runs in the precision that its file has.
     """
 
-    def __init__(self, path: Path, device: str) -> None:
-        """Raises ModelError, EngineError where the device cannot run the network, and ConfigError."""
-        require(device)
+    def __init__(self, path: Path, target: Target) -> None:
+        """Load a file for a target's device.
+
+        Raises ModelError, and EngineError where the device cannot run the network.
+        """
+        require(target)
         super().__init__(path, threads=1)
-        self._path, self._device = path, device
-        self._kind, self._number = split(device)
+        self._path, self._target = path, target
         self._sides = self._session.get_inputs()[0].shape
         self._half = self._session.get_outputs()[0].type == "tensor(float16)"
         del self._session  # it was opened for what the file says of itself
-        cuda = self._kind == "cuda"  # others build for minutes, or gain nothing
+        cuda = target.kind == "cuda"  # others build for minutes, or gain nothing
         self.max_batch = MAX_BATCH if cuda and isinstance(self._sides[0], str) else 1
         self._size = (0, 0)
         # A device that cannot run the network says so at once.
@@ -214,9 +195,9 @@ class FixedEngine(OnnxEngine):
         self.description += ", float16" * self._half
 
     def _place(self) -> str:
-        nvidias = self._kind in ("cuda", "tensorrt")
-        gpu = nvidia.gpu_name(self._number) if nvidias else ""
-        return SPOKEN[PROVIDERS.get(self._kind, CPU)] + (f" ({gpu})" if gpu else "")
+        target = self._target
+        gpu = nvidia.gpu_name(target.number) if target.kind in ("cuda", "tensorrt") else ""
+        return SPOKEN[PROVIDERS.get(target.kind, CPU)] + (f" ({gpu})" if gpu else "")
 
     def resize(self, width: int, height: int) -> None:
         """Start a session for an input of this size, and allocate the buffers. Raises EngineError."""
@@ -227,7 +208,7 @@ class FixedEngine(OnnxEngine):
     def batch(self, count: int, width: int, height: int) -> OnnxBatch:
         """Buffers for so many pictures of this size, and a session of their own. Raises EngineError."""
         shape = count, height, width, 3
-        memory = memory_of(self._kind, self._number)
+        memory = memory_of(self._target)
         try:
             made = OnnxBatch(self._start(shape), count, width, height, self._output_stride, memory)
         except EngineError:
@@ -235,27 +216,27 @@ class FixedEngine(OnnxEngine):
         except Exception as error:
             reason = str(error).splitlines()[0]
             raise EngineError(
-                f"device {self._device}: ONNX Runtime cannot run the network there: {reason}"
+                f"device {self._target.device}: ONNX Runtime cannot run the network there: {reason}"
             ) from error
         made.run()  # libraries choose their algorithms in the first run
         return made
 
     def _start(self, shape: tuple[int, int, int, int]) -> ort.InferenceSession:
-        options, kind, number = ort.SessionOptions(), self._kind, self._number
+        options, target = ort.SessionOptions(), self._target
         options.intra_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.enable_mem_pattern = kind != "directml"  # which does not bear it
+        options.enable_mem_pattern = target.kind != "directml"  # which does not bear it
         for name, side in zip(self._sides, shape, strict=True):
             if isinstance(name, str):
                 options.add_free_dimension_override_by_name(name, side)
         folder = None
-        if kind == "tensorrt":
-            folder = engine_folder(self._path.read_bytes(), shape, number)
+        if target.kind == "tensorrt":
+            folder = engine_folder(self._path.read_bytes(), shape, target.number)
             folder.mkdir(parents=True, exist_ok=True)
-            announce(folder, nvidia.gpu_name(number))
-        asked = asked_for(kind, number, half=self._half, folder=folder)
+            announce(folder, nvidia.gpu_name(target.number))
+        asked = asked_for(target, half=self._half, folder=folder)
         session = ort.InferenceSession(self._path, options, providers=asked)
-        check(session, self._device)
+        check(session, target)
         return session
 
 

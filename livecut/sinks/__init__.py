@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from livecut.errors import SinkError
 from livecut.frame import Size
-from livecut.registry import WordRegistry, shorten
-from livecut.sinks.base import TITLE, Sink, VideoInfo
+from livecut.options import TITLE
+from livecut.registry import WordRegistry, one_line_errors, shorten
+from livecut.sinks.base import Sink, VideoInfo
 
 SINKS = WordRegistry[type[Sink]](
-    "output",
+    Sink,
     {
         "window": "livecut.sinks.window:Window",
         "virtual": "livecut.sinks.virtual:VirtualCamera",
@@ -19,7 +20,8 @@ SINKS = WordRegistry[type[Sink]](
         "video": "livecut.sinks.video:VideoWriter",
         "picture": "livecut.sinks.picture:PictureFile",
     },
-    "livecut.sinks",
+    kind="output",
+    group="livecut.sinks",
 )
 
 
@@ -63,4 +65,5 @@ def open_sink(
     """
     kind = find_sink(uri, transparent=transparent)
     video = VideoInfo(size=size, fps=fps, transparent=transparent, realtime=realtime, title=title)
-    return kind.open(uri, video)
+    with one_line_errors(kind, f"output '{uri}'", SinkError):
+        return kind.open(uri, video)

@@ -13,9 +13,7 @@ import numpy as np
 
 from livecut.errors import SinkError
 from livecut.frame import BGR, Image, Output, PixelFormat, Size
-
-TITLE = "livecut"
-"""A window's title, where no other is given."""
+from livecut.options import TITLE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +93,7 @@ class Sink(ABC):
         """The names of the keys pressed since the last call; only a window has any."""
         return []
 
-    def _check(self, image: Image, pixel_format: PixelFormat = BGR) -> None:
+    def check(self, image: Image, pixel_format: PixelFormat = BGR) -> None:
         """Raise TypeError or ValueError for a picture other than those announced."""
         own = self.pixel_format is not None and pixel_format == self.pixel_format
         shapes = [pixel_format.shape(self._size)] if own else self._shapes
