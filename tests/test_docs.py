@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import runpy
 import shlex
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -246,6 +247,18 @@ def test_the_readme_is_short_and_begins_with_a_moving_picture() -> None:
 def test_the_readme_has_one_command_for_the_tests() -> None:
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     assert len([line for line in lines if line.startswith("$ ") and "pytest" in line]) == 1
+
+
+def test_lines_are_counted_by_the_command_of_contributing() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^(?:find|cat) livecut.* wc -l$", text, flags=re.MULTILINE)
+    counts = []
+    for command in commands:
+        strict = f"set -euo pipefail; {command}"
+        done = subprocess.run(["bash", "-c", strict], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        counts.append(int(done.stdout))
+    assert counts[0] > counts[1] > 1000
 
 
 def test_the_reference_is_that_of_the_docstrings(monkeypatch: pytest.MonkeyPatch) -> None:
