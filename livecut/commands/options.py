@@ -247,7 +247,7 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) 
 def by_option(
     table: Mapping[str, Any], params: Mapping[str, click.Parameter], where: str
 ) -> dict[str, Any]:
-    """A TOML table's values by the names of options; one text for a repeatable option is a list of it.
+    """A TOML table's values by option; one text for a repeatable option is a list of one.
 
     Raises ConfigError, which names `where`, for a key that none of `params` has.
     """
