@@ -1,4 +1,4 @@
-"""ONNX Runtime's execution providers by the device's name, and why one is not available."""
+"""ONNX Runtime's execution providers by the device's name: available, or an error says why not."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SPOKEN = {
     PROVIDERS["coreml"]: "CoreML",
     PROVIDERS["directml"]: "DirectML",
 }
-"""Names for people of the providers that a session runs on."""
+"""How people call what a session runs on."""
 BROUGHT_BY = {
     "cuda": "onnxruntime-gpu, on Linux x86-64 or Windows,",
     "tensorrt": "onnxruntime-gpu, on Linux x86-64 or Windows,",
@@ -46,15 +46,15 @@ Provider = tuple[str, dict[str, Any]]
 
 
 def require(target: Target) -> None:
-    """Raise EngineError, which says what is missing, where a device that is named is unavailable."""
+    """Raise EngineError, which says what is missing, where a named device is unavailable."""
     if target.kind not in ("auto", "cpu") and (fault := fault_of(target.kind)):
         raise EngineError(f"device {target.device}: {fault}, or take --device cpu")
 
 
 def resolve(target: Target) -> tuple[Target, str]:
-    """The target with a device in place of auto, and why it is not an NVIDIA GPU that is there.
+    """The target with a device in place of auto, and why an NVIDIA GPU that is there is not it.
 
-    The device is the GPU where ONNX Runtime seems able to use it, else the CPU.
+    That is the GPU where ONNX Runtime seems able to use it, else the CPU.
     """
     fault = ""
     if target.kind == "auto":
@@ -65,7 +65,7 @@ def resolve(target: Target) -> tuple[Target, str]:
 
 
 def fault_of(kind: str) -> str:
-    """Why ONNX Runtime lacks this kind of device here, and what to do; empty if it seems to work."""
+    """Why ONNX Runtime lacks this kind of device, and what to do; empty if it seems to have it."""
     if PROVIDERS[kind] not in ort.get_available_providers():
         return (
             f"this ONNX Runtime is built without {SPOKEN[PROVIDERS[kind]]}; {BROUGHT_BY[kind]} has "
@@ -94,7 +94,7 @@ def fault_of(kind: str) -> str:
 
 
 def provider_fault(kind: str) -> str:
-    """The loader's words on why cuda's or tensorrt's provider cannot be loaded; else empty."""
+    """The loader's fault with the library of cuda's or tensorrt's provider; empty if it loads."""
     with redirect_stdout(StringIO()):  # it prints what it does not find
         ort.preload_dlls()
     prefix, suffix = ("", ".dll") if sys.platform == "win32" else ("lib", ".so")
@@ -118,9 +118,9 @@ def check(session: ort.InferenceSession, target: Target) -> None:
     if kind in PROVIDERS and got != PROVIDERS[kind]:
         raise EngineError(
             f"device {target.device}: ONNX Runtime {ort.__version__} could not start its "
-            f"{SPOKEN[PROVIDERS[kind]]} provider, and would run on {SPOKEN.get(got, got)} (the GPU "
-            "or its driver is too old, or a library is not the one it was built for); mend that, "
-            "or take --device cpu"
+            f"{SPOKEN[PROVIDERS[kind]]} provider, and would run on {SPOKEN.get(got, got)} (the "
+            "GPU or its driver is too old, or a library is not the one it was built for); mend that, or "
+            "take --device cpu"
         )
 
 
@@ -154,7 +154,7 @@ def memory_of(target: Target) -> tuple[str, int]:
 
 
 def engine_folder(model: bytes, shape: tuple[int, ...], number: int) -> Path:
-    """The folder of TensorRT's engine for a network, its input's shape and this machine.
+    """The folder of TensorRT's engine for a network and its input's shape.
 
     An engine is good for the very network, shape, GPU and versions that it was built with, and for
     no other; ONNX Runtime names its files without regard to the shape.
