@@ -94,7 +94,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "laplacian": lambda logits, target, _: laplacian(logits, target),
     "ghost": lambda logits, target, _: ghost(logits, target),
 }
-"""What a training run can add up, each of logits, target and the weight of person pixels."""
+"""Losses that a run can add up, each of logits, target and the weight of person pixels."""
 
 
 def measure(
