@@ -12,20 +12,14 @@ import os
 import threading
 from collections import deque
 from itertools import count
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from livecut.engines.base import Batch, Engine
 from livecut.errors import EngineError, LivecutError
-from livecut.frame import Image
+from livecut.frame import Image, Size
 from livecut.options import NetworkOptions
-
-if TYPE_CHECKING:
-    pass
-
-Size = tuple[int, int]
 
 
 class Batcher:

@@ -338,7 +338,7 @@ def test_a_slow_down_made_on_purpose_is_caught(
     compose = Blur.compose
 
     def slow(self: Blur, cutout: Cutout, out: Image) -> None:
-        pause(0.4)
+        pause(0.1)
         compose(self, cutout, out)
 
     monkeypatch.setattr(Blur, "compose", slow)
