@@ -10,8 +10,9 @@ import pytest
 
 from livecut import EngineError, ModelError, Segmenter, open_source
 from livecut.compositor.cpu import settle
+from livecut.engines.onnx import open_session
 from livecut.frame import Image
-from livecut.models import find_model, input_size, model_names
+from livecut.models import find_model, in_bytes, input_size, model_names
 from livecut.segmenter import KEEP, LIFT, LIMITS, MARGIN, MOVES, GuidedFilter, reduce
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -168,6 +169,20 @@ def test_int8_is_for_shipped_names_and_processors_that_multiply_bytes(
     assert "int8" not in exact.description
     image = demo_frame()
     assert np.abs(Segmenter("live", device="cpu")(image).astype(int) - exact(image)).mean() < 2
+
+
+@pytest.mark.parametrize("multiplies", [True, False])
+def test_sums_of_bytes_are_guarded_only_where_they_overflow(
+    multiplies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("livecut.engines.onnx.multiplies_bytes", lambda: multiplies)
+    session, _ = open_session(in_bytes(find_model("live")), "cpu", 1)
+    options = session.get_session_options()
+    if multiplies:
+        with pytest.raises(RuntimeError, match="does not have"):
+            options.get_session_config_entry("session.x64quantprecision")
+    else:
+        assert options.get_session_config_entry("session.x64quantprecision") == "1"
 
 
 def test_model_names_lists_what_is_shipped() -> None:

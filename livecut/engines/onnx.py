@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from livecut.engines import Engine, output_shape, split
+from livecut.engines import Engine, multiplies_bytes, output_shape, split
 from livecut.engines.nvidia import driver_loads
 from livecut.engines.providers import CPU, PROVIDERS, SPOKEN, Provider, check, fault_of, require
 from livecut.errors import EngineError, ModelError
@@ -31,7 +31,10 @@ def open_session(path: Path, device: str, threads: int) -> tuple[ort.InferenceSe
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(threads > 0)))
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    options.add_session_config_entry("session.x64quantprecision", "1")  # no overflow without VNNI
+    if (
+        not multiplies_bytes()
+    ):  # sums of bytes would overflow; with VNNI this costs half of all time
+        options.add_session_config_entry("session.x64quantprecision", "1")
     kind, number = split(device)
     fault = ""
     require(device)
