@@ -29,9 +29,9 @@ class Batch(Protocol):
         """Compute `output` from `input`. Raises EngineError."""
 
 
-NUMBERED = ("cuda", "tensorrt", "directml")
+NUMBERED = ("cuda", "tensorrt", "directml", "gpu")
 """Kinds of devices of which there may be several, as in cuda:1."""
-DEVICES = ("auto", "cpu", *NUMBERED, "coreml")
+DEVICES = ("auto", "cpu", *NUMBERED, "coreml", "npu")
 
 
 class Engine(Protocol):
