@@ -233,7 +233,6 @@ def doctor() -> None:
 for command in (
     cli_bench.bench,
     cli_train.train,
-    cli_train.soften,
     cli_eval.evaluate,
     cli_train.export,
 ):

@@ -35,7 +35,7 @@ WIDTH = 118
     help="How frames come and go; repeatable. From paced on: 30 a second through the live threads; the last four are read back where they arrive.",
 )
 @click.option("--model", multiple=True, help="A shipped model or a file; repeatable.")
-@click.option("--engine", multiple=True, help="auto, onnx or torch; repeatable.")
+@click.option("--engine", multiple=True, help="As for livecut run; repeatable.")
 @click.option("--device", multiple=True, help="As for livecut run; repeatable.")
 @click.option(
     "--precision",

@@ -73,7 +73,7 @@ def parse_stages(
     "--model",
     default="live",
     show_default=True,
-    help=f"The network: live, deep, quality, unet, live-recurrent or quality-recurrent (with a memory, which alone learns), or one of torchvision's: {', '.join(REFERENCES)}.",
+    help=f"The network: live, deep, quality, unet, or one of torchvision's: {', '.join(REFERENCES)}.",
 )
 @click.option(
     "--encoder",
@@ -247,46 +247,6 @@ def export(checkpoints: tuple[Path, ...], output: Path, int8: Path | None) -> No
     )
     if found.ious:
         say("mean IoU on validation pictures: {:.2f} %, in int8 {:.2f} %".format(*found.ious))
-
-
-@click.command()
-@click.option(
-    "--data",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder of train/images and train/masks, as for livecut train.",
-)
-@click.option(
-    "--out",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder to make: the same, with other training masks.",
-)
-@click.option(
-    "--model",
-    required=True,
-    help="The teacher, a matting network: an .onnx or .tflite file.",
-)
-@click.option(
-    "--adapter",
-    type=click.Path(path_type=Path),
-    help="TOML that describes it; default: NAME.adapter.toml beside it, if there.",
-)
-@click.option("--device", default="auto", show_default=True, help="As for livecut run.")
-def soften(data: Path, out: Path, model: str, adapter: Path | None, device: str) -> None:
-    """Give hard training masks soft edges, by a teacher where it agrees with the mask around.
-
-    Masks that OUT has already are kept, so that a run that was stopped goes on.
-    """
-    from livecut.foreign import open_network
-    from livecut.labelled import read_folder
-    from livecut.training.soften import soften_folder
-
-    pairs = read_folder(data).train
-    teacher = open_network(model, adapter, engine="auto", device=device)
-    with progress_bar() as bar:
-        soften_folder(bar.track(pairs, description="masks"), teacher, data, out)
-    say(f"wrote {out}; train with: livecut train --data {out}")
 
 
 @contextlib.contextmanager

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from livecut.backgrounds import Background
-from livecut.engines import nvidia, split
-from livecut.errors import ConfigError, EngineError, ModelError
+from livecut.engines import nvidia
+from livecut.errors import ConfigError, ModelError
 from livecut.form import Form, Size
 from livecut.frame import Cutout, Frame, Image
-from livecut.models import TORCHVISION, find_model
+from livecut.models import find_model
 from livecut.segmenter import Segmenter
 from livecut.stats import Stats
 
@@ -75,9 +75,8 @@ def open_cutter(
     weights = gpu_weights(model, device, engine)
     if weights is None:
         require_auto(precision, model, device, engine)
-        return without_torch(
+        return Segmenter(
             model,
-            background,
             device=device,
             engine=engine,
             threads=threads,
@@ -118,35 +117,6 @@ def on_gpu(weights: Path, device: str, precision: str = "auto") -> Weights:
         torch_device("cuda" if device == "auto" else device), graph=nvidia.graph_wanted()
     )
     return Weights(weights, machine, precision)
-
-
-def without_torch(
-    model: str | Path,
-    background: Background,
-    *,
-    device: str,
-    engine: str,
-    threads: int,
-    **more: Any,
-) -> Cutter:
-    """ONNX Runtime on an NVIDIA GPU where that is to do all of it, else the Segmenter; as `open_cutter`.
-
-    A GPU that is named and cannot be had is left to the Segmenter, which says what is missing.
-    """
-    others = Path(model).suffix == ".safetensors" or str(model).startswith(TORCHVISION)
-    onnx = engine == "onnx" or (engine == "auto" and not others)
-    kind, _ = split(device)
-    if onnx and kind in ("auto", "cuda") and nvidia.driver_loads():
-        from livecut.compositor.ort import OrtCutter
-        from livecut.engines.places import Gpu
-
-        try:
-            place = Gpu("cuda" if kind == "auto" else device)
-            return OrtCutter(find_model(model), place, background, **more)
-        except EngineError:
-            if kind != "auto":
-                raise
-    return Segmenter(model, device=device, engine=engine, threads=threads, **more)
 
 
 def gpu_weights(model: str | Path, device: str, engine: str) -> Path | None:

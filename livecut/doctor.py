@@ -125,7 +125,7 @@ def reason(description: str) -> str:
     if description.startswith("PyTorch"):
         return "PyTorch sees the GPU and does all of it there"
     if "CUDA" in description and "no CUDA" not in description:
-        return "PyTorch is not installed or sees no GPU, and ONNX Runtime does all of it there"
+        return "PyTorch is not installed or sees no GPU, and ONNX Runtime runs the network there"
     return "neither PyTorch nor ONNX Runtime can use the GPU"
 
 

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from livecut.adapter import read_adapter
-from livecut.engines.onnx import default_threads, open_session
+from livecut.engines.onnx import open_session
 from livecut.errors import ConfigError, EngineError, ModelError
 from livecut.frame import Image, as_image
+from livecut.hardware import cpu
 from livecut.segmenter import Segmenter
 
 Array = NDArray[Any]
@@ -64,7 +65,7 @@ class LiteRtNetwork:
             ) from error
         if device not in ("auto", "cpu"):
             raise EngineError(f"device {device}: a .tflite file runs on the CPU alone; take cpu")
-        count = threads or default_threads()
+        count = threads or cpu.default_threads()
         try:
             self._interpreter = Interpreter(str(path), num_threads=count)
             self._interpreter.allocate_tensors()

@@ -101,40 +101,18 @@ class Inference:
 
     def __init__(self, small: Image, output: Floats) -> None:
         """The buffers are of the sizes of an engine's input and output."""
-        self.small = np.empty((*small.shape[:2], 3), np.uint8)
+        self.small = np.empty_like(small)
         """The frame as the network saw it."""
-        self.output = np.empty_like(output)
-        """The network's own."""
-        stride = small.shape[1] // output.shape[1]
-        self.alpha = self.output[: small.shape[0] // stride]
-        """The alpha in it; a network with memory gives more, below that."""
+        self.alpha = np.empty_like(output)
+        """The network's alpha of it."""
         self.valid = False
-        """Whether all of `output` is numbers in 0..1."""
+        """Whether all of `alpha` is numbers in 0..1."""
         self.follows = False
         """Whether the frame before is of the same scene."""
         self.change = np.zeros(self.alpha.shape, np.uint8)
         """How far the frame is from the one before, where `follows`."""
         self.levels: list[Image] = []
         """The frame halved and halved again, see `reduce`."""
-
-
-class Memory:
-    """What a network with memory is told of the frames before, for an input of (h, w, 4)."""
-
-    def __init__(self, given: Image) -> None:
-        self._bytes = np.zeros(given.shape[:2], np.uint8)
-
-    def recall(self, small: Image, given: Image, follows: bool) -> None:
-        """Write the input: the frame, and what was kept or, where it does not follow, 0."""
-        if not follows:
-            self._bytes.fill(0)
-        cv2.cvtColor(small, cv2.COLOR_BGR2BGRA, dst=given)
-        cv2.insertChannel(self._bytes, given, 3)
-
-    def keep(self, output: Floats) -> None:
-        """Keep a network's output, which is in 0..1."""
-        kept = self._bytes
-        cv2.convertScaleAbs(output.reshape(kept.shape), dst=kept, alpha=255)
 
 
 class Segmenter:
@@ -193,7 +171,6 @@ class Segmenter:
         self._last, self._difference = np.zeros((2, small[1], small[0], 3), np.uint8)
         self._grey = np.zeros(small[::-1], np.uint8)
         self._state = np.zeros_like(self._slots[0].alpha)
-        self._memory = Memory(engine.input) if engine.input.shape[2] == 4 else None
         self._size = (width, height)
         self.reset()
 
@@ -214,19 +191,14 @@ class Segmenter:
         reduced = reduce(frame.image, size, found.levels)
         cv2.resize(reduced, size, dst=small, interpolation=cv2.INTER_LINEAR)
         found.follows = self._temporal and self._compare(small, found.change)
-        if self._memory is None:
-            np.copyto(engine.input, small)
-        else:
-            self._memory.recall(small, engine.input, found.follows)
+        np.copyto(engine.input, small)
         engine.output.fill(np.nan)
         self._seen = False
         ready = time.perf_counter()
         engine.run()
-        np.copyto(found.output, engine.output)
-        found.valid = found.output.min() >= 0.0 and found.output.max() <= ROUNDED
+        np.copyto(found.alpha, engine.output)
+        found.valid = found.alpha.min() >= 0.0 and found.alpha.max() <= ROUNDED
         self._seen = found.valid
-        if self._memory is not None and found.valid:
-            self._memory.keep(found.output)
         self._stats.add("preprocess", ready - start)
         self._stats.add("network", time.perf_counter() - ready)
         return found

@@ -42,12 +42,19 @@ class Size(click.ParamType[tuple[int, int]]):
 def model_options(command: Any) -> Any:
     """The options that choose what the network runs on."""
     for option in (
-        click.option("--engine", default="auto", show_default=True, help="auto, onnx or torch."),
+        click.option(
+            "--engine",
+            default="auto",
+            show_default=True,
+            help="auto (on the CPU the fastest that was measured), openvino, onnx or torch; openvino and "
+            "onnx also with a precision, as in onnx:int8.",
+        ),
         click.option(
             "--device",
             default="auto",
             show_default=True,
-            help="auto, cpu, cuda, tensorrt, coreml or directml, or with a number as in cuda:1; what is named is had or an error.",
+            help="auto, cpu, gpu (Intel's), npu, cuda, tensorrt, coreml or directml, or with a number as in "
+            "cuda:1; one that is named is available or an error.",
         ),
         click.option(
             "--model",

@@ -26,7 +26,7 @@ torch.set_num_threads(1)  # threads that wait spin, and take the time from other
 class Blueness(nn.Module):
     """A network that takes for a person what is blue; `broken` spoils its answer."""
 
-    stride, output_stride, memory = 16, 2, False
+    stride, output_stride = 16, 2
     broken: Callable[[Tensor], object] | None = None
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What both cutters away from the host are tested with: frames that can be told apart, and what holds of both."""
+"""What a cutter away from the host is tested with: frames that can be told apart, and what holds of both."""
 
 from __future__ import annotations
 

@@ -15,7 +15,6 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from livecut import EngineError, Pipeline
@@ -27,12 +26,11 @@ from livecut.compositor.precision import choose_precision
 from livecut.compositor.queues import Cuda, Inline, Machine
 from livecut.compositor.slot import Slot
 from livecut.convert import convert
-from livecut.cutter import Cutter
 from livecut.form import BGR, BT709, NV12, RGBA, YUYV, Form, i420
 from livecut.frame import Frame
 from livecut.models import find_model, input_size
-from livecut.network import Portable, build
-from livecut.network.weights import Facts, load_weights
+from livecut.network import Portable
+from livecut.network.weights import load_weights
 from livecut.segmenter import Segmenter
 from tests import remote
 from tests.fakes import PERSON, ROOM, ListSource, LiveSource, Recorder, shows_room
@@ -95,37 +93,6 @@ def test_a_frame_that_was_given_up_is_never_taken_for_another(network: Blueness)
 @pytest.mark.parametrize("in_flight", [1, 2])
 def test_lent_buffers_are_used_in_place(network: Blueness, in_flight: int) -> None:
     remote.uses_lent_buffers_in_place(cutter(in_flight=in_flight))
-
-
-def test_a_network_with_memory_is_the_same_on_every_way(tmp_path: Path) -> None:
-    """With fresh weights, whose alpha what is remembered changes; two frames of three are alike."""
-    pytest.importorskip("onnx")
-    from livecut.compositor.ort import OrtCutter
-    from livecut.engines.places import Host
-    from livecut.training.export import deployable, write_onnx
-
-    torch.manual_seed(1)
-    network, size, name = build("live-recurrent").eval(), (256, 144), "live-recurrent"
-    for part, weight in network.named_parameters():
-        if part.endswith("correct.weight"):
-            torch.nn.init.normal_(weight, std=0.3)
-    onnx, weights = tmp_path / "recurrent.onnx", tmp_path / "recurrent.safetensors"
-    write_onnx(deployable(network), Facts(name, 64 * 48), onnx)
-    save_file(network.state_dict(), weights, {"network": name, "area": str(64 * 48)})
-    behind = open_background("blur", size)
-    segmenter, forgets = Segmenter(onnx, device="cpu", temporal=True), Segmenter(onnx, device="cpu")
-    others: list[Cutter] = [
-        OrtCutter(onnx, Host(), behind, temporal=True),
-        DeviceCutter(Weights(weights, Inline()), behind, temporal=True),
-    ]
-    first, second = demo(size, 2)
-    for index, image in enumerate((first, first, second)):
-        expected = segmenter.cut(Frame(image, index, 0.0, 0.0)).alpha.astype(int)
-        for other in others:
-            apart = np.abs(other.cut(Frame(image, index, 0.0, 0.0)).alpha - expected)
-            assert apart.mean() <= 0.6
-            assert apart.max() <= 12
-        assert (np.abs(forgets(image) - expected).max() > 0) == (index > 0)
 
 
 def test_a_lent_output_of_another_form_is_written_by_a_copy(network: Blueness) -> None:
@@ -296,7 +263,7 @@ class Halves(Inline):
 class OneStep(nn.Module):
     """Gives as logits what a function makes of the red plane."""
 
-    stride, output_stride, memory = 16, 1, False
+    stride, output_stride = 16, 1
 
     def __init__(self, step: Callable[[Tensor], Tensor]) -> None:
         super().__init__()

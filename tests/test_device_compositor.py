@@ -287,23 +287,23 @@ def test_planes_of_half_precision_are_enough() -> None:
     exact, half = compositor(size, "blur"), compositor(size, "blur", torch.float16)
     _, picture, alpha = run(exact, image, 0)
     _, half_picture, half_alpha = run(half, image, 0)
-    rounded = np.abs(half._small_bytes.numpy().astype(int) - exact._small_bytes.numpy())
+    rounded = np.abs(half._input.numpy().astype(int) - exact._input.numpy())
     assert rounded.max() <= 1
     assert rounded.mean() <= 0.1
     apart = np.abs(half_alpha.astype(int) - alpha)
     assert apart.mean() <= 0.1
     assert np.abs(half_picture.astype(int) - picture).max() <= max(2, apart.max())
     assert (half_picture[half_alpha == 255] == image[half_alpha == 255]).all()
-    exact._small_bytes.copy_(half._small_bytes)
+    exact._input.copy_(half._input)
     with torch.inference_mode():
-        exact._refine(exact._network(half._small_bytes[None])[0].float())
+        exact._refine(exact._network(half._input[None])[0].float())
     assert np.abs(half_alpha.astype(int) - exact._alpha.numpy()).max() <= 1
 
 
 class Spoilt(torch.nn.Module):
     """Takes for alpha what is blue; one number is replaced `by` another."""
 
-    memory, output_stride = False, 1
+    output_stride = 1
     by: float | None = None
 
     def forward(self, image: Tensor) -> Tensor:
@@ -318,27 +318,14 @@ def spoilt(scene: Scene, size: tuple[int, int] = (64, 48), form: Form = BGR) -> 
     return device.Compositor(network, size, (32, 32), scene, form, device=HERE, temporal=True)
 
 
-class Counts(torch.nn.Module):
-    """Adds a quarter to what it remembers, which is its alpha."""
-
-    memory, output_stride = True, 2
-
-    def forward(self, image: Tensor) -> Tensor:
-        count, height, width, _ = image.shape
-        told = image[..., 3].reshape(count, 2 * height, width // 2)
-        return (told.float() / 255 + 0.25).clamp(max=1)
-
-
-def test_what_is_remembered_lasts_until_a_cut() -> None:
-    dark, bright = (np.full((48, 64, 3), level, np.uint8) for level in (50, 50 + int(CUT)))
-    network: Any = Counts()
-    scene = Scene("picture")
-    made = device.Compositor(network, (64, 48), (32, 32), scene, device=HERE, temporal=True)
-    counted = [run(made, dark, 0), run(made, dark, 1), run(made, bright, 2), run(made, bright, 3)]
-    first, second, cut, after = (int(alpha[24, 32]) for _, _, alpha in counted)
-    assert first == cut < second == after
-    forgotten = run(made, bright, 0)
-    assert forgotten[2][24, 32] == first
+@pytest.mark.parametrize(("step", "cut"), [(int(CUT) - 2, False), (int(CUT), True)])
+def test_a_cut_is_not_steadied(step: int, cut: bool) -> None:
+    dark, bright = (np.full((48, 64, 3), level, np.uint8) for level in (80, 80 + step))
+    made = spoilt(Scene("picture"))
+    run(made, dark, 0)
+    _, _, alpha = run(made, bright, 1)
+    _, _, alone = run(spoilt(Scene("picture")), bright, 0)
+    assert (alpha == alone).all() == cut
 
 
 @pytest.mark.parametrize("form", [i420(BT709), NV12, YUYV])

@@ -92,7 +92,7 @@ def test_missing_cuda_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> No
     [
         (False, "ONNX Runtime 1 on the CPU", "no NVIDIA driver"),
         (True, "PyTorch 2 on a GPU", "sees the GPU"),
-        (True, "ONNX Runtime 1 on CUDA (A GPU), float16", "ONNX Runtime does all of it there"),
+        (True, "ONNX Runtime 1 on CUDA (A GPU)", "ONNX Runtime runs the network there"),
         (True, "ONNX Runtime 1 on the CPU (no CUDA: a fault)", "neither PyTorch nor"),
     ],
 )

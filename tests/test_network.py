@@ -79,7 +79,7 @@ def test_encoder_has_the_layout_of_torchvisions() -> None:
 def test_unknown_network() -> None:
     with pytest.raises(
         ModelError,
-        match="unknown network 'resnet'; known are: deep, live, live-recurrent, quality, quality-rec",
+        match="unknown network 'resnet'; known are: deep, live, quality, unet",
     ):
         build("resnet")
 

@@ -163,7 +163,7 @@ def test_refuses_another_networks_onnx(tmp_path: Path) -> None:
 def test_int8_is_for_shipped_names_and_processors_that_multiply_bytes(
     multiplies: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("livecut.engines.multiplies_bytes", lambda: multiplies)
+    monkeypatch.setattr("livecut.hardware.cpu.multiplies_bytes", lambda: multiplies)
     assert Segmenter("live", device="cpu").description.endswith("int8") == multiplies
     exact = Segmenter(find_model("live"), device="cpu")
     assert "int8" not in exact.description
@@ -175,7 +175,7 @@ def test_int8_is_for_shipped_names_and_processors_that_multiply_bytes(
 def test_sums_of_bytes_are_guarded_only_where_they_overflow(
     multiplies: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("livecut.engines.onnx.multiplies_bytes", lambda: multiplies)
+    monkeypatch.setattr("livecut.hardware.cpu.multiplies_bytes", lambda: multiplies)
     session, _ = open_session(in_bytes(find_model("live")), "cpu", 1)
     options = session.get_session_options()
     if multiplies:

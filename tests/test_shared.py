@@ -8,7 +8,6 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +16,8 @@ import pytest
 from livecut import EngineError, ModelError, Segmenter, SharedEngine, open_source, shared
 from livecut.backgrounds import open_background
 from livecut.cutter import Cutter
-from livecut.engines import TOGETHER, fixed, open_engine
-from livecut.engines.fixed import FixedEngine
-from livecut.engines.graph import Network
-from livecut.engines.places import Host
+from livecut.engines import open_engine
 from livecut.frame import Frame, Image
-from livecut.models import find_model
 from livecut.shared import Batcher, Port
 from livecut.stats import Stats
 from tests.fakes import FakeBatch, FakeEngine
@@ -348,33 +343,6 @@ def test_the_real_network_through_batches() -> None:
         np.copyto(engine.input, picture)
         engine.run()
         assert (got == engine.output).all()
-
-
-@pytest.mark.parametrize(("any_number", "half"), [(True, True), (False, True), (True, False)])
-def test_batches_are_for_gpus_and_for_networks_that_take_them(
-    any_number: bool, half: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def read(path: Path) -> Network:
-        network = Network(path.read_bytes())
-        network.any_number = network.any_number and any_number
-        return network
-
-    monkeypatch.setattr(fixed, "read_network", read)
-    monkeypatch.setattr(fixed, "choose_precision", lambda network, place: network)
-    place = Host()
-    place.half = half
-    engine = FixedEngine(find_model("live"), place)
-    assert engine.together == (TOGETHER if any_number and half else 1)
-    if any_number:
-        pictures = np.random.default_rng(0).integers(0, 256, (3, 144, 256, 3), np.uint8)
-        batch = engine.batch(3, 256, 144)
-        batch.input[:] = pictures
-        batch.run()
-        engine.resize(256, 144)
-        for picture, alpha in zip(pictures, batch.output, strict=True):
-            engine.input[:] = picture
-            engine.run()
-            assert np.abs(engine.output - alpha).max() < 1e-5
 
 
 def test_nan_in_one_stream_is_its_own_affair(monkeypatch: pytest.MonkeyPatch) -> None:

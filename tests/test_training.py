@@ -24,7 +24,7 @@ from livecut import ConfigError, EngineError, ModelError, Segmenter  # noqa: E40
 from livecut.cli import cli  # noqa: E402
 from livecut.labelled import Data, Pair, read_folder  # noqa: E402
 from livecut.network import alpha_at, build, normalise  # noqa: E402
-from livecut.network.unet import DeepMobileUNet, EfficientUNet, MobileUNet, RecurrentUNet  # noqa: E402
+from livecut.network.unet import DeepMobileUNet, EfficientUNet, MobileUNet  # noqa: E402
 from livecut.network.weights import load_weights  # noqa: E402
 from livecut.training.augment import pair  # noqa: E402
 from livecut.training.checkpoint import (  # noqa: E402
@@ -35,7 +35,7 @@ from livecut.training.checkpoint import (  # noqa: E402
 )
 from livecut.training.data import Batches  # noqa: E402
 from livecut.training.export import Exported, export  # noqa: E402
-from livecut.training.losses import LOSSES, bce, boundary, dice, measure, steady  # noqa: E402
+from livecut.training.losses import LOSSES, bce, boundary, dice, measure  # noqa: E402
 from livecut.training.run import Teacher, update_average  # noqa: E402
 from livecut.training.settings import TrainSettings, recipe  # noqa: E402
 from livecut.training.train import train  # noqa: E402
@@ -384,10 +384,6 @@ def test_learns_from_a_teacher(data: Path, trained: Path, tmp_path: Path) -> Non
     taught = load_checkpoint(out / "best.pt")
     assert taught["settings"]["area"] == 32 * 32
     assert recipe(taught["settings"])["teacher"] == "average"
-    start = str(trained / "best.pt")
-    recurrent = {"model": "live-recurrent", "start": start, "teacher": start}
-    with pytest.raises(ModelError, match="live-recurrent has a memory; leave --teacher out"):
-        train(settings(data, tmp_path / "c", **recurrent))
     with pytest.raises(ModelError, match=r"no checkpoint nosuch\.pt; give an existing file"):
         train(settings(data, tmp_path / "d", teacher="nosuch.pt"))
 
@@ -400,16 +396,6 @@ def test_average_moves_by_its_decay() -> None:
     update_average(a, b, 0.75)
     assert a.weight.tolist() == [1.5, 0.5]
     assert a.num_batches_tracked == 1
-
-
-def test_steady_loss_by_hand() -> None:
-    """Alpha that changes as the truth does costs nothing, wrong as both may be."""
-    alphas = [[[0.2, 0.9], [0.1, 0.1]], [[0.5, 0.9], [0.5, 0.5]]]
-    targets = [[[0.7, 0.1], [0.0, 0.0]], [[1.0, 0.0], [1.0, 1.0]]]
-    logits, truth = (torch.tensor(x).view(2, 2, 1, 1, 2) for x in (alphas, targets))
-    begins = torch.tensor([[True, True], [False, True]])
-    found = steady(torch.logit(logits), truth, begins)
-    assert found.item() == pytest.approx(10 * (0.1**2 / 2) / 2, rel=1e-4)
 
 
 def test_losses_by_name() -> None:
@@ -481,85 +467,6 @@ def test_a_deeper_network_goes_on_from_a_shallower_one(trained: Path) -> None:
     assert torch.equal(found[f"features.11.{weight}"], source[f"features.9.{weight}"])
     assert torch.equal(found["head.weight"], source["head.weight"])
     assert torch.equal(found[f"features.9.{weight}"], before[f"features.9.{weight}"])
-
-
-@pytest.mark.parametrize("name", ["live", "quality"])
-def test_memory_begins_where_the_network_without_ended(name: str, tmp_path: Path) -> None:
-    """And changes nothing of a frame that none came before, whatever it has learnt."""
-    torch.manual_seed(0)
-    plain, network = build(name).eval(), build(f"{name}-recurrent").eval()
-    assert isinstance(network, RecurrentUNet)
-    path = tmp_path / "plain.pt"
-    state = {"averaged": plain.state_dict(), "settings": {"model": name, "area": 3072}}
-    torch.save(state, path)
-    load_start(network, path)
-    x = normalise(torch.randint(0, 256, (2, 48, 64, 3), dtype=torch.uint8))
-    before = torch.rand(2, 4, 24, 32)
-    with torch.inference_mode():
-        expected = plain(x)
-        assert torch.equal(network(x), expected)
-        assert torch.equal(network.follow(x, before)[0], expected)
-        for part, weight in network.named_parameters():
-            if part.endswith("correct.weight"):
-                nn.init.normal_(weight, std=3)
-        logits, kept = network.follow(x, torch.zeros_like(before))
-        assert torch.equal(logits, expected)
-        assert not torch.allclose(network.follow(x, before)[0], expected, atol=0.02)
-    assert kept.shape == (2, 3, 24, 32)
-    assert 0 < kept.min() < kept.max() < 1
-
-
-def test_a_network_with_memory_learns_and_is_the_same_on_both_engines(
-    data: Path, trained: Path, tmp_path: Path
-) -> None:
-    """With and without a frame before. What it began from stays as it was, batch norms' statistics too."""
-    changes = {"model": "live-recurrent", "start": str(trained / "best.pt"), "lr": 0.01}
-    parts: list[float] = []
-    train(
-        settings(data, tmp_path / "run", **changes), report=lambda _, loss, __: parts.append(loss)
-    )
-    assert "loss_steady" in (tmp_path / "run" / "log.csv").read_text()
-    weights = load_checkpoint(tmp_path / "run" / "best.pt")["averaged"]
-    assert weights["recall16.correct.weight"].abs().max() > 1e-3, "it has learnt"
-    began = load_checkpoint(trained / "best.pt")["averaged"]
-    assert all(torch.equal(weights[name], value) for name, value in began.items())
-    path = tmp_path / "recurrent.onnx"
-    exported(tmp_path / "run" / "last.pt", path, data)
-    ways = [
-        Segmenter(path, engine=engine, device="cpu", temporal=True) for engine in ("onnx", "torch")
-    ]
-    image = np.full((96, 128, 3), 110, np.uint8)
-    cv2.circle(image, (64, 50), 40, (20, 120, 250), -1)
-    alphas = [[segmenter(image) for _ in range(3)] for segmenter in ways]
-    for one, other in zip(*alphas, strict=True):
-        assert np.abs(one.astype(int) - other).max() <= 2
-    inputs = [segmenter._engine.input for segmenter in ways]
-    assert all(each.shape[2] == 4 and each[..., 3].any() for each in inputs)
-    for segmenter in ways:
-        segmenter.reset()
-        assert (segmenter(image) == alphas[ways.index(segmenter)][0]).all()
-        assert not segmenter._engine.input[..., 3].any(), "reset equals fresh"
-    small = Segmenter(path.with_suffix(".int8.onnx"), device="cpu", temporal=True)
-    for expected in alphas[0]:
-        assert np.abs(small(image).astype(int) - expected).mean() < 8
-
-
-def test_a_memory_is_for_a_finished_network(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="live-recurrent is a finished network that gets a memory"):
-        train(settings(data, tmp_path, model="live-recurrent"))
-
-
-def test_what_has_a_memory_teaches_and_is_gone_on_from_without(data: Path, tmp_path: Path) -> None:
-    network, start = build("live-recurrent"), tmp_path / "memory.pt"
-    about = {"model": "live-recurrent", "area": 64 * 48}
-    torch.save({"averaged": network.state_dict(), "settings": about}, start)
-    changes = {"steps": 10, "validate_every": 10, "start": str(start), "teacher": str(start)}
-    train(settings(data, tmp_path / "run", **changes))
-    found = load_checkpoint(tmp_path / "run" / "best.pt")["averaged"]
-    assert set(found) == set(build("live").state_dict())
-    assert not torch.equal(found["head.weight"], network.state_dict()["head.weight"]), (
-        "from there, and on"
-    )
 
 
 def test_frozen_features_stay_as_they_are(data: Path, trained: Path, tmp_path: Path) -> None:

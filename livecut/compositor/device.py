@@ -73,8 +73,7 @@ class Compositor:
         self._out = self.outgoing[HEADER + width * height :]
         self._planes = buffer(3, height, width, dtype=dtype)
         self._grey = buffer(height, width, dtype=torch.float32)
-        self._input = buffer(h, w, 3 + network.memory)
-        self._small_bytes, self._memory = self._input[..., :3], self._input[..., 3:]
+        self._input = buffer(h, w, 3)
         self._small_grey = buffer(h, w, dtype=torch.float32)
         self._last = buffer(h, w, 3)
         coarse = h // network.output_stride, w // network.output_stride
@@ -136,27 +135,21 @@ class Compositor:
 
     def _segment(self, reduced: Tensor) -> tuple[Tensor, Tensor]:
         """Alpha (h, w) in 0..1, steadied; and a bool (), whether it is that."""
-        self._small_bytes.copy_((resize(reduced, self._small) + 0.5).permute(1, 2, 0))
-        rows = len(self._state)
+        self._input.copy_((resize(reduced, self._small) + 0.5).permute(1, 2, 0))
         if not self._temporal:
-            alpha = self._network(self._input[None])[0, :rows].float()
+            alpha = self._network(self._input[None])[0].float()
             return alpha, in_range(alpha)
-        change = difference(self._small_bytes, self._last, self._network.output_stride)
-        self._last.copy_(self._small_bytes)
+        change = difference(self._input, self._last, self._network.output_stride)
+        self._last.copy_(self._input)
         follows = (self._follows > 0) & (change.mean() < CUT)
-        if self._network.memory:
-            self._memory.mul_(follows)
-        output = self._network(self._input[None])[0].float()
-        valid, alpha = in_range(output), output[:rows]
-        if self._network.memory:
-            kept = 255 * torch.where(valid, output, 0) + 0.5
-            self._memory.copy_(kept.view(self._memory.shape))
+        alpha = self._network(self._input[None])[0].float()
+        valid = in_range(alpha)
         settle(alpha, self._state, change, follows)
         return alpha, valid & in_range(alpha)
 
     def _refine(self, alpha: Tensor) -> None:
         """The guided filter, fitted at the network's input size and applied at full size."""
-        to_grey(self._small_bytes.permute(2, 0, 1), self._small_grey)
+        to_grey(self._input.permute(2, 0, 1), self._small_grey)
         model = regress(self._small_grey, resize(alpha[None], self._small)[0], *self._means)
         slope, offset = resize(model, self._size)
         to_grey(self._planes, self._grey)

@@ -38,7 +38,7 @@ def choose_precision(
         return Portable(exact.network, dtype).to(machine.device).eval(), dtype
     if machine.dtype is torch.float32:
         return exact, torch.float32
-    shape = (1, 9 * network.stride, 16 * network.stride, 3 + network.memory)
+    shape = (1, 9 * network.stride, 16 * network.stride, 3)
     noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     sample = torch.from_numpy(noise).to(machine.device)
     expected = exact(sample)

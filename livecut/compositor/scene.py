@@ -1,4 +1,4 @@
-"""What is made of a cutout away from the host, and the numbers that both ways of making it share."""
+"""What is made of a cutout away from the host, and the numbers that making it takes."""
 
 from __future__ import annotations
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from livecut.errors import ConfigError
 from livecut.frame import Image
-from livecut.models import TORCHVISION, find_model, in_bytes
+from livecut.models import TORCHVISION, find_model
 
-ENGINES = ("auto", "onnx", "torch")
+ENGINES = ("auto", "openvino", "onnx", "torch")
 TOGETHER = 16
 """Pictures in a batch on a GPU, at most."""
 
@@ -21,9 +21,9 @@ class Batch(Protocol):
     """Buffers for some pictures of one size that a network takes at once."""
 
     input: Image
-    """BGR (n, h, w, 3), of a network with memory (n, h, w, 4), to be filled before `run`; see `Engine`."""
+    """BGR (n, h, w, 3), to be filled before `run`."""
     output: NDArray[np.float32]
-    """Alpha (n, h/s, w/s) in 0..1, of a network with memory (n, 4 h/s, w/s), valid after `run`."""
+    """Alpha (n, h/s, w/s) in 0..1, valid after `run`."""
 
     def run(self) -> None:
         """Compute `output` from `input`. Raises EngineError."""
@@ -46,11 +46,9 @@ class Engine(Protocol):
     together: int
     """Pictures up to which a batch is faster than one after the other; 1 on a CPU."""
     input: Image
-    """BGR (h, w, 3), to be filled before `run`; of a network with memory (h, w, 4), the fourth channel all of
-    `output` for the frame before, as 0..255 and in its order, and 0 where there was none."""
+    """BGR (h, w, 3), to be filled before `run`."""
     output: NDArray[np.float32]
-    """Alpha (h/s, w/s) in 0..1, valid after `run`; s is the network's output stride. Of a network with memory
-    (4 h/s, w/s), s being 2: alpha, and below it what is remembered, in 0..1 too."""
+    """Alpha (h/s, w/s) in 0..1, valid after `run`; s is the network's output stride."""
 
     def resize(self, width: int, height: int) -> None:
         """Allocate the buffers for an input of this size. Raises EngineError."""
@@ -64,8 +62,8 @@ class Engine(Protocol):
 
 def output_shape(given: tuple[int, int, int, int], stride: int) -> tuple[int, int, int]:
     """The shape of a `Batch`'s output, from that of its input and the network's output stride."""
-    count, height, width, channels = given
-    return count, (4 if channels == 4 else 1) * (height // stride), width // stride
+    count, height, width, _ = given
+    return count, height // stride, width // stride
 
 
 def split(device: str) -> tuple[str, int]:
@@ -73,8 +71,8 @@ def split(device: str) -> tuple[str, int]:
     kind, colon, number = device.partition(":")
     if kind not in DEVICES or (colon and not (kind in NUMBERED and number.isdecimal())):
         raise ConfigError(
-            f"unknown device '{device}'; expected one of: {', '.join(DEVICES)}; those of NVIDIA and "
-            "directml also with a number, as in cuda:1"
+            f"unknown device '{device}'; expected one of: {', '.join(DEVICES)}; cuda, "
+            "tensorrt, directml and gpu also with a number, as in cuda:1"
         )
     return kind, int(number or 0)
 
@@ -84,36 +82,28 @@ def open_engine(
 ) -> Engine:
     """Load a model by its shipped name or path, or one of torchvision's as torchvision:NAME.
 
-    `device` is "auto" (an NVIDIA GPU where one can be had, else the CPU), "cpu", "cuda" or "cuda:N", for
-    ONNX Runtime also "tensorrt", "coreml" and "directml"; what is named is had or an error. Of a shipped
-    name the int8 network is taken where there is one, all is done by the CPU, and that is fast at it.
+    `device` is "auto" (an NVIDIA GPU where one is available, else the CPU), "cpu", "cuda" or "cuda:N", for
+    OpenVINO also "gpu", "gpu:N" (Intel's) and "npu", for ONNX Runtime also "tensorrt", "coreml" and
+    "directml"; one that is named is available or raises. On the CPU, `engine` "auto" is the fastest of
+    those that are installed: for a shipped name in int8 or a float precision, for a path as the file is,
+    see `livecut.engines.choice`. "openvino" and "onnx" may name a precision, as in "onnx:int8".
     `threads` counts the CPU's, 0: half of the cores, at most 4. Raises ModelError, EngineError and
     ConfigError.
     """
-    if engine not in ENGINES:
-        raise ConfigError(f"unknown engine '{engine}'; expected one of: {', '.join(ENGINES)}")
+    from livecut.engines.choice import open_exported, parse_engine
+
+    name, _ = parse_engine(engine)
     kind, _ = split(device)
     theirs = str(model).startswith(TORCHVISION)
     ours = Path(model).suffix == ".safetensors"
-    if engine == "torch" or (engine == "auto" and (ours or theirs)):
+    if name == "torch" or (name == "auto" and (ours or theirs)):
         if kind not in ("auto", "cpu", "cuda"):
-            raise ConfigError(f"device {device} is ONNX Runtime's alone; give an .onnx file")
+            raise ConfigError(f"PyTorch does not run on device {device}; give an .onnx file")
         from livecut.engines.torch import TorchEngine
 
         found = str(model) if theirs else find_model(model, ".safetensors")
         return TorchEngine(found, device=device, threads=threads)
-    from livecut.engines.onnx import open_onnx
-
-    path = find_model(model)
-    small = in_bytes(path)
-    if Path(model).suffix or not small.exists() or not multiplies_bytes():
-        small = path
-    return open_onnx(path, on_cpu=small, device=device, threads=threads)
-
-
-def multiplies_bytes() -> bool:
-    """Whether the CPU has instructions for the dot products of bytes (VNNI), which int8 networks need."""
-    from llvmlite.binding import get_host_cpu_features
-
-    features = get_host_cpu_features()
-    return any(features.get(name) for name in ("avx512vnni", "avxvnni"))
+    named = not Path(model).suffix
+    return open_exported(
+        find_model(model), named=named, engine=engine, device=device, threads=threads
+    )

@@ -1,18 +1,13 @@
-"""NVIDIA's software on this machine, by its own libraries: what there is of it, and a stream of work."""
+"""NVIDIA's software on this machine, by its own libraries: what there is of it."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import sys
-import weakref
 from importlib.util import find_spec
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from livecut.errors import ConfigError, EngineError
+from livecut.errors import ConfigError
 
 LIBRARIES = ("cudart", "cublas", "cublasLt", "cudnn", "cufft", "curand")
 
@@ -106,78 +101,3 @@ def tensorrt_version() -> str:
             continue
         return str(core.getInferLibVersion())
     return ""
-
-
-def _runtime() -> Any:
-    """CUDA's runtime library. Raises EngineError where it does not load."""
-    found = next(filter(None, (_load("cudart", n) for n in range(14, 8, -1))), None)
-    if found is None:
-        raise EngineError(
-            "CUDA's runtime library (libcudart) does not load; install it with: pip install "
-            '"onnxruntime-gpu[cuda,cudnn]"'
-        )
-    return found
-
-
-def _finally(thing: Any, job: Any, handle: ctypes.c_void_p) -> None:
-    """Do `job` with a handle once nobody holds `thing`; not at exit, when CUDA is gone."""
-    weakref.finalize(thing, job, handle).atexit = False
-
-
-class Stream:
-    """A queue of work on a GPU, and what is needed round it: pinned memory, copies and events.
-
-    Nothing but `wait` waits for the GPU. Every method raises EngineError, which says what CUDA says. The queue
-    lives as long as the process: a session of ONNX Runtime on it crashes where it ends after the queue, and the
-    garbage collector ends both in any order.
-    """
-
-    def __init__(self, number: int) -> None:
-        self._cuda, handle = _runtime(), ctypes.c_void_p()
-        self._cuda.cudaGetErrorString.restype = ctypes.c_char_p
-        self._do("cudaSetDevice", number)
-        self._do(
-            "cudaStreamCreateWithFlags", ctypes.byref(handle), 1
-        )  # not tied to the default one
-        self.handle = handle.value or 0
-
-    def _do(self, what: str, *arguments: Any) -> None:
-        failed = getattr(self._cuda, what)(*arguments)
-        if failed:
-            text = self._cuda.cudaGetErrorString(failed).decode()
-            raise EngineError(f"the GPU failed: {text} ({what})")
-
-    def pinned(self, count: int) -> NDArray[np.uint8]:
-        """So many bytes of the host's memory that a GPU copies from and to by itself."""
-        at = ctypes.c_void_p()
-        self._do("cudaMallocHost", ctypes.byref(at), ctypes.c_size_t(count))
-        block = (ctypes.c_uint8 * count).from_address(at.value or 0)
-        _finally(block, self._cuda.cudaFreeHost, at)
-        return np.ctypeslib.as_array(block)
-
-    def copy(self, to: int, source: int, count: int) -> None:
-        """Copy so many bytes between two addresses, on either side, once what was queued is done."""
-        kind = 4  # told by the addresses
-        self._do(
-            "cudaMemcpyAsync",
-            ctypes.c_void_p(to),
-            ctypes.c_void_p(source),
-            ctypes.c_size_t(count),
-            kind,
-            ctypes.c_void_p(self.handle),
-        )
-
-    def event(self) -> ctypes.c_void_p:
-        """A point in the queue, to be put there by `record`."""
-        made = ctypes.c_void_p()
-        self._do("cudaEventCreateWithFlags", ctypes.byref(made), 2)  # keeps no time
-        _finally(made, self._cuda.cudaEventDestroy, ctypes.c_void_p(made.value))
-        return made
-
-    def record(self, event: ctypes.c_void_p) -> None:
-        """Put the point behind all that was queued so far."""
-        self._do("cudaEventRecord", event, ctypes.c_void_p(self.handle))
-
-    def wait(self, event: ctypes.c_void_p) -> None:
-        """Wait until the point is reached; at once where it was never recorded."""
-        self._do("cudaEventSynchronize", event)

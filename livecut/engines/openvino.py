@@ -99,7 +99,9 @@ def find_device(device: str) -> str:
             f"device {device} is not OpenVINO's; it runs on: cpu, {', '.join(MISSING)}"
         )
     core = start()
-    names = [name for name in core.available_devices if name.split(".")[0] == kind.upper()]
+    names: list[str] = [
+        name for name in core.available_devices if name.split(".")[0] == kind.upper()
+    ]
     if number < len(names):
         return names[number]
     if names:

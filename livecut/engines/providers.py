@@ -112,40 +112,45 @@ def check(session: ort.InferenceSession, device: str) -> None:
         )
 
 
-def cuda_options(number: int, stream: int, *, graph: bool) -> dict[str, Any]:
-    """The CUDA provider's options: on `stream`, one CUDA graph or not.
+def asked_for(
+    kind: str, number: int, *, half: bool = False, folder: Path | None = None
+) -> list[Provider]:
+    """The providers to ask for, in their order, for a kind of device and its number.
 
-    TF32 is off, for the guided filter's variances are less than what it tells apart.
+    `half` is for a network whose file is in float16, which TensorRT must be told; it keeps its engines
+    in `folder`.
     """
-    return {
-        "device_id": number,
-        "user_compute_stream": str(stream),
-        "enable_cuda_graph": str(int(graph)),
-        "cudnn_conv_use_max_workspace": "1",
-        "use_tf32": "0",
-    }
+    asked: list[Provider] = [(CPU, {})]
+    if kind in ("cuda", "tensorrt"):
+        asked.insert(0, (PROVIDERS["cuda"], {"device_id": number}))
+    if kind == "tensorrt":
+        options = {"device_id": number, "trt_fp16_enable": str(int(half))}
+        if folder is not None:
+            for cache in ("engine", "timing"):
+                options[f"trt_{cache}_cache_enable"] = "1"
+                options[f"trt_{cache}_cache_path"] = str(folder)
+        asked.insert(0, (PROVIDERS["tensorrt"], options))
+    elif kind == "directml":
+        asked.insert(0, (PROVIDERS["directml"], {"device_id": number}))
+    elif kind == "coreml":
+        asked.insert(0, (PROVIDERS["coreml"], {"ModelFormat": "MLProgram"}))
+    return asked
 
 
-def tensorrt_options(number: int, stream: int, folder: Path) -> dict[str, Any]:
-    """The TensorRT provider's options: on `stream`, in float16 where that is as good, engines in `folder`."""
-    return {
-        "device_id": number,
-        "user_compute_stream": str(stream),
-        "trt_fp16_enable": "1",
-        "trt_engine_cache_enable": "1",
-        "trt_engine_cache_path": str(folder),
-        "trt_timing_cache_enable": "1",
-        "trt_timing_cache_path": str(folder),
-    }
+def memory_of(kind: str, number: int) -> tuple[str, int]:
+    """ONNX Runtime's name and number of the memory in which a network finds its input."""
+    return ("cuda", number) if kind in ("cuda", "tensorrt") else ("cpu", 0)
 
 
-def engine_folder(model: bytes, number: int) -> Path:
-    """Where TensorRT's engine for a network of one size is kept; another for any other circumstance.
+def engine_folder(model: bytes, shape: tuple[int, ...], number: int) -> Path:
+    """Where TensorRT's engine for a network and its input's shape is kept; another for any other circumstance.
 
-    An engine is good for the very network, GPU and versions that it was built with, and for no other.
+    An engine is good for the very network, shape, GPU and versions that it was built with, and for no
+    other; ONNX Runtime names its files without regard to the shape.
     """
     circumstances = (
         hashlib.sha256(model).hexdigest(),
+        str(shape),
         nvidia.gpu_name(number),
         nvidia.tensorrt_version(),
         ort.__version__,

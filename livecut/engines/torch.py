@@ -60,7 +60,7 @@ class TorchEngine:
             load_weights(model) if isinstance(model, Path) else references().pretrained(model)
         )
         self.area, self.stride = facts.area, network.stride
-        self._output_stride, self._channels = network.output_stride, 3 + network.memory
+        self._output_stride = network.output_stride
         self._network = (
             Portable(network).to(self._device).to(memory_format=torch.channels_last).eval()
         )
@@ -72,8 +72,7 @@ class TorchEngine:
 
     def batch(self, count: int, width: int, height: int) -> Held:
         """Buffers for so many pictures of this size, which may run beside others."""
-        shape = count, height, width, self._channels
-        return Held(self._network, self._device, shape, self._output_stride)
+        return Held(self._network, self._device, (count, height, width, 3), self._output_stride)
 
     def resize(self, width: int, height: int) -> None:
         """Allocate the buffers for an input of this size."""

@@ -15,17 +15,13 @@ from livecut.network.unet import (
     DeepMobileUNet,
     EfficientUNet,
     MobileUNet,
-    RecurrentEfficientUNet,
-    RecurrentUNet,
     UNet,
 )
 
 NETWORKS: dict[str, type[Network]] = {
     "live": MobileUNet,
-    "live-recurrent": RecurrentUNet,
     "deep": DeepMobileUNet,
     "quality": EfficientUNet,
-    "quality-recurrent": RecurrentEfficientUNet,
     "unet": UNet,
 }
 """What `livecut train --model` takes, besides `REFERENCES`."""
@@ -104,10 +100,6 @@ class Portable(nn.Module):
 
     Input: uint8 BGR (N, H, W, 3). Output: alpha (N, H/s, W/s) in 0..1, s the network's output stride, of
     the type `dtype`, in which the network itself works; of half precision, where it overflows, NaN.
-
-    For a network with memory the input has a fourth channel (N, H, W, 4), and the output is (N, 4 H/s, W/s):
-    alpha above what is remembered. The fourth channel is all of the output for the frame before, 255 times
-    as much, rounded, in the same order of its numbers; 0 where none came before.
     """
 
     statistics: Tensor
@@ -115,27 +107,19 @@ class Portable(nn.Module):
     def __init__(self, network: Network, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.network = network.to(dtype)
-        self.memory, self.output_stride = network.memory, network.output_stride
+        self.output_stride = network.output_stride
         self._dtype = dtype
         self.register_buffer("statistics", statistics(), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        x = self.prepare(image[..., :3] if self.memory else image).to(self._dtype)
-        if not isinstance(self.network, RecurrentUNet):
-            return self._alpha(self.network(x).squeeze(1))
-        n, h, w, _ = image.shape
-        before = image[..., 3].to(self._dtype) * (1 / 255)
-        logits, kept = self.network.follow(x, before.reshape(n, 4, h // 2, w // 2))
-        return torch.cat([self._alpha(logits), kept], 1).flatten(1, 2)
+        logits: Tensor = self.network(self.prepare(image).to(self._dtype)).squeeze(1)
+        if self._dtype is not torch.float32:
+            logits = logits + logits * 0  # infinity, whose sigmoid is a person, becomes NaN
+        return torch.sigmoid(logits)
 
     def prepare(self, image: Tensor) -> Tensor:
         """What the network takes of uint8 BGR (N, H, W, 3): float (N, 3, H, W)."""
         return normalise(image, self.statistics)
-
-    def _alpha(self, logits: Tensor) -> Tensor:
-        if self._dtype is not torch.float32:
-            logits = logits + logits * 0  # infinity, whose sigmoid is a person, becomes NaN
-        return torch.sigmoid(logits)
 
 
 def alpha_at(logits: Tensor, size: tuple[int, int]) -> Tensor:

@@ -24,12 +24,10 @@ class Network(nn.Module):
     output_stride: int
     exportable = True
     """Whether ONNX can express it."""
-    memory = False
-    """Whether it is a `livecut.network.unet.RecurrentUNet`, which takes and gives more than this."""
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """The logits, of frames that none came before."""
+        """The logits."""
 
     def losses(self, x: Tensor, target: Tensor, measure: Measure) -> dict[str, Tensor]:
         """The losses by name on a batch; `target` is (N, 1, H, W) in 0..1 at the input's size."""

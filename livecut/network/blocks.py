@@ -129,53 +129,6 @@ class LightUp(nn.Module):
         return x + refined
 
 
-class Recall(nn.Module):
-    """Corrects features by what is remembered of the frames before, and remembers anew.
-
-    A light recurrent layer: it looks at features and state by a 1x1 and a depthwise 5x5 convolution, from which
-    come the correction, weighed by a map of the state that 0 leaves 0, and the new state (Elman, 1990). So
-    features of frames that none came before stay as they are.
-    """
-
-    def __init__(self, channels: int, state: int, hidden: int) -> None:
-        """`hidden` is the width between."""
-        super().__init__()
-        self.features = nn.Conv2d(channels, hidden, 1)
-        self.state = nn.Conv2d(state, hidden, 1, bias=False)
-        self.look = nn.Sequential(
-            nn.ReLU(inplace=True),
-            nn.Conv2d(hidden, hidden, 5, padding=2, groups=hidden),
-            nn.ReLU(inplace=True),
-        )
-        self.weigh = nn.Conv2d(state, hidden, 1, bias=False)
-        self.correct = nn.Conv2d(hidden, channels, 1, bias=False)
-        nn.init.zeros_(self.correct.weight)
-        self.remember = nn.Conv2d(hidden, state, 1)
-
-    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (N, C, H, W), and the state (N, S, H, W) of the frames before, both anew, the state in 0..1."""
-        seen = self.look(self.features(x) + self.state(state))
-        return x + self.correct(seen * self.weigh(state)), torch.sigmoid(self.remember(seen))
-
-
-class LastAlpha(nn.Module):
-    """Corrects features by the last alpha, of twice their size; where that is 0 they stay as they are."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.look = nn.Sequential(
-            nn.Conv2d(channels, channels, 5, padding=2, groups=channels), nn.ReLU(inplace=True)
-        )
-        self.weigh = nn.Conv2d(1, channels, 6, stride=2, padding=2, bias=False)
-        self.correct = nn.Conv2d(channels, channels, 1, bias=False)
-        nn.init.zeros_(self.correct.weight)
-
-    def forward(self, x: Tensor, alpha: Tensor) -> Tensor:
-        """Features (N, C, H, W) anew; alpha is (N, 1, 2H, 2W)."""
-        out: Tensor = x + self.correct(self.look(x) * self.weigh(alpha))
-        return out
-
-
 class PhasedHead(nn.Module):
     """A 3x3 convolution to one channel, computed for blocks of 4x4 pixels at once; same result.
 

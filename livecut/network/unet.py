@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -14,10 +13,8 @@ from livecut.network.blocks import (
     DoubleConv,
     GlobalGate,
     InvertedResidual,
-    LastAlpha,
     LightUp,
     PhasedHead,
-    Recall,
     Up,
     conv_norm,
 )
@@ -108,20 +105,16 @@ class MobileUNet(Network):
         self.head: nn.Conv2d | PhasedHead = nn.Conv2d(w2, n_classes, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        *skips, x = self.encode(x)
+        skips = []
+        for i, block in enumerate(self.features):
+            x = block(x)
+            if i in self.taps:
+                skips.append(x)
+        x = self.context(x)
         for up in (self.up16, self.up8, self.up4, self.up2):
             x = up(x, skips.pop())
         logits: Tensor = self.head(x)
         return logits
-
-    def encode(self, x: Tensor) -> list[Tensor]:
-        """The features at strides 2, 4, 8 and 16, and the deepest, which the decoder begins with."""
-        found = []
-        for i, block in enumerate(self.features):
-            x = block(x)
-            if i in self.taps:
-                found.append(x)
-        return [*found, self.context(x)]
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
         """Those of the encoder's features."""
@@ -154,54 +147,3 @@ class EfficientUNet(MobileUNet):
     )
     depths = (1, 3, 3, 4, 4, 5)
     widths = (192, 144, 96, 64, 32)
-
-
-class RecurrentUNet(MobileUNet):
-    """The live U-Net with a memory in its decoder: what a video's frames before showed corrects the next.
-
-    `Recall` at stride 16, with 64 channels remembered, and at stride 8, with 32; and the last alpha at stride 4.
-    Together that is a byte for each pixel of the input. For a frame that none came before it gives what the
-    network without gives. (RobustVideoMatting has a recurrent decoder; Lin et al., 2021.)
-    """
-
-    memory = True
-    hidden: tuple[int, int] = (64, 48)
-    """The widths of `Recall` at strides 16 and 8."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        _, w16, w8, w4, _ = self.widths
-        self.recall16 = Recall(w16, 64, self.hidden[0])
-        self.recall8 = Recall(w8, 32, self.hidden[1])
-        self.recall4 = LastAlpha(w4)
-
-    def follow(self, x: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-        """The logits, and what is remembered for the next frames: (N, 3, H/2, W/2) in 0..1.
-
-        `before` (N, 4, H/2, W/2) has the alpha of the frame before, and what was remembered of those before;
-        all of it is 0 where none came before.
-        """
-        return self.decode(self.encode(x), before)
-
-    def decode(self, encoded: list[Tensor], before: Tensor) -> tuple[Tensor, Tensor]:
-        """The second half of `follow`, of what `encode` gives."""
-        *skips, x = encoded
-        n, _, h, w = before.shape
-        alpha, kept16, kept8 = before[:, :1], before[:, 1:2], before[:, 2:]
-        kept16 = kept16.reshape(n, 64, h // 8, w // 8)
-        kept8 = kept8.reshape(n, 32, h // 4, w // 4)
-        x, kept16 = self.recall16(self.up16(x, skips.pop()), kept16)
-        x, kept8 = self.recall8(self.up8(x, skips.pop()), kept8)
-        x = self.recall4(self.up4(x, skips.pop()), alpha)
-        logits: Tensor = self.head(self.up2(x, skips.pop()))
-        return logits, torch.cat([kept16.reshape(n, 1, h, w), kept8.reshape(n, 2, h, w)], 1)
-
-    def recalls(self) -> list[nn.Module]:
-        """The layers of `follow` alone."""
-        return [self.recall16, self.recall8, self.recall4]
-
-
-class RecurrentEfficientUNet(RecurrentUNet, EfficientUNet):
-    """The quality U-Net with the memory of `RecurrentUNet`."""
-
-    hidden = (144, 96)

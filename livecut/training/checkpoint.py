@@ -13,7 +13,7 @@ from livecut.errors import ModelError
 from livecut.files import whole
 from livecut.network import build, statistics
 from livecut.network.base import Network
-from livecut.network.unet import EfficientUNet, MobileUNet, RecurrentUNet
+from livecut.network.unet import EfficientUNet, MobileUNet
 from livecut.network.weights import Facts, downloading, load_weights
 
 
@@ -95,15 +95,7 @@ def _to_our_levels(stem: nn.Module) -> None:
 
 
 def freeze(network: Network, count: int) -> list[nn.Module]:
-    """Keep the first `count` features of a MobileUNet from learning, and return them. Raises ModelError.
-
-    Of a network with memory all but its `recalls` are kept.
-    """
-    if isinstance(network, RecurrentUNet):
-        kept = [child for child in network.children() if child not in network.recalls()]
-        for child in kept:
-            child.requires_grad_(False)
-        return kept
+    """Keep the first `count` features of a MobileUNet from learning, and return them. Raises ModelError."""
     if not count:
         return []
     if not isinstance(network, MobileUNet):
@@ -136,8 +128,7 @@ def load_earlier(path: Path) -> tuple[Network, Facts, dict[str, Any]]:
 def load_start(network: Network, path: Path) -> None:
     """Put the weights of an earlier run, a checkpoint or .safetensors, into a network.
 
-    Of a MobileUNet of another depth the blocks that both have are taken; one with memory may begin from
-    one without, and one without from one with. Raises ModelError.
+    Of a MobileUNet of another depth the blocks that both have are taken. Raises ModelError.
     """
     earlier, _, _ = load_earlier(path)
     state = earlier.state_dict()
@@ -146,8 +137,7 @@ def load_start(network: Network, path: Path) -> None:
         for block, number in zip(earlier.features, earlier.numbers, strict=True):
             if number in own:
                 own[number].load_state_dict(block.state_dict())
-        left_out = ("features.",) if network.memory else ("features.", "recall")
-        rest = {k: v for k, v in state.items() if not k.startswith(left_out)}
+        rest = {k: v for k, v in state.items() if not k.startswith("features.")}
         state = network.state_dict() | rest
     try:
         network.load_state_dict(state)

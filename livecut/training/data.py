@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, Sampler
 from livecut.errors import ConfigError
 from livecut.frame import Image
 from livecut.labelled import Data
-from livecut.training.augment import SECOND, cover, pair
+from livecut.training.augment import SECOND, pair
 
 WEBCAM_LIKE = 4.0
 """How much more often a picture is drawn that the index does not call unlike a webcam's."""
@@ -20,16 +20,13 @@ SHAPES = ((16, 9), (16, 9), (4, 3), (4, 3), (1, 1), (3, 4), (9, 16))
 """The aspect ratios that batches are drawn in; webcams are 16:9 and 4:3."""
 
 
-class Augmented(Dataset[tuple[Image, ...]]):
-    """Pairs with augmentation; the key says which picture, at what size, with which seed.
+class Augmented(Dataset[tuple[Image, Image]]):
+    """Pairs with augmentation; the key says which picture, at what size, with which seed."""
 
-    With `rooms` each comes with a room of its size, where there are any.
-    """
+    def __init__(self, data: Data) -> None:
+        self.data = data
 
-    def __init__(self, data: Data, *, rooms: bool = False) -> None:
-        self.data, self.rooms = data, rooms
-
-    def __getitem__(self, key: tuple[int, tuple[int, int], int]) -> tuple[Image, ...]:
+    def __getitem__(self, key: tuple[int, tuple[int, int], int]) -> tuple[Image, Image]:
         index, size, seed = key
         rng = np.random.default_rng(seed)
         image, mask = self.data.train[index].read()
@@ -43,8 +40,7 @@ class Augmented(Dataset[tuple[Image, ...]]):
         second = None
         if rng.random() < SECOND:
             second = self.data.train[rng.integers(len(self.data.train))].read()
-        found = pair(image, mask, room, size, rng, second)
-        return found if room is None or not self.rooms else (*found, cover(room, size, rng))
+        return pair(image, mask, room, size, rng, second)
 
 
 class Batches(Sampler[list[tuple[int, tuple[int, int], int]]]):

@@ -179,7 +179,7 @@ def write_onnx(portable: Portable, facts: Facts, path: Path) -> None:
     height, width = torch.export.Dim("h", min=2, max=512), torch.export.Dim("w", min=2, max=512)
     program = torch.onnx.export(
         portable,
-        (torch.zeros(2, 9 * s, 16 * s, 3 + network.memory, dtype=torch.uint8),),
+        (torch.zeros(2, 9 * s, 16 * s, 3, dtype=torch.uint8),),
         dynamo=True,
         input_names=["image"],
         output_names=["alpha"],
@@ -196,7 +196,6 @@ def write_onnx(portable: Portable, facts: Facts, path: Path) -> None:
         "livecut.area": facts.area,
         "livecut.stride": network.stride,
         "livecut.output_stride": network.output_stride,
-        "livecut.memory": int(network.memory),
     }
     onnx.helper.set_model_props(model, {k: str(v) for k, v in values.items()})
     onnx.checker.check_model(model)
@@ -210,13 +209,13 @@ def disagreement(portable: Portable, facts: Facts, path: Path) -> float:
     network = portable.network
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
-    worst, channels = 0.0, 3 + network.memory
+    worst = 0.0
     for frame in ((1280, 720), (640, 480), (720, 1280), (500, 500)):
         w, h = input_size(*frame, facts.area, network.stride)
         for image in (
-            rng.integers(0, 256, (1, h, w, channels), np.uint8),
-            np.full((1, h, w, channels), rng.integers(256), np.uint8),
-            rng.integers(0, 256, (3, h, w, channels), np.uint8),
+            rng.integers(0, 256, (1, h, w, 3), np.uint8),
+            np.full((1, h, w, 3), rng.integers(256), np.uint8),
+            rng.integers(0, 256, (3, h, w, 3), np.uint8),
         ):
             with torch.inference_mode():
                 expected = portable(torch.from_numpy(image)).numpy()

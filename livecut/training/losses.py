@@ -36,21 +36,12 @@ def boundary(logits: Tensor, target: Tensor, person_weight: float = 1.0, reach: 
     return each / near.sum().clamp(min=1)
 
 
-def steady(logits: Tensor, targets: Tensor, begins: Tensor) -> Tensor:
-    """How far alpha's change from frame to frame is from the true one: dtSSD squared (Erofeev et al.,
-    2015), 10 times. Logits and targets are (T, N, 1, H, W); `begins` (T, N) says which follow none.
-    """
-    apart = torch.sigmoid(logits).diff(dim=0) - targets.diff(dim=0)
-    return 10 * (apart.square().mean((2, 3, 4)) * ~begins[1:]).mean()
-
-
 LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "bce": bce,
     "dice": lambda logits, target, _: dice(logits, target),
     "boundary": boundary,
 }
-"""What a training run can add up, each of logits, target and the weight of person pixels; besides "steady"
-of clips."""
+"""What a training run can add up, each of logits, target and the weight of person pixels."""
 
 
 def measure(

@@ -25,7 +25,7 @@ from livecut.frame import Image
 from livecut.labelled import Data, Pair
 from livecut.metrics import iou
 from livecut.models import input_size
-from livecut.network import Portable, as_rgb
+from livecut.network import as_rgb
 from livecut.network.base import Network
 from livecut.network.blocks import PackedStem
 from livecut.network.unet import MobileUNet
@@ -70,36 +70,22 @@ class Levels(Folded):
 
 
 class Calibration(CalibrationDataReader):  # type: ignore[misc]
-    """Random crops of training pictures, in the shapes that the network was trained in.
-
-    Every second is for a network with memory one that it has seen before.
-    """
+    """Random crops of training pictures, in the shapes that the network was trained in."""
 
     def __init__(self, pairs: list[Pair], facts: Facts, network: Network) -> None:
         self._images = self._crops(pairs, facts, network)
 
     @staticmethod
     def _crops(pairs: list[Pair], facts: Facts, network: Network) -> Iterator[Image]:
-        rng, portable = np.random.default_rng(0), Portable(network).eval()
-        for turn, i in enumerate(rng.permutation(len(pairs))[:CALIBRATION]):
+        rng = np.random.default_rng(0)
+        for i in rng.permutation(len(pairs))[:CALIBRATION]:
             size = input_size(*SHAPES[rng.integers(len(SHAPES))], facts.area, network.stride)
-            image = cover(pairs[i].read()[0], size, rng)
-            yield with_memory(portable, image, seen=turn % 2 == 1) if network.memory else image
+            yield cover(pairs[i].read()[0], size, rng)
 
     def get_next(self) -> dict[str, Image] | None:
         """The next picture as the network takes it; None after the last."""
         image = next(self._images, None)
         return None if image is None else {"image": image[None]}
-
-
-@torch.inference_mode()
-def with_memory(portable: Portable, image: Image, *, seen: bool) -> Image:
-    """What a network with memory takes of a picture (h, w, 3) that it has seen before or not: (h, w, 4)."""
-    given = np.dstack([image, np.zeros_like(image[..., 0])])
-    if seen:
-        output = portable(torch.from_numpy(given[None])).numpy()
-        given[..., 3] = np.rint(255 * output).reshape(image.shape[:2])
-    return given
 
 
 def quantise(

@@ -21,11 +21,9 @@ from livecut.labelled import Data
 from livecut.models import input_size
 from livecut.network import build, normalise
 from livecut.network.base import Network
-from livecut.network.unet import RecurrentUNet
 from livecut.training.checkpoint import freeze, load_earlier, load_encoder, load_start
-from livecut.training.clips import clips
 from livecut.training.data import SHAPES, Augmented, Batches
-from livecut.training.losses import measure, steady
+from livecut.training.losses import measure
 from livecut.training.parallel import Group
 from livecut.training.settings import TrainSettings
 
@@ -70,8 +68,6 @@ def teacher_for(settings: TrainSettings, averaged: Network, device: torch.device
     """The teacher that a run's settings name, if any. Raises ModelError where it cannot be one."""
     if not settings.teacher:
         return None
-    if averaged.memory:
-        raise ModelError(f"{settings.model} has a memory; leave --teacher out")
     if settings.teacher == AVERAGE:
         return Teacher(averaged, settings.area)
     path = Path(settings.teacher)
@@ -80,19 +76,15 @@ def teacher_for(settings: TrainSettings, averaged: Network, device: torch.device
 
 
 class Objective(nn.Module):
-    """Bytes in, losses by name out: image uint8 BGR (N, H, W, 3), mask uint8 (N, H, W), 255 = person, and
-    for a network with memory, which learns from clips of them, perhaps rooms like the image.
-    """
+    """Bytes in, losses by name out: image uint8 BGR (N, H, W, 3), mask uint8 (N, H, W), 255 = person."""
 
     def __init__(self, network: Network, settings: TrainSettings, teacher: Teacher | None) -> None:
         super().__init__()
         self.network = network
         self._settings, self._teacher = settings, teacher
 
-    def forward(self, image: Tensor, mask: Tensor, room: Tensor | None = None) -> dict[str, Tensor]:
+    def forward(self, image: Tensor, mask: Tensor) -> dict[str, Tensor]:
         settings = self._settings
-        if isinstance(self.network, RecurrentUNet):
-            return self._clips(self.network, image, mask, room)
         x, target = channels_last(image), mask[:, None].float() / 255
         if self._teacher:
             x, target = self._teacher.lesson(x, target, settings.area, self.network.stride)
@@ -100,35 +92,6 @@ class Objective(nn.Module):
 
     def _measure(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         return measure(self._settings.loss, logits, target, self._settings.person_weight)
-
-    def _clips(
-        self, network: RecurrentUNet, image: Tensor, mask: Tensor, room: Tensor | None
-    ) -> dict[str, Tensor]:
-        """The losses of all frames but the first, of which there is nothing to learn."""
-        with torch.no_grad():
-            with torch.autocast(image.device.type, enabled=False):
-                frames, masks, begins = clips(image, mask, room)
-                pictures = frames.permute(0, 1, 3, 4, 2).flatten(0, 1)
-                targets = F.avg_pool2d(masks.flatten(0, 1), network.output_stride)
-            encoded = [
-                features.reshape(*frames.shape[:2], *features.shape[1:])
-                for features in network.encode(channels_last(pictures))
-            ]
-        before = masks.new_zeros(len(image), 4, *targets.shape[2:])
-        found = []
-        for moment in zip(*encoded, strict=True):
-            logits, kept = network.decode(list(moment), before)
-            found.append(logits.float())
-            before = rounded(torch.cat([torch.sigmoid(found[-1]), kept.float()], 1))
-        logits = torch.stack(found)
-        targets = targets.view_as(logits)
-        losses = self._measure(logits[1:].flatten(0, 1), targets[1:].flatten(0, 1))
-        return losses | {"steady": steady(logits, targets, begins)}
-
-
-def rounded(planes: Tensor) -> Tensor:
-    """Planes of 0..1 as bytes have them; for gradients as they were."""
-    return planes + ((255 * planes).round() / 255 - planes).detach()
 
 
 def channels_last(image: Tensor) -> Tensor:
@@ -174,10 +137,6 @@ class Run:
             load_encoder(network, settings.encoder)
         if state is None and settings.start:
             load_start(network, Path(settings.start))
-        elif state is None and network.memory:
-            raise ModelError(
-                f"{settings.model} is a finished network that gets a memory; give that one with --start"
-            )
         network.to(group.device).to(memory_format=torch.channels_last)
         self.averaged = copy.deepcopy(network)
         self._teacher = teacher_for(settings, self.averaged, group.device)
@@ -234,7 +193,7 @@ class Run:
             share=(self.group.rank, self.group.count),
         )
         loader: Iterable[tuple[Tensor, ...]] = DataLoader(
-            Augmented(data, rooms=self.network.memory),
+            Augmented(data),
             batch_sampler=batches,
             num_workers=settings.workers,
             prefetch_factor=PREFETCH if settings.workers else None,
