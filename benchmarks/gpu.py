@@ -22,15 +22,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from livecut.backgrounds import open_background
 from livecut.bench.cases import held_frames
+from livecut.bench.gpu import Card, CudaClock, Traffic, measure_card, traffic
 from livecut.bench.machine import machine as facts
 from livecut.bench.record import describe, write
-from livecut.bench.roofline import Card, Traffic
-from livecut.form import BGR, BT709, Form, Size, i420
-from livecut.frame import Frame, Image, blank_outputs
+from livecut.frame import BGR, BT709, Frame, Image, PixelFormat, Size, blank_outputs, i420
 from livecut.models import find_model
+from livecut.processors.cuda.streams import CudaDevice
 
 IN_FLIGHT = 3
 
@@ -102,20 +103,18 @@ def predict(way: Way, moved: Traffic, picture: int, assumed: Assumed) -> tuple[f
 
 def prediction(size: Size, background: str, card: Card | None) -> dict[str, tuple[float, float]]:
     """For each of `WAYS`, on a card that was measured, or on the one assumed."""
-    from livecut.bench.card import traffic
-
     weights, behind = find_model("live", ".safetensors"), open_background(background, size)
     assumed = replace(Assumed(), card=card) if card else Assumed()
-    found, counted = {}, dict[tuple[str, Form], Traffic]()
+    found, counted = {}, dict[tuple[str, PixelFormat], Traffic]()
     for name, way in WAYS.items():
-        form = i420(BT709) if way.planar else BGR
+        pixel_format = i420(BT709) if way.planar else BGR
         precision = "float16" if way.half else "float32"
-        if (precision, form) not in counted:
-            counted[precision, form] = traffic(
-                weights, behind, size, form_out=form, precision=precision
+        if (precision, pixel_format) not in counted:
+            counted[precision, pixel_format] = traffic(
+                weights, behind, size, form_out=pixel_format, precision=precision
             )
-        moved = counted[precision, form]
-        picture = size[0] * size[1] + form.count(size)
+        moved = counted[precision, pixel_format]
+        picture = size[0] * size[1] + pixel_format.count(size)
         found[name] = predict(way, moved, picture, assumed)
     return found
 
@@ -126,27 +125,27 @@ class Runner:
     def __init__(self, way: Way, size: Size, background: str) -> None:
         import torch
 
-        from livecut.compositor.cuda import DeviceCutter, Weights
-        from livecut.compositor.queues import Cuda
+        from livecut.processors.cuda.processor import CudaProcessor, Weights
+        from livecut.processors.cuda.streams import CudaDevice
 
-        self._form, self._behind = (
+        self._pixel_format, self._behind = (
             i420(BT709) if way.planar else BGR,
             open_background(background, size),
         )
         self._size, self._lent, self._count = size, way.lent, 0
         self.alone: list[float] = []
         self.rates: list[float] = []
-        self._cutters = []
-        machine = Cuda(torch.device("cuda"), graph=way.graph, streams=way.streams)
+        self._processors = []
+        machine = CudaDevice(torch.device("cuda"), graph=way.graph, streams=way.streams)
         precision = "float16" if way.half else "float32"
         for in_flight in (1, IN_FLIGHT):
             weights = Weights(find_model("live", ".safetensors"), machine, precision)
             if not way.channels_last:
                 network = weights.network.network.to(memory_format=torch.contiguous_format)
                 network.register_forward_pre_hook(lambda _, given: (given[0].contiguous(),))
-            cutter = DeviceCutter(weights, self._behind, temporal=True, in_flight=in_flight)
-            cutter.deliver(self._form)
-            self._cutters.append(cutter)
+            processor = CudaProcessor(weights, self._behind, temporal=True, in_flight=in_flight)
+            processor.deliver(self._pixel_format)
+            self._processors.append(processor)
 
     def round(self, frames: Sequence[Image], seconds: float, *, kept: bool) -> None:
         """Both, for so long; the first round only warms up."""
@@ -156,11 +155,13 @@ class Runner:
             self.rates.append(len(rate) / sum(rate))
 
     def _run(self, which: int, ahead: int, frames: Sequence[Image], seconds: float) -> list[float]:
-        cutter, waiting, times = self._cutters[which], deque[Any](), list[float]()
-        outputs = (cutter.outputs if self._lent else blank_outputs)(self._form, self._size, ahead)
+        processor, waiting, times = self._processors[which], deque[Any](), list[float]()
+        outputs = (processor.outputs if self._lent else blank_outputs)(
+            self._pixel_format, self._size, ahead
+        )
         if self._lent:
             held = frames
-            frames = cutter.frames(BGR, self._size, len(held))
+            frames = processor.frames(BGR, self._size, len(held))
             for image, given in zip(frames, held, strict=True):
                 np.copyto(image, given)
         end = time.perf_counter() + seconds
@@ -168,14 +169,16 @@ class Runner:
             begun = time.perf_counter()
             image = frames[self._count % len(frames)]
             alpha, out = outputs[self._count % ahead]
-            waiting.append((cutter.infer(Frame(image, self._count, 0.0, 0.0), alpha), alpha, out))
+            waiting.append(
+                (processor.infer(Frame(image, self._count, 0.0, 0.0), alpha), alpha, out)
+            )
             self._count += 1
             if len(waiting) == ahead:
                 slot, alpha, out = waiting.popleft()
-                cutter.compose(self._behind, cutter.finish(slot, alpha), out)
+                processor.compose(self._behind, processor.finish(slot, alpha), out)
             times.append(time.perf_counter() - begun)
         for slot, alpha, _ in waiting:
-            cutter.finish(slot, alpha)
+            processor.finish(slot, alpha)
         return times
 
 
@@ -254,18 +257,14 @@ def main() -> int:
     if given.predict:
         print(table(prediction(size, given.background, None), {}, f"{given.size}, predicted"))
         return 0
-    import torch
-
     if not torch.cuda.is_available():
         print(
             "PyTorch sees no NVIDIA GPU here: nothing was measured; --predict needs none",
             file=sys.stderr,
         )
         return 1
-    from livecut.bench.card import CudaClock, measure_card
-    from livecut.compositor.queues import Cuda
 
-    card = measure_card(Cuda(torch.device("cuda")), CudaClock())
+    card = measure_card(CudaDevice(torch.device("cuda")), CudaClock())
     predicted = prediction(size, given.background, card)
     runners: dict[str, Runner | Peer] = {
         name: Runner(way, size, given.background) for name, way in WAYS.items()

@@ -19,26 +19,22 @@ from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 from rich.console import Console
 
-from livecut.backgrounds import EdgeColours, open_background
+from livecut.backgrounds import open_background
+from livecut.backgrounds.edge_colours import EdgeColours
 from livecut.bench.cases import held_frames
-from livecut.compositor import cpu, edges
 from livecut.engines import open_engine
 from livecut.frame import Cutout, Frame, Image
-from livecut.i420 import I420
+from livecut.kernels import alpha as alpha_kernels
+from livecut.kernels import composite as composites
+from livecut.kernels import edges
+from livecut.kernels.constants import EPSILON, KEEP, LIFT, LIMITS, MARGIN, MOVES
+from livecut.kernels.guided_filter import GuidedFilter
+from livecut.kernels.pixels import I420
+from livecut.kernels.resize import reduce
 from livecut.models import input_size
-from livecut.preview import encoded
-from livecut.segmenter import (
-    EPSILON,
-    KEEP,
-    LIFT,
-    LIMITS,
-    MARGIN,
-    MOVES,
-    GuidedFilter,
-    Segmenter,
-    reduce,
-)
-from livecut.terminal import figures
+from livecut.segmenter import Segmenter
+from livecut.sinks.web import encoded
+from livecut.stats import number_table
 
 SIZES = ((1280, 720), (1920, 1080))
 AREA = 256 * 144
@@ -90,11 +86,11 @@ def network(s: Scene) -> Prepared:
     return engine.run, 0
 
 
-def settle(s: Scene) -> Prepared:
+def smooth(s: Scene) -> Prepared:
     """The temporal step."""
     alpha, state = s.small_alpha.copy(), s.small_alpha.copy()
     change = np.zeros(alpha.shape, np.uint8)
-    return lambda: cpu.settle(alpha, state, change, KEEP, LIMITS, MOVES, LIFT), 0
+    return lambda: alpha_kernels.smooth(alpha, state, change, KEEP, LIMITS, MOVES, LIFT), 0
 
 
 def regress(s: Scene) -> Prepared:
@@ -102,7 +98,7 @@ def regress(s: Scene) -> Prepared:
     grey = np.asarray(cv2.cvtColor(s.small, cv2.COLOR_BGR2GRAY), np.uint8)
     alpha = np.asarray(cv2.resize(s.small_alpha, grey.shape[::-1]), np.float32)
     slope, offset = np.empty((2, *grey.shape), np.float32)
-    return lambda: cpu.regress(grey, alpha, EPSILON, MARGIN, slope, offset), 0
+    return lambda: alpha_kernels.regress(grey, alpha, EPSILON, MARGIN, slope, offset), 0
 
 
 def guided_filter(s: Scene) -> Prepared:
@@ -123,7 +119,7 @@ def composite_rows(s: Scene) -> Prepared:
     """Over a background of few rows."""
     rows = np.full((s.size[1] // 8, s.size[0], 3), 90, np.uint8)
     out = np.empty_like(s.frame.image)
-    return lambda: cpu.composite_rows(s.frame.image, s.alpha, rows, out), 7
+    return lambda: composites.composite_rows(s.frame.image, s.alpha, rows, out), 7
 
 
 def cutout(s: Scene) -> Prepared:
@@ -161,7 +157,7 @@ def jpeg(s: Scene) -> Prepared:
     return lambda: encoded(s.frame.image), 3
 
 
-STAGES = (copy, reduction, network, settle, regress, guided_filter, composite, composite_rows,
+STAGES = (copy, reduction, network, smooth, regress, guided_filter, composite, composite_rows,
           cutout, person_colour, blur, i420, jpeg)  # fmt: skip
 
 
@@ -171,7 +167,7 @@ def report(request: pytest.FixtureRequest) -> Iterator[list[tuple[str, str, floa
     rows: list[tuple[str, str, float, float]] = []
     yield rows
     rates = {size: count / seconds for name, size, seconds, count in rows if name == "copy"}
-    table = figures("stage", "size", "median ms", "MB", "floor ms", "ratio")
+    table = number_table("stage", "size", "median ms", "MB", "floor ms", "ratio")
     for name, size, seconds, count in rows:
         known = ["", "", ""]
         if count and size in rates:

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
         SinkError,
         SourceError,
     )
-    from livecut.pipeline import Pipeline
+    from livecut.pipeline.pipeline import Pipeline
+    from livecut.pipeline.together import run_all
+    from livecut.processors.shared import SharedEngine
     from livecut.segmenter import Segmenter
-    from livecut.shared import SharedEngine
     from livecut.sinks import open_sink
     from livecut.sources import open_source
-    from livecut.together import run_together
 
 __all__ = [
     "ConfigError",
@@ -44,17 +44,17 @@ __all__ = [
     "SourceError",
     "open_sink",
     "open_source",
-    "run_together",
+    "run_all",
 ]
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Pipeline": "pipeline",
+    "Pipeline": "pipeline.pipeline",
     "Segmenter": "segmenter",
-    "SharedEngine": "shared",
+    "SharedEngine": "processors.shared",
     "open_sink": "sinks",
     "open_source": "sources",
-    "run_together": "together",
+    "run_all": "pipeline.together",
 }
 
 

@@ -1,16 +1,13 @@
-"""The errors that livecut raises for its user's sake.
-
-    LivecutError
-    ├── ConfigError   an option, a background or a configuration file that cannot be used
-    ├── ModelError    a model that is missing, damaged or not of the expected form
-    ├── SourceError   a camera, file, stream or pipe that cannot be opened or read
-    ├── EngineError   a network that cannot be run, or that gave no valid alpha
-    └── SinkError     an output that cannot be opened or written
-
-Each message is one line: what was given, what was expected, what to do.
-"""
+"""A record as plots: latency, where the time goes, and how both and memory grow."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+MISSING = "plots need matplotlib; install it with: pip install 'livecut[bench]'"
 
 
 class LivecutError(Exception):

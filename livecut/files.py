@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and the folder for what can be made again."""
+"""Files that are whole or absent, and the folder for what can be made again."""
 
 from __future__ import annotations
 
@@ -8,6 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from livecut.errors import SinkError
+
+
+def require_folder(path: Path) -> None:
+    """Raises SinkError where nothing can be made in the folder that `path` is to stand in."""
+    parent = path.parent
+    if not parent.is_dir():
+        raise SinkError(f"cannot write {path}: there is no folder {parent}; make it first")
+    if not os.access(parent, os.W_OK):
+        raise SinkError(f"cannot write {path}: no permission to write in the folder {parent}")
+
 
 def part_of(path: Path) -> Path:
     """Where a file stands while it is written: beside its place, as NAME.part."""
@@ -15,7 +26,7 @@ def part_of(path: Path) -> Path:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Gives `part_of` a file, to be written by the body; it takes the file's place after that.
 
     Where the body or the move fails, what was written is gone, and what was there before stays.

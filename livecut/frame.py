@@ -1,4 +1,4 @@
-"""What travels through the pipeline: a frame, a frame with its own alpha, a picture to show."""
+"""What travels through the pipeline, and how its bytes lie."""
 
 from __future__ import annotations
 
@@ -9,10 +9,71 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from livecut.form import BGR, Form, Size
+Size = tuple[int, int]
+"""(width, height) in pixels."""
 
+BT601 = (0.299, 0.114)
+BT709 = (0.2126, 0.0722)
+"""The weights of red and blue in the luma, of ITU-R BT.601 and BT.709."""
+
+
+@dataclass(frozen=True)
+class PixelFormat:
+    """One way to lay out a picture in uint8.
+
+    BGR (H, W, 3); BGRA and RGBA (H, W, 4), alpha straight; YUYV (H, W, 2), W even; I420 (the planes Y,
+    U and V) and NV12 (Y, and U with V pixel by pixel) (H * 3 / 2, W), both even. An odd last row or
+    column is left out where it has no place. Those with luma are in the limited range.
+    """
+
+    name: str
+    weights: tuple[float, float] = BT601
+    """The weights of red and blue in the luma, where there is one."""
+
+    def size(self, size: Size) -> Size:
+        """What of a picture of `size` is kept."""
+        if self.name in ("I420", "NV12"):
+            return even(size)
+        return (size[0] & ~1, size[1]) if self.name == "YUYV" else size
+
+    def shape(self, size: Size) -> tuple[int, ...]:
+        """Of the array that holds a picture of `size`."""
+        w, h = self.size(size)
+        if self.name in ("I420", "NV12"):
+            return h * 3 // 2, w
+        return h, w, {"BGR": 3, "YUYV": 2}.get(self.name, 4)
+
+    def count(self, size: Size) -> int:
+        """Bytes of a picture of `size`."""
+        w, h = self.size(size)
+        if self.name in ("I420", "NV12"):
+            return w * h * 3 // 2
+        return w * h * {"BGR": 3, "YUYV": 2}.get(self.name, 4)
+
+    @property
+    def transparent(self) -> bool:
+        """Whether it has an alpha channel."""
+        return self.name in ("BGRA", "RGBA")
+
+
+BGR, BGRA, RGBA = PixelFormat("BGR"), PixelFormat("BGRA"), PixelFormat("RGBA")
+YUYV, NV12 = PixelFormat("YUYV"), PixelFormat("NV12")
+"""In BT.601, as cameras give them and OpenCV takes them."""
+
+
+def i420(weights: tuple[float, float]) -> PixelFormat:
+    """I420 with these weights."""
+    return PixelFormat("I420", weights)
+
+
+def even(size: Size) -> Size:
+    """The size without its odd last column and row, which 4:2:0 cannot hold."""
+    return size[0] & ~1, size[1] & ~1
+
+
+Floats = NDArray[np.float32]
 Image = NDArray[np.uint8]
-"""uint8, one channel (H, W), BGR (H, W, 3) or what else a `Form` says; C-contiguous."""
+"""uint8, one channel (H, W), BGR (H, W, 3) or what else a `PixelFormat` says; C-contiguous."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +88,13 @@ class Frame:
     """`time.perf_counter()` in seconds, taken when the frame was grabbed."""
     position: float
     """Seconds since the source's first frame, in the source's own time."""
-    form: Form = BGR
+    pixel_format: PixelFormat = BGR
 
     @property
     def shape(self) -> tuple[int, int]:
         """(H, W) in pixels."""
         height, width = self.image.shape[:2]
-        return (height * 2 // 3 if self.form.name in ("I420", "NV12") else height), width
+        return (height * 2 // 3 if self.pixel_format.name in ("I420", "NV12") else height), width
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +130,7 @@ class Output:
     """The frame's `perf_counter` seconds; the time of its making for a placeholder."""
     reason: str = ""
     """What a placeholder says is wrong; empty for a composited frame."""
-    form: Form = BGR
+    pixel_format: PixelFormat = BGR
     """BGRA where the background is transparent; another where the sinks take it better."""
 
 
@@ -83,11 +144,13 @@ def taken_as_bt709(width: int, height: int) -> bool:
     return width >= 1280 or height > 576
 
 
-def blank_frames(form: Form, size: Size, count: int) -> list[Image]:
+def blank_frames(pixel_format: PixelFormat, size: Size, count: int) -> list[Image]:
     """Buffers for frames of a form."""
-    return [np.zeros(form.shape(size), np.uint8) for _ in range(count)]
+    return [np.zeros(pixel_format.shape(size), np.uint8) for _ in range(count)]
 
 
-def blank_outputs(form: Form, size: Size, count: int) -> list[tuple[Image, Image]]:
+def blank_outputs(pixel_format: PixelFormat, size: Size, count: int) -> list[tuple[Image, Image]]:
     """Pairs of alpha (H, W) and a picture of a form."""
-    return [(np.zeros(size[::-1], np.uint8), image) for image in blank_frames(form, size, count)]
+    return [
+        (np.zeros(size[::-1], np.uint8), image) for image in blank_frames(pixel_format, size, count)
+    ]

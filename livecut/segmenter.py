@@ -9,89 +9,30 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from livecut.compositor import cpu
-from livecut.engines import Engine, open_engine
+from livecut.engines import open_engine
+from livecut.engines.base import Engine
 from livecut.errors import EngineError
-from livecut.form import BGR, BGRA, Form
-from livecut.frame import Cutout, Frame, Image, blank_frames, blank_outputs
+from livecut.frame import (
+    BGR,
+    BGRA,
+    Cutout,
+    Floats,
+    Frame,
+    Image,
+    PixelFormat,
+    blank_frames,
+    blank_outputs,
+)
+from livecut.kernels.alpha import smooth
 from livecut.models import DEFAULT_MODEL, input_size
 from livecut.stats import Stats
 
 if TYPE_CHECKING:
-    from livecut.backgrounds import Background
-
-EPSILON = 1e-3
-"""The guided filter's regularisation, for grey in 0..1: edges of less contrast are smoothed over."""
-MARGIN = 0.08
-"""Alpha below this becomes 0, above 1 - this becomes 255: a wash of background is no person."""
-KEEP, LIMITS, MOVES = 0.95, (0.4, 0.8), (4.0, 12.0)
-"""Of `settle`: the share of the last alpha kept where nothing moves; the changes of alpha that are
-followed at once, where the picture moves and where it is still; and the levels that part the two."""
-LIFT = 0.99 * MARGIN
-"""What the last alpha adds at most to 0: less than MARGIN, so alone it never makes a pixel seen."""
-REACH = np.ones((7, 7), np.uint8)
-"""How near to a motion, in pixels of alpha, the picture counts as moving."""
-ROUNDED = 1 + 1e-6
-"""The most that is taken for an alpha of 1: ONNX Runtime's sigmoid is at times 1.0000001."""
-CUT = 40.0
-"""Mean change of the picture, in levels, from which on it is another scene."""
-
-Floats = NDArray[np.float32]
-
-
-def reduce(image: Image, least: tuple[int, int], levels: list[Image]) -> Image:
-    """`image` halved by averaging while it is at least twice `least` = (width, height) in size.
-
-    `levels` holds the buffers, made anew when the image's size changes, and afterwards the halves, each
-    half of the one before. OpenCV averages 2x2 blocks with SIMD; where a side is odd, points between the
-    pixels are taken, which is nearly the same and four times as fast as exact areas.
-    """
-    level = 0
-    while image.shape[1] >= 2 * least[0] and image.shape[0] >= 2 * least[1]:
-        shape = (image.shape[0] // 2, image.shape[1] // 2, *image.shape[2:])
-        if level == len(levels) or levels[level].shape != shape:
-            levels[level:] = [np.empty(shape, np.uint8)]
-        half = levels[level]
-        odd = image.shape[0] % 2 or image.shape[1] % 2
-        how = cv2.INTER_LINEAR if odd else cv2.INTER_AREA
-        cv2.resize(image, half.shape[1::-1], dst=half, interpolation=how)
-        image, level = half, level + 1
-    del levels[level:]
-    return image
-
-
-class GuidedFilter:
-    """Moves the edges of a small alpha to the edges of the full-size picture.
-
-    The fast guided filter (He, Sun and Tang 2013; He and Sun 2015) with a grey guide: a linear model
-    alpha = slope * grey + offset is fitted in each 5x5 at the network's input size, and applied at full
-    size.
-    """
-
-    def __init__(self, full: tuple[int, int], small: tuple[int, int]) -> None:
-        (width, _), (w, h) = full, small
-        self._small = small
-        self._small_grey = np.empty((h, w), np.uint8)
-        self._alpha, self._slope, self._offset = np.empty((3, h, w), np.float32)
-        self._means = np.empty((2, h, w), np.float32)
-        self._lines = np.empty((2, h, width), np.float32)
-        # Both planes as one, one above the other: rows stay rows, only their width changes.
-        self._stacked = self._means.reshape(2 * h, w), self._lines.reshape(2 * h, width)
-        self._flat = np.empty((h, max(1, w // 8)), np.uint8)
-
-    def __call__(self, image: Image, small_image: Image, alpha: Floats, out: Image) -> None:
-        """Refine `alpha` (float32 in 0..1, any size) into `out` uint8 (H, W) by `image` (H, W, 3)."""
-        cv2.cvtColor(small_image, cv2.COLOR_BGR2GRAY, dst=self._small_grey)
-        cv2.resize(alpha, self._small, dst=self._alpha, interpolation=cv2.INTER_LINEAR)
-        cpu.regress(self._small_grey, self._alpha, EPSILON, MARGIN, self._slope, self._offset)
-        cpu.mean_5x5(self._slope, self._means[0])
-        cpu.mean_5x5(self._offset, self._means[1])
-        cpu.saturation(self._means[0], self._means[1], self._flat)
-        means, lines = self._stacked
-        cv2.resize(means, lines.shape[::-1], dst=lines, interpolation=cv2.INTER_LINEAR)
-        cpu.apply_linear(image, self._lines[0], self._lines[1], self._flat, out)
+    from livecut.backgrounds.base import Background
+from livecut.kernels.constants import CUT, KEEP, LIFT, LIMITS, MOVES, REACH, ROUNDED
+from livecut.kernels.guided_filter import GuidedFilter
+from livecut.kernels.resize import reduce
 
 
 class Inference:
@@ -120,7 +61,7 @@ class Segmenter:
 
     >>> alpha = Segmenter()(cv2.imread("me.jpg"))   # doctest: +SKIP
 
-    `model` is a shipped name or a path; `device` is one of `livecut.engines.DEVICES`, or as in cuda:1; `engine` is auto, onnx
+    `model` is a shipped name or a path; `device` is one of `livecut.engines.base.DEVICES`, or as in cuda:1; `engine` is auto, onnx
     or torch; `threads` counts the network's CPU threads (0: half of the cores, at most 4). With `temporal`, each
     alpha is steadied by the last, for consecutive frames; `reset()` and a cut to another scene forget
     the last. Raises ModelError, EngineError and ConfigError.
@@ -129,7 +70,7 @@ class Segmenter:
     `in_flight` frames apart, all of one size; else it is not to be used by two threads at once.
     """
 
-    takes: Sequence[Form] = (BGR,)
+    takes: Sequence[PixelFormat] = (BGR,)
     frames, outputs = staticmethod(blank_frames), staticmethod(blank_outputs)
 
     def __init__(
@@ -154,9 +95,9 @@ class Segmenter:
         self._size = (0, 0)
         self.reset()
 
-    def deliver(self, form: Form) -> Form:
+    def deliver(self, pixel_format: PixelFormat) -> PixelFormat:
         """BGR, or BGRA where a transparent form is asked for: what `compose` writes in any case."""
-        return BGRA if form.transparent else BGR
+        return BGRA if pixel_format.transparent else BGR
 
     def reset(self) -> None:
         """Forget the frames before: the next alpha is what a new segmenter would give."""
@@ -211,7 +152,7 @@ class Segmenter:
             self.reset()
             raise EngineError("the network gave no valid alpha (NaN or outside 0 to 1)")
         if self._temporal:
-            self._settle(found)
+            self._smooth(found)
         image = found.frame.image
         if out is None:
             out = np.empty(image.shape[:2], np.uint8)
@@ -227,11 +168,11 @@ class Segmenter:
         cv2.resize(self._grey, change.shape[::-1], dst=change, interpolation=cv2.INTER_AREA)
         return self._seen and cv2.mean(change)[0] < CUT
 
-    def _settle(self, found: Inference) -> None:
+    def _smooth(self, found: Inference) -> None:
         alpha, change = found.alpha, found.change
         if self._steady and found.follows:
             cv2.dilate(change, REACH, dst=change)
-            cpu.settle(alpha, self._state, change, KEEP, LIMITS, MOVES, LIFT)
+            smooth(alpha, self._state, change, KEEP, LIMITS, MOVES, LIFT)
         else:
             np.copyto(self._state, alpha)
         self._steady = True

@@ -6,9 +6,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
 
 WINDOW = 8192
 """Samples kept for each stage; older ones are overwritten."""
@@ -150,3 +155,13 @@ class Stats:
             f"age p50 {p50:.1f} ms, p95 {p95:.1f} ms",
             f"drops: {dropped}",
         ]
+
+
+def number_table(*headers: str) -> Table:
+    """A plain table, its first column for names and the others for numbers."""
+    from rich.table import Table
+
+    table = Table(*headers, box=None, header_style="")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table

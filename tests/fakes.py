@@ -10,8 +10,8 @@ import numpy as np
 
 from livecut.errors import EngineError, SourceError
 from livecut.frame import Image, Output
-from livecut.sinks import Sink
-from livecut.sources import Source
+from livecut.sinks.base import Sink
+from livecut.sources.base import Source
 
 ROOM = (1, 254, 3)
 """The colour of a room that must never be seen."""
@@ -63,9 +63,9 @@ class FakeEngine:
         before: Callable[[FakeEngine], None] = lambda engine: None,
         *,
         work: Callable[[FakeBatch], None] = find_person,
-        together: int = 1,
+        max_batch: int = 1,
     ) -> None:
-        self.before, self.work, self.together = before, work, together
+        self.before, self.work, self.max_batch = before, work, max_batch
         self.calls = 0
         self.batches: list[int] = []
 
@@ -87,7 +87,7 @@ class ListSource(Source):
     """Plays the pictures given, as a file would."""
 
     name, description = "list", "a list of pictures"
-    live = False
+    realtime = False
 
     def __init__(self, pictures: Iterable[Image], fps: float = 30.0) -> None:
         self.pictures = list(pictures)
@@ -111,7 +111,7 @@ class LiveSource(Source):
     """A camera that gives one picture `count` times, every `period` seconds; may be unplugged."""
 
     name, description = "fake camera", "64x48"
-    live = True
+    realtime = True
     frames = None
 
     def __init__(self, image: Image, count: int = 10**9, period: float = 0.005) -> None:

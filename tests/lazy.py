@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from livecut.backgrounds import open_background
-from livecut.compositor import cuda
-from livecut.compositor.cuda import DeviceCutter, Weights
-from livecut.compositor.queues import Inline, Machine
-from livecut.network.weights import Facts
+from livecut.network.base import Facts
+from livecut.processors.cuda import processor as cuda
+from livecut.processors.cuda.processor import CudaProcessor, Weights
+from livecut.processors.cuda.streams import CpuDevice, Device
 from tests.remote import SIZE
 
 torch.set_num_threads(1)  # threads that wait spin, and take the time from others
@@ -43,8 +43,8 @@ class LazyEvent:
 
     def synchronize(self) -> None:
         if self.point is not None:
-            queue, count = self.point
-            queue.drain(count)
+            stream, count = self.point
+            stream.drain(count)
 
 
 class LazyQueue:
@@ -61,8 +61,8 @@ class LazyQueue:
         event.point = self, len(self._jobs)
 
     def wait(self, event: Any) -> None:
-        queue, count = event.point
-        self._jobs.append(lambda: queue.drain(count))
+        stream, count = event.point
+        self._jobs.append(lambda: stream.drain(count))
 
     def drain(self, count: int) -> None:
         while self._done < count:
@@ -70,32 +70,32 @@ class LazyQueue:
             self._jobs[self._done - 1]()
 
 
-class Lazy(Inline):
-    def queue(self) -> Any:
-        self.queues = [*getattr(self, "queues", []), LazyQueue()]
-        return self.queues[-1]
+class Lazy(CpuDevice):
+    def stream(self) -> Any:
+        self.streams = [*getattr(self, "queues", []), LazyQueue()]
+        return self.streams[-1]
 
     def event(self) -> Any:
         return LazyEvent()
 
-    def settle(self) -> None:
-        for queue in self.queues:
-            queue.drain(len(queue._jobs))
+    def synchronize_all(self) -> None:
+        for stream in self.streams:
+            stream.drain(len(stream._jobs))
 
 
 def load_blueness(monkeypatch: pytest.MonkeyPatch) -> Blueness:
-    """What every cutter loads from now on."""
+    """What every processor loads from now on."""
     made = Blueness()
     facts = Facts("fake", SIZE[0] * SIZE[1])
     monkeypatch.setattr(cuda, "load_weights", lambda path: (made, facts))
     return made
 
 
-def cutter(
-    machine: Machine | None = None,
+def processor(
+    machine: Device | None = None,
     background: str = "#000000",
     precision: str = "auto",
     **more: Any,
-) -> DeviceCutter:
+) -> CudaProcessor:
     weights = Weights(Path("fake"), machine or Lazy(), precision)
-    return DeviceCutter(weights, open_background(background, SIZE), temporal=True, **more)
+    return CudaProcessor(weights, open_background(background, SIZE), temporal=True, **more)

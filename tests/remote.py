@@ -1,4 +1,4 @@
-"""What a cutter away from the host is tested with: frames that can be told apart, and what holds of both."""
+"""What a processor away from the host is tested with: frames that can be told apart, and what holds of both."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import pytest
 
 from livecut.backgrounds import open_background
 from livecut.errors import EngineError
-from livecut.form import BGR
-from livecut.frame import Frame, Image, as_image
-from livecut.guard import Guard
+from livecut.frame import BGR, Frame, Image, as_image
+from livecut.pipeline.guard import Guard
 from livecut.sources import open_source
 from tests.fakes import PERSON, ROOM, shows_room
 
@@ -71,7 +70,7 @@ def is_composite(image: Image, index: int) -> bool:
 
 
 def never_takes_what_was_given_up(made: Any) -> None:
-    """Of a cutter with one frame in flight."""
+    """Of a processor with one frame in flight."""
     old, new = frame(1), frame(2)
     slot = made.infer(old)
     made.infer(new)
@@ -79,7 +78,7 @@ def never_takes_what_was_given_up(made: Any) -> None:
         SIZE,
         segment=lambda frame, alpha: made.finish(slot, alpha),
         compose=lambda cutout, out: made.compose(open_background("#000000", SIZE), cutout, out),
-        live=False,
+        realtime=False,
     )
     with pytest.raises(EngineError, match="of another frame than 1"):
         guard.process(old, np.zeros(SIZE[::-1], np.uint8), blank())
@@ -110,7 +109,7 @@ def uses_lent_buffers_in_place(made: Any) -> None:
 
 
 def composes_only_what_came_down_last(made: Any) -> None:
-    """Of a cutter with two frames in flight."""
+    """Of a processor with two frames in flight."""
     first, second = made.infer(frame(1)), made.infer(frame(2))
     old = made.finish(first)
     made.finish(second)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from livecut.files import whole
+from livecut.files import atomic_write
 
 
 def test_file_takes_its_place_when_it_is_written(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text("new")
         assert not path.exists()
     assert path.read_text() == "new"
@@ -23,7 +23,7 @@ def test_failure_leaves_what_was_there(tmp_path: Path) -> None:
     path.write_text("old")
 
     def fail() -> None:
-        with whole(path) as part:
+        with atomic_write(path) as part:
             part.write_text("half")
             raise OSError("the disk is full")
 

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from livecut import EngineError, ModelError, Segmenter, open_source
-from livecut.compositor.cpu import settle
 from livecut.engines.onnx import open_session
 from livecut.frame import Image
+from livecut.kernels.alpha import smooth
+from livecut.kernels.constants import KEEP, LIFT, LIMITS, MARGIN, MOVES
+from livecut.kernels.guided_filter import GuidedFilter
+from livecut.kernels.resize import reduce
 from livecut.models import find_model, in_bytes, input_size, model_names
-from livecut.segmenter import KEEP, LIFT, LIMITS, MARGIN, MOVES, GuidedFilter, reduce
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -77,7 +79,7 @@ def test_the_last_alpha_alone_never_shows_a_pixel() -> None:
     state = np.linspace(0, 1, 1001, dtype=np.float32)[None]
     nobody = np.zeros_like(state)
     still = np.zeros(state.shape, np.uint8)
-    settle(nobody, state, still, KEEP, LIMITS, MOVES, LIFT)
+    smooth(nobody, state, still, KEEP, LIMITS, MOVES, LIFT)
     assert 0 < nobody.max() < MARGIN
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from livecut import Pipeline
-from livecut.compositor import cpu
-from livecut.frame import Image
+from livecut.frame import Floats, Image
+from livecut.kernels.composite import premultiply
 from livecut.stats import Stats
 from tests.fakes import FakeEngine, LiveSource, Recorder, room_picture
 
@@ -48,14 +48,13 @@ def test_a_frame_that_was_dropped_is_not_taken_for_another() -> None:
 def test_a_slow_background_is_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the lateness, and of no other stage's time."""
     monkeypatch.setattr("livecut.segmenter.open_engine", lambda *_, **__: FakeEngine())
-    monkeypatch.setattr("livecut.engines.nvidia.driver_loads", lambda: False)
-    weigh = cpu.weigh
+    monkeypatch.setattr("livecut.hardware.nvidia.driver_loads", lambda: False)
 
-    def slow(image: Image, alpha: Image, out: cpu.Floats) -> None:
+    def slow(image: Image, alpha: Image, out: Floats) -> None:
         time.sleep(0.1)
-        weigh(image, alpha, out)
+        premultiply(image, alpha, out)
 
-    monkeypatch.setattr(cpu, "weigh", slow)
+    monkeypatch.setattr("livecut.backgrounds.blur.premultiply", slow)
     source = LiveSource(room_picture(320, 192), period=0.03)
     stats = Pipeline(source, "blur", [Recorder()], max_frames=10).run()
     assert max(stats.late, key=stats.late.__getitem__) == "background"

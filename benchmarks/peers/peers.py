@@ -9,8 +9,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from livecut.backgrounds import Blur
-from livecut.foreign import Foreign
+from livecut.backgrounds.blur import Blur
+from livecut.evaluation.external import External
 from livecut.frame import Frame, Image, as_image
 from livecut.models import REFERENCES, input_size
 from livecut.segmenter import Segmenter
@@ -87,7 +87,7 @@ class Other(OpenCV):
     def __init__(self, path: Path, threads: int, device: str = "cpu") -> None:
         self.name = path.stem
         adapter = Path(__file__).with_name(f"{path.stem}.adapter.toml")
-        self._network = Foreign(path, adapter, device=device, threads=threads, temporal=True)
+        self._network = External(path, adapter, device=device, threads=threads, temporal=True)
 
     def alpha(self, image: Image) -> Image:
         """As the network gives it."""
@@ -123,7 +123,8 @@ class Fresh(OpenCV):
     def __init__(self, name: str, area: int, threads: int) -> None:
         import torch
 
-        from livecut.network import Portable, build
+        from livecut.network.base import Portable
+        from livecut.network.build import build
 
         torch.set_num_threads(threads)
         self.name = f"{name.removeprefix('torchvision:')}, PyTorch"

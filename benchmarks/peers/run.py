@@ -22,9 +22,9 @@ from peers import Peer, every
 from livecut.bench.cases import held_frames
 from livecut.bench.machine import machine
 from livecut.bench.record import describe, write
+from livecut.evaluation.dataset import read_folder
+from livecut.evaluation.metrics import boundary_f1, iou, leak
 from livecut.frame import Image
-from livecut.labelled import read_folder
-from livecut.metrics import boundary_f1, iou, leak
 
 
 def speed(

@@ -15,8 +15,9 @@ import numpy as np
 from livecut.bench import timecode
 from livecut.frame import Image
 from livecut.models import DEFAULT_MODEL
-from livecut.shared import SharedEngine
-from livecut.sources import Source, open_source
+from livecut.processors.shared import SharedEngine
+from livecut.sources import open_source
+from livecut.sources.base import Source
 
 PATHS = {
     "memory": "BGR frames in memory in, composited frames in memory out, one after another",
@@ -78,7 +79,7 @@ class Case:
 
     @property
     def alone(self) -> Case:
-        """What tells this case from others in a process of its own, see `livecut.bench.cold`."""
+        """What tells this case from others in a process of its own, see `livecut.bench.cold_start`."""
         return replace(self, path="paced", in_flight=0)
 
     @property
@@ -144,9 +145,9 @@ class Memory(Source):
     fps = PACE
 
     def __init__(
-        self, pictures: Sequence[Image], *, live: bool = False, coded: bool = False
+        self, pictures: Sequence[Image], *, realtime: bool = False, coded: bool = False
     ) -> None:
-        self.live, self._coded = live, coded
+        self.realtime, self._coded = realtime, coded
         self.size = (pictures[0].shape[1], pictures[0].shape[0])
         self._pictures = [*pictures, *reversed(pictures[1:-1])]
         self.count = 0
@@ -156,7 +157,7 @@ class Memory(Source):
         self._due = time.perf_counter()
 
     def read(self, out: Image) -> float | None:
-        if self.live:
+        if self.realtime:
             time.sleep(max(0.0, self._due - time.perf_counter()))
             self._due += 1 / PACE
         np.copyto(out, self._pictures[self.count % len(self._pictures)])
@@ -175,7 +176,7 @@ class Memory(Source):
 class Looped(Source):
     """A video file that begins again at its end, which costs a few milliseconds there."""
 
-    live = False
+    realtime = False
     frames = None
 
     def __init__(self, path: Path) -> None:

@@ -13,21 +13,23 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
 
 from livecut.bench.cases import KEPT, LIVE, PACE, Case, Looped, Memory, held_frames, network_of
-from livecut.bench.farend import ENDS, Delays
 from livecut.bench.machine import gpu, speed
-from livecut.bench.roofline import Roofline
-from livecut.form import BGR, Form
-from livecut.frame import Image, Output
-from livecut.pipeline import Pipeline
-from livecut.sinks import Sink, open_sink
-from livecut.together import run_together
+from livecut.bench.sink_readers import READERS, Delays
+from livecut.frame import BGR, Image, Output, PixelFormat
+from livecut.pipeline.pipeline import Pipeline
+from livecut.pipeline.together import run_all
+from livecut.sinks import open_sink
+from livecut.sinks.base import Sink
+
+if TYPE_CHECKING:
+    from livecut.bench.gpu import Roofline
 
 STEADY = 0.05
 """Warm-up ends when the median age of 15 frames is within this share of that of the 15 before."""
@@ -74,7 +76,7 @@ class Round:
     """The processor's speed just before: passes per second of a fixed piece of work."""
     network: str
     """What the network ran on."""
-    form: Form = BGR
+    pixel_format: PixelFormat = BGR
     """Of the composites."""
     unreadable: int = 0
     """Pictures at the far end whose time code could not be read."""
@@ -212,7 +214,7 @@ def _round(case: Case, seconds: float, folder: Path) -> Round:
         others=others,
         speed=pace,
         network=group.streams[0].pipeline.description,
-        form=group.streams[0].pipeline.form,
+        pixel_format=group.streams[0].pipeline.pixel_format,
         unreadable=sum(s.delays.unreadable for s in group.streams if s.delays),
         gpu={} if " on the CPU" in group.streams[0].pipeline.description else gpu(),
         minutes=group.minutes,
@@ -250,7 +252,7 @@ class _Group:
             if len(self.streams) == 1:
                 self.streams[0].pipeline.run()
             else:
-                run_together([stream.pipeline for stream in self.streams])
+                run_all([stream.pipeline for stream in self.streams])
 
     def warm(self, now: float) -> None:
         """A stream has become warm; the last of them begins what counts."""
@@ -322,7 +324,7 @@ class _Stream:
             self.source = (
                 Looped(clip)
                 if clip
-                else Memory(frames, live=case.path in LIVE, coded=case.path in ENDS)
+                else Memory(frames, realtime=case.path in LIVE, coded=case.path in READERS)
             )
             opened.enter_context(self.source)
             self.sink = self._sink(case, folder, number)
@@ -338,10 +340,10 @@ class _Stream:
         self.stats = self.pipeline.stats
 
     def _sink(self, case: Case, folder: Path, number: int) -> Sink:
-        if case.path in ENDS:
+        if case.path in READERS:
             assert isinstance(self.source, Memory)
             self.delays = Delays(self.source.sent)
-            return self.ends.enter_context(ENDS[case.path](case.size, self.delays)).sink
+            return self.ends.enter_context(READERS[case.path](case.size, self.delays)).sink
         transparent = case.background == "transparent"
         file = f"out{number}{'.webm' if transparent else '.mp4'}"
         uri = {"encode": str(folder / file), "folder": str(folder / "pictures")}

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from livecut.bench.record import Record
 from livecut.errors import ConfigError
-from livecut.files import whole
+from livecut.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+from livecut.errors import MISSING
 
 FLOW = ("read", "capture", "preprocess", "network", "refine", "background", "composite", "sink")
-MISSING = "plots need matplotlib; install it with: pip install 'livecut[bench]'"
 Rows = list[dict[str, Any]]
 Series = dict[str, list[tuple[float, dict[str, Any]]]]
 """Rows at the place where they are drawn, by the name of their line."""
@@ -47,7 +47,7 @@ def plot(record: Record, folder: Path) -> list[Path]:
         figure: Figure = Figure(figsize=(10, height), layout="constrained")
         draw(figure, rows)
         path = folder / f"{name}.png"
-        with whole(path) as part:
+        with atomic_write(path) as part:
             figure.savefig(part, dpi=110, format="png")
         found.append(path)
     return found

@@ -19,7 +19,7 @@ median with 95 % confidence, as if the samples were independent. `jitter` is the
 sample from the one before it. `floor_ms` is the time in which the bytes that must cross memory can do
 so at the copy bandwidth measured, `floor_ratio` how many times that the stages around the network take
 (p50). `minutes` is there for rounds that last so long. `cold` is the usual case in a fresh process,
-`alone` each case, where that was measured: see `livecut.bench.cold`. Schema 2, which is read too, has
+`alone` each case, where that was measured: see `livecut.bench.cold_start`. Schema 2, which is read too, has
 neither `floor_ratio` nor `alone`, and its `late` is a number.
 
 `roofline` is there where a GPU did all of it, and then in `machine` "card": {"name", "up_gb_per_s", "down_gb_per_s",
@@ -49,9 +49,8 @@ from numpy.typing import NDArray
 
 from livecut.bench.cases import Case
 from livecut.bench.measure import Result, added
-from livecut.bench.roofline import BUSES
 from livecut.errors import ConfigError
-from livecut.files import whole
+from livecut.files import atomic_write
 
 SCHEMA, READ = 3, (2, 3)
 PICTURE = ("preprocess", "refine", "background", "composite")
@@ -119,8 +118,9 @@ def record(
     cards = [result.roofline.card for result in results if result.roofline]
     if cards:
         card = cards[0]
-        rates = {f"{bus}_gb_per_s": round(getattr(card, bus) / 1e9, 2) for bus in BUSES}
-        machine = machine | {"card": {"name": card.name} | rates}
+        rates = {"up": card.up, "device": card.device, "down": card.down}
+        told = {f"{bus}_gb_per_s": round(rate / 1e9, 2) for bus, rate in rates.items()}
+        machine = machine | {"card": {"name": card.name} | told}
     return {
         "schema": SCHEMA,
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -157,7 +157,7 @@ def _roofline(result: Result) -> dict[str, Any]:
 
 def write(text: str, path: Path) -> None:
     """Write a file so that it is there whole or not at all."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
 
 

@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from livecut.engines import Engine, nvidia, split
+from livecut.engines.base import ENGINES, Engine, split
 from livecut.engines.metadata import read_metadata
 from livecut.errors import ConfigError, EngineError, LivecutError
-from livecut.files import cache_folder, whole
-from livecut.hardware import cpu
+from livecut.files import atomic_write, cache_folder
+from livecut.hardware import cpu, nvidia
 from livecut.models import in_bytes, input_size
 
 SPOKEN = {"openvino": "OpenVINO", "onnx": "ONNX Runtime"}
@@ -91,8 +91,6 @@ def parse_engine(text: str, given_by: str = "") -> tuple[str, str]:
 
     Raises ConfigError, which names `given_by`.
     """
-    from livecut.engines import ENGINES
-
     engine, colon, precision = text.partition(":")
     if engine not in ENGINES or (colon and (engine not in SPOKEN or precision not in PRECISIONS)):
         raise ConfigError(
@@ -297,5 +295,5 @@ def write_timings(file: Path, timings: Sequence[Timing], device: str, threads: i
     }
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        with whole(file) as part:
+        with atomic_write(file) as part:
             part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

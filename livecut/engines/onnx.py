@@ -9,9 +9,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from livecut.engines import TOGETHER, nvidia, output_shape, split
+from livecut.engines.base import MAX_BATCH, output_shape, split
 from livecut.engines.metadata import read_metadata
-from livecut.engines.nvidia import driver_loads
 from livecut.engines.providers import (
     CPU,
     PROVIDERS,
@@ -24,7 +23,8 @@ from livecut.engines.providers import (
     require,
 )
 from livecut.errors import EngineError, ModelError
-from livecut.hardware import cpu
+from livecut.hardware import cpu, nvidia
+from livecut.hardware.nvidia import driver_loads
 
 DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 """Types that a network's alpha may have."""
@@ -41,9 +41,7 @@ def open_session(path: Path, device: str, threads: int) -> tuple[ort.InferenceSe
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(threads > 0)))
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    if (
-        not cpu.multiplies_bytes()
-    ):  # sums of bytes would overflow; with VNNI this costs half of all time
+    if not cpu.multiplies_bytes():  # guard sums of bytes, at half the speed
         options.add_session_config_entry("session.x64quantprecision", "1")
     kind, number = split(device)
     fault = ""
@@ -67,7 +65,7 @@ def open_session(path: Path, device: str, threads: int) -> tuple[ort.InferenceSe
 
 
 class Bound:
-    """Pictures for a session, in buffers that are allocated once. See `livecut.engines.Batch`."""
+    """Pictures for a session, in buffers that are allocated once. See `livecut.engines.base.Batch`."""
 
     def __init__(
         self,
@@ -110,9 +108,9 @@ class Bound:
 
 
 class OnnxEngine:
-    """A network under ONNX Runtime on the CPU, its buffers bound once per size. See `livecut.engines.Engine`."""
+    """A network under ONNX Runtime on the CPU, its buffers bound once per size. See `livecut.engines.base.Engine`."""
 
-    together = 1
+    max_batch = 1
 
     def __init__(self, path: Path, *, threads: int = 0) -> None:
         self._session, self.description = open_session(path, "cpu", threads)
@@ -138,7 +136,7 @@ class OnnxEngine:
 class FixedEngine(OnnxEngine):
     """A network under any of ONNX Runtime's providers: a session for each size, all shapes fixed.
 
-    It runs in the precision that its file has. See `livecut.engines.Engine`.
+    It runs in the precision that its file has. See `livecut.engines.base.Engine`.
     """
 
     def __init__(self, path: Path, device: str) -> None:
@@ -151,7 +149,7 @@ class FixedEngine(OnnxEngine):
         self._half = self._session.get_outputs()[0].type == "tensor(float16)"
         del self._session  # it was opened for what the file says of itself
         cuda = self._kind == "cuda"  # others build for minutes, or gain nothing
-        self.together = TOGETHER if cuda and isinstance(self._sides[0], str) else 1
+        self.max_batch = MAX_BATCH if cuda and isinstance(self._sides[0], str) else 1
         self._size = (0, 0)
         # A device that cannot run the network says so at once.
         self.resize(16 * self.stride, 9 * self.stride)

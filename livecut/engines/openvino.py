@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from livecut.engines import output_shape, split
+from livecut.engines.base import output_shape, split
 from livecut.engines.metadata import read_metadata
 from livecut.errors import EngineError, ModelError
-from livecut.files import cache_folder, whole
+from livecut.files import atomic_write, cache_folder
 from livecut.hardware import cpu
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def reason(error: Exception) -> str:
 
 
 class Request:
-    """Pictures for a compiled network, in buffers that it reads and writes. See `livecut.engines.Batch`."""
+    """Pictures for a compiled network, in buffers that it reads and writes. See `livecut.engines.base.Batch`."""
 
     def __init__(
         self, compiled: openvino.CompiledModel, shape: tuple[int, int, int, int], stride: int
@@ -147,13 +147,13 @@ class Request:
 
 
 class OpenVinoEngine:
-    """A network under OpenVINO, compiled for each size and kept on disk. See `livecut.engines.Engine`.
+    """A network under OpenVINO, compiled for each size and kept on disk. See `livecut.engines.base.Engine`.
 
     All shapes are fixed before it is compiled: with free ones, OpenVINO 2026.4 computes int8 networks
     wrongly.
     """
 
-    together = 1
+    max_batch = 1
 
     def __init__(
         self, path: Path, *, device: str = "cpu", precision: str = "auto", threads: int = 0
@@ -264,7 +264,7 @@ def keep(file: Path, data: bytes) -> None:
     """Write a compiled network for the next time, and remove the oldest beyond `KEPT`; failing is no fault."""
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        with whole(file) as part:
+        with atomic_write(file) as part:
             part.write_bytes(hashlib.sha256(data).digest() + data)
         files = sorted(file.parent.iterdir(), key=lambda path: path.stat().st_mtime)
         for old in files[:-KEPT]:

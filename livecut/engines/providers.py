@@ -12,9 +12,10 @@ from typing import Any
 
 import onnxruntime as ort
 
-from livecut.engines import nvidia, split
+from livecut.engines.base import split
 from livecut.errors import EngineError
 from livecut.files import cache_folder
+from livecut.hardware import nvidia
 
 ort.set_default_logger_severity(4)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from livecut.engines import TOGETHER, output_shape
+from livecut.engines.base import MAX_BATCH, output_shape
 from livecut.errors import EngineError
 
 try:
@@ -17,12 +17,13 @@ except ImportError as error:
         'the PyTorch engine needs torch; install it with: pip install "livecut[torch]"'
     ) from error
 
-from livecut.network import Portable, references, torch_device
+from livecut.network.base import Portable, torch_device
+from livecut.network.build import references
 from livecut.network.weights import load_weights
 
 
 class Held:
-    """Pictures for a network, in buffers of the host. See `livecut.engines.Batch`."""
+    """Pictures for a network, in buffers of the host. See `livecut.engines.base.Batch`."""
 
     def __init__(
         self,
@@ -47,7 +48,7 @@ class Held:
 
 
 class TorchEngine:
-    """A network under PyTorch, from its safetensors file. See `livecut.engines.Engine`.
+    """A network under PyTorch, from its safetensors file. See `livecut.engines.base.Engine`.
 
     One of `livecut.models.REFERENCES` by its name comes with torchvision's own weights.
     """
@@ -64,7 +65,7 @@ class TorchEngine:
         self._network = (
             Portable(network).to(self._device).to(memory_format=torch.channels_last).eval()
         )
-        self.together = 1 if self._device.type == "cpu" else TOGETHER
+        self.max_batch = 1 if self._device.type == "cpu" else MAX_BATCH
         where = (
             "the CPU" if self._device.type == "cpu" else torch.cuda.get_device_name(self._device)
         )

@@ -1,1 +1,1 @@
-"""What this machine is made of."""
+"""What the machine has: the CPU, V4L2 devices and NVIDIA GPUs."""

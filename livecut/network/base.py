@@ -2,13 +2,105 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from livecut.errors import ModelError
+from livecut.errors import EngineError, ModelError
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+"""Of RGB in 0..1 over ImageNet, as torchvision's pretrained encoders expect it."""
+
+
+def torch_device(device: str) -> torch.device:
+    """The device by its name: auto (CUDA where there is one, else the CPU), cpu, cuda or cuda:N.
+
+    Raises EngineError where a named GPU cannot be had.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
+        raise EngineError(f"unknown device '{device}'; expected auto, cpu, cuda or cuda:N")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "cuda" and int(number or 0) >= count:
+        raise EngineError(
+            f"device {device}: PyTorch {torch.__version__} sees {count} CUDA devices here; name one "
+            "of them, or take --device cpu"
+        )
+    return torch.device(device)
+
+
+def statistics(device: torch.device | None = None) -> Tensor:
+    """`MEAN` and `STD` for bytes: (2, 3, 1, 1)."""
+    known = [[255 * v for v in MEAN], [255 * v for v in STD]]
+    return torch.tensor(known, device=device).view(2, 3, 1, 1)
+
+
+def as_rgb(planes: Tensor) -> Tensor:
+    """(N, 3, ...) of BGR with red first."""
+    return planes.flip(1)
+
+
+def normalise(image: Tensor, known: Tensor | None = None) -> Tensor:
+    """uint8 BGR (N, H, W, 3) to the float RGB (N, 3, H, W) that the networks take.
+
+    `known` is what `statistics` gives, which else is copied to the device at each call.
+    """
+    known = statistics(image.device) if known is None else known
+    return (as_rgb(image.permute(0, 3, 1, 2).float()) - known[0]) / known[1]
+
+
+class Portable(nn.Module):
+    """A network with what surrounds it, so that every engine gets the same bytes.
+
+    Input: uint8 BGR (N, H, W, 3). Output: alpha (N, H/s, W/s) in 0..1, s the network's output stride, of
+    the type `dtype`, in which the network itself works; of half precision, where it overflows, NaN.
+    """
+
+    statistics: Tensor
+
+    def __init__(self, network: Network, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.network = network.to(dtype)
+        self.output_stride = network.output_stride
+        self._dtype = dtype
+        self.register_buffer("statistics", statistics(), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.network(self.prepare(image).to(self._dtype)).squeeze(1)
+        if self._dtype is not torch.float32:
+            logits = logits + logits * 0  # infinity, whose sigmoid is a person, becomes NaN
+        return torch.sigmoid(logits)
+
+    def prepare(self, image: Tensor) -> Tensor:
+        """What the network takes of uint8 BGR (N, H, W, 3): float (N, 3, H, W)."""
+        return normalise(image, self.statistics)
+
+
+def alpha_at(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Logits (N, 1, h, w) to alpha (N, H, W) at `size` = (W, H), bilinear."""
+    full = F.interpolate(logits, size=size[::-1], mode="bilinear", align_corners=False)
+    return torch.sigmoid(full[:, 0])
+
+
+@contextlib.contextmanager
+def downloading(what: str) -> Iterator[None]:
+    """Turn a failure of torchvision's downloads into a ModelError."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise ModelError(
+            f"{what} cannot be downloaded: {error}; try on a machine with a network, or put the file "
+            "into torch's cache of checkpoints"
+        ) from error
+
 
 Measure = Callable[[Tensor, Tensor], dict[str, Tensor]]
 """Losses by name, of logits (N, 1, H, W) and a target of the same shape in 0..1."""
@@ -40,3 +132,11 @@ class Network(nn.Module):
     def load_pretrained(self, name: str) -> None:
         """Take weights that torchvision offers under `name`. Raises ModelError."""
         raise ModelError(f"this network takes no pretrained weights '{name}'; leave --encoder out")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a weights file says of itself."""
+
+    network: str
+    area: int

@@ -17,8 +17,7 @@ from torchvision.models import get_model
 
 from livecut.errors import ModelError
 from livecut.models import REFERENCES, TORCHVISION
-from livecut.network.base import Measure, Network
-from livecut.network.weights import Facts, downloading
+from livecut.network.base import Facts, Measure, Network, downloading
 
 VOC_PERSON = 15
 """The person's channel in torchvision's weights for segmentation, of 21 classes of Pascal VOC."""

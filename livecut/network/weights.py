@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from livecut.errors import ModelError
-from livecut.network import build
-from livecut.network.base import Network
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a weights file says of itself."""
-
-    network: str
-    area: int
+from livecut.network.base import Facts, Network
+from livecut.network.build import build
 
 
 def load_weights(path: Path) -> tuple[Network, Facts]:
@@ -36,15 +25,3 @@ def load_weights(path: Path) -> tuple[Network, Facts]:
     except (OSError, KeyError, ValueError, struct.error, SafetensorError, RuntimeError) as error:
         raise ModelError(f"{path} is no livecut weights file: {error}") from error
     return network.eval(), facts
-
-
-@contextlib.contextmanager
-def downloading(what: str) -> Iterator[None]:
-    """Turn a failure of torchvision's downloads into a ModelError."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        raise ModelError(
-            f"{what} cannot be downloaded: {error}; try on a machine with a network, or put the file "
-            "into torch's cache of checkpoints"
-        ) from error

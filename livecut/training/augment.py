@@ -11,8 +11,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from livecut.evaluation.dataset import beside, match_light
 from livecut.frame import Image, as_image
-from livecut.labelled import beside
 
 COMPOSITE = 0.25
 """Share of the samples whose background is replaced by another picture, besides those that leave
@@ -193,12 +193,6 @@ def over(back: Image, front: Image, alpha: Image) -> Image:
     """`front` over `back`, both (H, W, 3), by alpha (H, W)."""
     a = alpha * np.float32(1 / 255)
     return as_image(cv2.blendLinear(front, back, a, 1 - a))
-
-
-def match_light(person: Image, room: Image, rng: Generator) -> Image:
-    """`person` with its mean colour moved part of the way to the room's."""
-    shift = (np.array(cv2.mean(room)) - cv2.mean(person)) * rng.uniform(0.0, 0.5)
-    return as_image(cv2.add(person, shift))
 
 
 def cut_out(image: Image, mask: Image, room: Image, m: Map, rng: Generator) -> tuple[Image, Image]:

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from livecut.errors import ModelError
-from livecut.files import whole
-from livecut.network import build, statistics
-from livecut.network.base import Network
+from livecut.files import atomic_write
+from livecut.network.base import Facts, Network, downloading, statistics
+from livecut.network.build import build
 from livecut.network.unet import EfficientUNet, MobileUNet
-from livecut.network.weights import Facts, downloading, load_weights
+from livecut.network.weights import load_weights
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 def save(state: dict[str, Any], path: Path) -> None:
     """Write a checkpoint so that it is there whole or not at all."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         torch.save(state, part)
 
 

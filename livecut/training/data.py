@@ -10,8 +10,8 @@ import numpy as np
 from torch.utils.data import Dataset, Sampler
 
 from livecut.errors import ConfigError
+from livecut.evaluation.dataset import Data
 from livecut.frame import Image
-from livecut.labelled import Data
 from livecut.training.augment import SECOND, pair
 
 WEBCAM_LIKE = 4.0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from livecut.errors import ConfigError
-from livecut.files import whole
+from livecut.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +27,7 @@ class Log:
         lines = path.read_text().splitlines(keepends=True) if step and path.exists() else []
         ended = [line for line in lines[1:] if line.endswith("\n")]
         kept = [line for line in ended if int(line.split(",")[0]) <= step]
-        with whole(path) as part:
+        with atomic_write(path) as part:
             part.write_text("".join(lines[:1] + kept))
         self._columns = lines[0].strip().split(",") if lines else []
         self._seconds = float(read(path)[-1]["seconds"]) if kept else 0.0
@@ -89,5 +89,5 @@ def draw(path: Path, out: Path) -> None:
         ious.plot([int(row["step"]) for row in checked], values, style, label=column)
     ious.set(ylabel="validation IoU, %")
     figure.legend(loc="outside lower center", ncols=6)
-    with whole(out) as part:
+    with atomic_write(out) as part:
         figure.savefig(part, dpi=110, format="png")

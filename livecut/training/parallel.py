@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from livecut.errors import ConfigError
-from livecut.network import torch_device
+from livecut.network.base import torch_device
 
 PATIENCE = timedelta(hours=1)
 """How long the others wait for the first process, which validates alone."""

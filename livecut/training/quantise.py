@@ -21,25 +21,23 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
 from livecut.errors import ModelError
+from livecut.evaluation.dataset import Data, Pair
+from livecut.evaluation.metrics import iou
 from livecut.frame import Image
-from livecut.labelled import Data, Pair
-from livecut.metrics import iou
 from livecut.models import input_size
-from livecut.network import as_rgb
-from livecut.network.base import Network
+from livecut.network.base import Facts, Network, as_rgb
 from livecut.network.blocks import PackedStem
 from livecut.network.unet import MobileUNet
-from livecut.network.weights import Facts
 from livecut.segmenter import Segmenter
 from livecut.training.augment import cover
 from livecut.training.data import SHAPES
-from livecut.training.export import Folded, deployable, write_onnx
+from livecut.training.deploy import Folded, deployable, write_onnx
 
 LOSS = 0.3
 """Points of mean IoU from which on the quantised network is refused."""
 STEP = 0.04
 """Of a logit's 256 levels, the middle one of which is 0. So alpha's range is 0.006 to 0.994, which
-`livecut.segmenter.MARGIN` takes for 0 and 1, and its steps are at most 0.01.
+`livecut.kernels.constants.MARGIN` takes for 0 and 1, and its steps are at most 0.01.
 """
 ZERO = 114
 """The level of a picture that a network in whole numbers sees as 0."""

@@ -17,10 +17,10 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from livecut.errors import ModelError
-from livecut.labelled import Data
+from livecut.evaluation.dataset import Data
 from livecut.models import input_size
-from livecut.network import build, normalise
-from livecut.network.base import Network
+from livecut.network.base import Network, normalise
+from livecut.network.build import build
 from livecut.training.checkpoint import freeze, load_earlier, load_encoder, load_start
 from livecut.training.data import SHAPES, Augmented, Batches
 from livecut.training.losses import measure
@@ -43,7 +43,7 @@ class Teacher:
         self.area, self.stride = area, network.stride
 
     @torch.no_grad()
-    def lesson(
+    def distillation_target(
         self, image: Tensor, target: Tensor, area: int, stride: int
     ) -> tuple[Tensor, Tensor]:
         """The image for another network, of `area` pixels, and the mean of target and own alpha as its target.
@@ -87,7 +87,9 @@ class Objective(nn.Module):
         settings = self._settings
         x, target = channels_last(image), mask[:, None].float() / 255
         if self._teacher:
-            x, target = self._teacher.lesson(x, target, settings.area, self.network.stride)
+            x, target = self._teacher.distillation_target(
+                x, target, settings.area, self.network.stride
+            )
         return self.network.losses(x, target, self._measure)
 
     def _measure(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -113,7 +115,7 @@ def precision(device: torch.device, chosen: str) -> torch.dtype:
     return torch.bfloat16 if own else torch.float16
 
 
-def pace(step: int, steps: int) -> float:
+def lr_schedule(step: int, steps: int) -> float:
     """The share of the peak learning rate at a step: a short linear start, then a cosine to 1 %."""
     warm = min(200, steps // 10)
     if step < warm:
@@ -211,7 +213,7 @@ class Run:
         for block in self._frozen:
             block.eval()
         for group, peak in zip(self.optimiser.param_groups, self._peaks, strict=True):
-            group["lr"] = peak * pace(self.step, settings.steps)
+            group["lr"] = peak * lr_schedule(self.step, settings.steps)
         there = [x.to(device, non_blocking=True) for x in batch]
         with self._cast:
             losses = self._objective(*there)

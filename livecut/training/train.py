@@ -15,12 +15,11 @@ import numpy as np
 import torch
 
 from livecut.errors import ConfigError
-from livecut.files import whole
-from livecut.labelled import Data, Pair, read_folder
-from livecut.metrics import iou
+from livecut.evaluation.dataset import Data, Pair, read_folder
+from livecut.evaluation.metrics import iou
+from livecut.files import atomic_write
 from livecut.models import input_size
-from livecut.network import alpha_at, normalise
-from livecut.network.base import Network
+from livecut.network.base import Network, alpha_at, normalise
 from livecut.training.checkpoint import load_checkpoint, save
 from livecut.training.log import Log, draw
 from livecut.training.parallel import Group, process_group
@@ -55,19 +54,19 @@ def validate(network: Network, pairs: list[Pair], area: int) -> tuple[float, flo
     return float(np.mean(scores)), float(np.mean(webcam)) if webcam else math.nan
 
 
-class Keeper:
+class RunWriter:
     """Validates, logs, and saves into the run's folder."""
 
     def __init__(self, run: Run, data: Data, report: Report, notice: Notice) -> None:
         self._run, self._pairs, self._report = run, data.val, report
         self._out = run.settings.out
         self._out.mkdir(parents=True, exist_ok=True)
-        with whole(self._out / "settings.toml") as part:
+        with atomic_write(self._out / "settings.toml") as part:
             part.write_text(to_toml(options(run.settings.plain())), encoding="utf-8")
         self._log = Log(self._out / "log.csv", run.step)
         self._draws = find_spec("matplotlib") is not None
         if not self._draws:
-            from livecut.bench.plots import MISSING
+            from livecut.errors import MISSING
 
             notice(MISSING)
         self._step, self._since = run.step, time.perf_counter()
@@ -141,7 +140,7 @@ def _stage(
     if not resume and last.exists():
         raise ConfigError(f"{last} is there already; add --resume, or give another --out")
     run = Run(settings, group, load_checkpoint(last) if resume else None)
-    keeper = Keeper(run, data, report, notice) if group.first else None
+    keeper = RunWriter(run, data, report, notice) if group.first else None
     for batch in run.loader(data):
         run.advance(*batch)
         validates = run.step % settings.validate_every == 0 or run.step == settings.steps

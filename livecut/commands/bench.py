@@ -1,0 +1,225 @@
+"""The command bench: measures, reports, and compares two records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from livecut.commands.terminal import Size, progress_bar, say
+from livecut.errors import ConfigError
+from livecut.models import PRECISIONS
+from livecut.stats import number_table
+
+if TYPE_CHECKING:
+    from livecut.bench.measure import Result
+    from livecut.bench.record import Record
+
+QUICK = {"rounds": 2, "seconds": 2.0}
+FULL = {"rounds": 5, "seconds": 4.0}
+WIDTH = 118
+"""Columns that the table needs; a narrower terminal breaks its lines, not its cells."""
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Three cases in under a minute.")
+@click.option("--size", type=Size(), multiple=True, help="Frames of this size; repeatable.")
+@click.option("-b", "--background", multiple=True, help="As for livecut run; repeatable.")
+@click.option(
+    "--path",
+    type=click.Choice(
+        ["memory", "decode", "encode", "folder", "paced", "pipe", "web", "window", "virtual"]
+    ),
+    multiple=True,
+    help="How frames come and go; repeatable. From paced on: 30 a second through the live threads; the last four are read back where they arrive.",
+)
+@click.option("--model", multiple=True, help="A shipped model or a file; repeatable.")
+@click.option("--engine", multiple=True, help="As for livecut run; repeatable.")
+@click.option("--device", multiple=True, help="As for livecut run; repeatable.")
+@click.option(
+    "--precision",
+    type=click.Choice(("auto", *PRECISIONS)),
+    multiple=True,
+    help="Of the network under PyTorch on a GPU; repeatable.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 256),
+    multiple=True,
+    help="The network's threads on a CPU; repeatable.",
+)
+@click.option(
+    "--in-flight",
+    type=click.IntRange(1, 8),
+    multiple=True,
+    help="Frames worked on at once; repeatable.  [default: 1]",
+)
+@click.option(
+    "--streams",
+    type=click.IntRange(1, 256),
+    multiple=True,
+    help="Pipelines at once in one process; repeatable.  [default: 1]",
+)
+@click.option(
+    "--rounds", type=click.IntRange(min=1), help="Rounds over all cases.  [default: 5; quick: 2]"
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.1, 3600),
+    help="Measured in each round of a case.  [default: 4; quick: 2]",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for bench.json, report.md, report.html and the plots.",
+)
+@click.option(
+    "--compare",
+    nargs=2,
+    type=click.Path(path_type=Path),
+    metavar="A.json B.json",
+    help="Measure nothing; tell how B differs from A, and exit with 1 where it is slower.",
+)
+@click.option(
+    "--limit",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="Percent by which a case's p50 may be slower in --compare.",
+)
+def bench(
+    quick: bool,
+    rounds: int | None,
+    seconds: float | None,
+    output: Path | None,
+    compare: tuple[Path, Path] | None,
+    limit: float,
+    **choices: tuple[Any, ...],
+) -> None:
+    """Measure frames per second and end-to-end latency on this machine.
+
+    Each round of a case is a whole pipeline, warmed up until its times are steady; the rounds go over
+    the cases by turns. Where no case is chosen: 480p to 4K with blur and a colour, and at 720p files
+    and pictures in and out, the live threads, a pipe and the web preview read at
+    their other ends, and two frames in flight.
+    A soak is one long round: --path paced --rounds 1 --seconds 3600.
+    """
+    if compare:
+        _compare(*compare, limit)
+        return
+    from livecut.bench import report
+    from livecut.bench.cases import Case, standard, sweep
+    from livecut.bench.cases import quick as quick_cases
+    from livecut.bench.cold_start import measure as measure_cold
+    from livecut.bench.machine import machine
+    from livecut.bench.measure import measure
+    from livecut.bench.record import record
+    from livecut.errors import MISSING
+
+    if output and not output.absolute().parent.is_dir():
+        raise ConfigError(f"no folder {output.parent} to make {output.name} in; make it first")
+    plots = find_spec("matplotlib") is not None
+    if output and not plots:
+        say(MISSING)
+    defaults = QUICK if quick else FULL
+    rounds, seconds = rounds or int(defaults["rounds"]), seconds or defaults["seconds"]
+    chosen = {name: list(dict.fromkeys(values)) for name, values in choices.items() if values}
+    cases = sweep(**chosen) if chosen else quick_cases() if quick else standard()
+    with progress_bar() as bar:
+        task, done = bar.add_task("starting", total=len(cases) * rounds), count()
+
+        def tell(case: Case, number: int) -> None:
+            bar.update(task, completed=next(done), description=f"round {number + 1}: {case.name}")
+
+        bar.update(task, description="cold start")
+        alone = {case.alone: 1 for case in (() if quick else cases)}
+        if not chosen:
+            alone[Case().alone] = rounds
+        cold = {case: measure_cold(case, starts) for case, starts in alone.items()}
+        results = measure(cases, rounds=rounds, seconds=seconds, report=tell)
+        bar.update(task, completed=len(cases) * rounds)
+        bar.update(task, description="the GPU's own times")
+        examine_gpus(results)
+        bar.update(task, description="done")
+    found = record(results, machine(), seconds=seconds, cold=cold)
+    show(found)
+    if output:
+        for path in report.save(found, output, plots=plots):
+            say(f"wrote {path}")
+    else:
+        say("to keep these figures, add -o FOLDER")
+
+
+def examine_gpus(results: Sequence[Result]) -> None:
+    """Give those results of which a GPU did all their roofline; imports torch for them alone.
+
+    Raises LivecutError.
+    """
+    from livecut.processors import gpu_weights
+
+    for result in results:
+        case = result.case
+        weights = gpu_weights(case.model, case.device, case.engine)
+        if weights:
+            from livecut.bench.gpu import examine
+
+            result.roofline = examine(case, result.rounds[-1].pixel_format, weights)
+
+
+def show(found: Record) -> None:
+    """The table and what belongs to it, on standard output."""
+    from rich.console import Console
+
+    from livecut.bench import report
+
+    console = Console()
+    console.width = max(console.width, WIDTH)
+    for name, value in report.facts(found):
+        console.print(f"{name}: {value}", markup=False, highlight=False)
+    tables = report.tables(found)
+    for head, rows in tables:
+        table = number_table(*head)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+        console.print()
+    for text in (
+        *report.notes()[: 4 if len(tables) > 1 else 3],
+        *report.losses(found),
+        *(f"warning: {w}" for w in report.warnings(found)),
+    ):
+        console.print(text, markup=False, highlight=False)
+
+
+def _compare(before: Path, after: Path, limit: float) -> None:
+    from rich.console import Console
+
+    from livecut.bench.record import compare, read
+
+    a, b = read(before), read(after)
+    table = number_table("case", "p50 before", "after, ms", "ratio", "spread", "fps ratio")
+    table.add_column("", no_wrap=True)
+    found = compare(a, b, limit)
+    for row in found:
+        table.add_row(
+            row["name"],
+            f"{row['before_ms']:.2f}",
+            f"{row['after_ms']:.2f}",
+            f"{row['ratio']:.3f}",
+            f"{row['low']:.2f}-{row['high']:.2f}",
+            f"{row['fps_ratio']:.3f}",
+            "SLOWER" if row["slower"] else "",
+        )
+    Console().print(table)
+    if a["machine"]["processor"] != b["machine"]["processor"]:
+        say("these were measured on two kinds of processor")
+    slower = sum(row["slower"] for row in found)
+    if slower:
+        say(f"{slower} of {len(found)} cases are slower by more than {limit:g} %")
+        raise SystemExit(1)
+    say(f"none of {len(found)} cases is slower by more than {limit:g} %")

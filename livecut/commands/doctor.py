@@ -1,0 +1,209 @@
+"""What `livecut doctor` finds: the parts of livecut, a GPU, cameras, outputs, and what is missing.
+
+Nothing that may be missing is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib import import_module, metadata
+from importlib.util import find_spec
+
+import livecut
+from livecut.errors import LivecutError
+from livecut.hardware import nvidia, v4l2
+from livecut.models import DEFAULT_MODEL, find_model, model_names
+
+NEEDED = {
+    "cv2": "OpenCV",
+    "onnxruntime": "ONNX Runtime",
+    "av": "PyAV",
+    "numba": "numba",
+}
+"""What the plain CPU path imports, by module."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report."""
+
+    what: str
+    found: str
+    advice: str = ""
+    """What to do about it; empty where there is nothing to be done."""
+    broken: bool = False
+    """Whether the plain CPU path cannot work like this."""
+
+
+def examine() -> Iterator[Finding]:
+    """Everything, as it is found. Raises nothing."""
+    yield Finding("livecut", livecut.__version__)
+    yield Finding("Python", f"{platform.python_version()}, {platform.platform()}")
+    found = [library(module) for module in NEEDED]
+    yield from found
+    yield from models()
+    if not any(finding.broken for finding in found):
+        yield trial("the CPU", "cpu")
+        yield from gpu()
+        auto = trial("auto chooses", "auto")
+        yield replace(auto, found=f"{auto.found}; {reason(auto.found)}")
+        yield display()
+    yield from devices()
+
+
+def library(module: str) -> Finding:
+    """A library that is needed: its version, or why it cannot be imported."""
+    name = NEEDED[module]
+    try:
+        loaded = import_module(module)
+    except ImportError as error:
+        advice = f"pip install --force-reinstall livecut; missing .so files of {name} on Linux: "
+        advice += "apt install libxcb1 libgl1 libglib2.0-0"
+        return Finding(name, f"cannot be imported: {error}", advice, broken=True)
+    version = loaded.__version__
+    if module == "av":
+        version += f", FFmpeg {loaded.ffmpeg_version_info}"
+    return Finding(name, version)
+
+
+def models() -> Iterator[Finding]:
+    """The shipped models and the beginnings of their files' SHA-256."""
+    names = model_names()
+    if DEFAULT_MODEL not in names:
+        advice = "pip install --force-reinstall livecut"
+        yield Finding("models", f"{DEFAULT_MODEL} is missing", advice, broken=True)
+    for name in names:
+        sums = []
+        for suffix in (".onnx", ".int8.onnx", ".safetensors"):
+            try:
+                data = find_model(name, suffix).read_bytes()
+            except (LivecutError, OSError):
+                continue
+            sums.append(f"{name}{suffix} {hashlib.sha256(data).hexdigest()[:12]}")
+        yield Finding("model", ", ".join(sums))
+
+
+def trial(what: str, device: str) -> Finding:
+    """Cut a blank picture out and blur it on a device: what it ran on, or what failed."""
+    import numpy as np
+
+    from livecut.backgrounds.blur import Blur
+    from livecut.frame import Frame
+    from livecut.processors import open_processor
+    from livecut.stats import Stats
+
+    out = np.zeros((360, 640, 3), np.uint8)
+    blur = Blur((640, 360))
+    try:
+        processor = open_processor(
+            DEFAULT_MODEL,
+            background=blur,
+            device=device,
+            engine="auto",
+            threads=0,
+            temporal=False,
+            in_flight=1,
+            stats=Stats(),
+        )
+        processor.compose(blur, processor.cut(Frame(np.zeros_like(out), 0, 0.0, 0.0)), out)
+    except Exception as error:  # whatever it is, the report goes on
+        advice = "" if device == "cpu" else "mend it, or say --device cpu"
+        return Finding(what, f"fails: {error}", advice, broken=device == "cpu")
+    return Finding(what, processor.description)
+
+
+def reason(description: str) -> str:
+    """Why `auto` chose what is described."""
+    if not nvidia.driver_loads():
+        return "there is no NVIDIA driver"
+    if description.startswith("PyTorch"):
+        return "PyTorch sees the GPU and does all of it there"
+    if "CUDA" in description and "no CUDA" not in description:
+        return "PyTorch is not installed or sees no GPU, and ONNX Runtime runs the network there"
+    return "neither PyTorch nor ONNX Runtime can use the GPU"
+
+
+def gpu() -> Iterator[Finding]:
+    """The NVIDIA driver, CUDA's libraries, and who can use them."""
+    import onnxruntime
+
+    from livecut.engines.providers import PROVIDERS, fault_of, provider_fault
+
+    cuda = nvidia.cuda_of_driver()
+    advice = "" if cuda else "a GPU needs NVIDIA's driver; without one all is done by the CPU"
+    yield Finding("NVIDIA driver", f"loads, for CUDA {cuda}" if cuda else "none", advice)
+    offered = [p.removesuffix("ExecutionProvider") for p in onnxruntime.get_available_providers()]
+    yield Finding("ONNX Runtime offers", ", ".join(offered))
+    if "CUDA" in offered:
+        fault = provider_fault("cuda")
+        missing = nvidia.missing_libraries()
+        yield Finding(
+            "CUDA libraries",
+            f"no {', '.join(missing)}" if missing else "load",
+            'pip install "onnxruntime-gpu[cuda,cudnn]" nvidia-curand' if missing else "",
+        )
+        if cuda:
+            advice = (
+                "see CUDA libraries, and that the driver is as new as they are" if fault else ""
+            )
+            yield Finding("ONNX Runtime on CUDA", fault or "loads", advice)
+    for kind, provider in PROVIDERS.items():
+        if kind != "cuda" and provider in onnxruntime.get_available_providers():
+            fault = fault_of(kind)
+            yield Finding(f"--device {kind}", f"cannot be had: {fault}" if fault else "can be had")
+    if find_spec("torch") is None:
+        yield Finding("PyTorch", "not installed; ONNX Runtime does without")
+        return
+    version = metadata.version("torch")
+    if not cuda:
+        yield Finding("PyTorch", version)
+        return
+    import torch
+
+    count = torch.cuda.device_count()
+    names = ", ".join(torch.cuda.get_device_name(i) for i in range(count))
+    advice = "" if count else "install a build of PyTorch for a CUDA that the driver has"
+    yield Finding("PyTorch", f"{version}, {names or 'sees no GPU'}", advice)
+
+
+def display() -> Finding:
+    """Whether a window can be opened."""
+    from livecut.sinks.window import require_display
+
+    try:
+        require_display()
+    except LivecutError as error:
+        return Finding("window", str(error))
+    return Finding("window", "can be opened")
+
+
+def devices() -> Iterator[Finding]:
+    """The cameras and the virtual cameras."""
+    if sys.platform != "linux":
+        yield Finding("cameras", "this system names none; try livecut run 0")
+        return
+    found = v4l2.devices()
+    loopbacks = [d for d in found if d.driver == v4l2.LOOPBACK_DRIVER]
+    cameras = [d for d in found if d.capture and d not in loopbacks]
+    for device in cameras:
+        yield Finding("camera", f"{device.path} ({device.card})")
+    if not cameras:
+        yield Finding("camera", "none", "plug one in, or use livecut run FILE or livecut run demo")
+    for device in loopbacks:
+        free = "" if device.output else ", fed by another program"
+        yield Finding("virtual camera", f"{device.path} ({device.card}){free}")
+    if not loopbacks:
+        yield Finding("virtual camera", "none", f"for -o virtual, {v4l2.LOAD_LOOPBACK}")
+    for device in found:
+        if device.error:
+            advice = "as a member of the group video: sudo usermod -aG video $USER, log in again"
+            yield Finding(
+                device.path,
+                f"cannot be asked: {os.strerror(device.error)}",
+                advice if device.error in v4l2.DENIED else "",
+            )

@@ -1,0 +1,129 @@
+"""`livecut run` with several sources: each its own pipeline, all of them on one network."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from livecut.commands.terminal import min_known, progress_bar, say, say_over, summarise_streams
+from livecut.errors import ConfigError, LivecutError, SinkError, SourceError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from livecut.pipeline.pipeline import Pipeline
+
+FOR_ALL = ("window", "virtual", "null")
+"""Outputs of which every source gets one of its own."""
+
+
+def assign_outputs(outputs: Sequence[str], sources: Sequence[str]) -> list[list[str]]:
+    """The outputs of each source, in their order.
+
+    Every source gets those of `FOR_ALL`, and those with {n} or {name} in them, its number from 1 and its
+    name. Of the others each belongs to one source, in order. Raises ConfigError.
+    """
+    outputs = outputs or ["window"]
+    own = [o for o in outputs if o not in FOR_ALL and "{n}" not in o and "{name}" not in o]
+    if own and len(own) != len(sources):
+        raise ConfigError(
+            f"{len(sources)} sources, but {len(own)} output{'s' * (len(own) > 1)} ({', '.join(own)}); give one "
+            "for each source, in order, or one with {n} or {name} in it, as in out-{n}.mp4"
+        )
+    dealt = []
+    for number, source in enumerate(sources, 1):
+        name = re.sub(r"[^\w.-]+", "-", Path(source).stem)
+        mine = own[number - 1 : number]
+        dealt.append(
+            [
+                o.replace("{n}", str(number)).replace("{name}", name)
+                for o in outputs
+                if o not in own or o in mine
+            ]
+        )
+    found = Counter(o for mine in dealt for o in mine if o not in FOR_ALL)
+    twice = next((o for o, count in found.items() if count > 1), None)
+    if twice is not None:
+        raise ConfigError(f"several sources would write to '{twice}'; put {{n}} into its name")
+    return dealt
+
+
+def run_streams(
+    sources: Sequence[str],
+    outputs: Sequence[str],
+    background: str,
+    *,
+    ask: dict[str, Any],
+    network: dict[str, Any],
+    until: Callable[[Callable[[], None]], None],
+    max_frames: int | None,
+    **more: Any,
+) -> bool:
+    """Run a pipeline for each source. Whether all sources were live; SystemExit(1) where one failed.
+
+    `ask` goes to `open_source`, `network` to `SharedEngine`, `more` to each `Pipeline`; `until` gets what
+    ends them all. Raises LivecutError.
+    """
+    from livecut.pipeline.pipeline import Pipeline
+    from livecut.pipeline.together import run_all
+    from livecut.processors.shared import SharedEngine
+    from livecut.sources import open_source
+
+    dealt = assign_outputs(outputs, sources)
+    if sources.count("-") > 1:
+        raise ConfigError("several sources are '-', and there is one standard input")
+    engine = SharedEngine(**network)
+    streams = dict[Pipeline, str]()
+    failed = list[LivecutError]()
+    bar = progress_bar()
+
+    def fail(pipeline: Pipeline, error: LivecutError) -> None:
+        if error not in failed:  # the network's is the same for all
+            say_over(bar, f"error: {streams[pipeline]}: {error}")
+        failed.append(error)
+
+    def stop() -> None:
+        for pipeline in streams:
+            pipeline.stop()
+
+    with ExitStack() as opened:
+        for number, uri in enumerate(sources, 1):
+            name = f"source {number} ({uri})"
+            try:
+                source = opened.enter_context(open_source(uri, **ask))
+                task = bar.add_task(name, total=min_known(source.frames, max_frames))
+                pipeline = Pipeline(
+                    source,
+                    background,
+                    dealt[number - 1],
+                    engine=engine,
+                    title=f"livecut: {name}",
+                    max_frames=max_frames,
+                    progress=partial(bar.advance, task),
+                    notice=partial(_notice, bar, name),
+                    **more,
+                )
+            except (SourceError, SinkError) as error:
+                raise type(error)(f"{name}: {error}") from error
+            opened.callback(pipeline.close)
+            streams[pipeline] = name
+            say(f"{name}: {source.name}, {source.description}")
+        until(stop)
+        opened.enter_context(bar)
+        try:
+            run_all(list(streams), failed=fail)
+        finally:
+            bar.stop()
+            summarise_streams(streams)
+    if failed:
+        raise SystemExit(1)
+    return all(pipeline.source.realtime for pipeline in streams)
+
+
+def _notice(bar: Progress, name: str, text: str) -> None:
+    say_over(bar, f"{name}: {text}")

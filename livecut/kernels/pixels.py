@@ -1,0 +1,165 @@
+"""Pictures from one pixel format to another on the CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numba import int32, uint8
+
+from livecut.frame import BT601, Image, Output, PixelFormat, as_image, even, i420
+from livecut.kernels import kernel
+
+_TO_BGR = {"YUYV": cv2.COLOR_YUV2BGR_YUYV, "NV12": cv2.COLOR_YUV2BGR_NV12}
+
+
+def convert(image: Image, pixel_format: PixelFormat) -> Image:
+    """A BGR picture, or BGRA for a transparent form, in another form."""
+    if pixel_format.name in ("BGR", "BGRA"):
+        return image
+    if pixel_format.name == "RGBA":
+        return as_image(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA))
+    size = image.shape[1], image.shape[0]
+    if pixel_format.name == "YUYV":
+        return _to_yuyv(image[:, : pixel_format.size(size)[0]], pixel_format)
+    picture = I420(size, weights=pixel_format.weights)
+    picture.convert(image)
+    flat: Image = np.frombuffer(picture.data, np.uint8).copy()
+    if pixel_format.name == "NV12":
+        luma = 2 * flat.size // 3
+        flat[luma:] = flat[luma:].reshape(2, -1).T.reshape(-1)
+    return flat.reshape(pixel_format.shape(size))
+
+
+def _to_yuyv(image: Image, pixel_format: PixelFormat) -> Image:
+    """Chroma is the mean of two pixels."""
+    k = coefficients(*pixel_format.weights) / (1 << 15)
+    height, width = image.shape[:2]
+    out = np.empty((height, width // 2, 4), np.uint8)
+    pairs = image.reshape(height, width // 2, 2, 3).astype(np.float32)
+    out[..., 0::2] = pairs @ k[0] + 16.5
+    out[..., 1::2] = pairs.mean(axis=2) @ k[1:].T + 128.5
+    return out.reshape(height, width, 2)
+
+
+def to_bgr(image: Image, pixel_format: PixelFormat) -> Image:
+    """A BGR, YUYV or NV12 picture as BGR, as OpenCV gives a camera's."""
+    if pixel_format.name == "BGR":
+        return image
+    assert pixel_format.weights == BT601
+    return as_image(cv2.cvtColor(image, _TO_BGR[pixel_format.name]))
+
+
+def flip(image: Image, pixel_format: PixelFormat, out: Image) -> None:
+    """Write a BGR, YUYV or NV12 picture into `out` with left and right exchanged."""
+    if pixel_format.name == "BGR":
+        cv2.flip(image, 1, dst=out)
+    elif pixel_format.name == "YUYV":
+        height, width = image.shape[:2]
+        pairs = cv2.flip(image.reshape(height, width // 2, 4), 1)
+        # Y U Y V: the two lumas change places, channels 0 and 2.
+        cv2.cvtColor(pairs, cv2.COLOR_BGRA2RGBA, dst=out.reshape(height, width // 2, 4))
+    else:
+        luma, width = image.shape[0] * 2 // 3, image.shape[1]
+        cv2.flip(image[:luma], 1, dst=out[:luma])
+        chroma = image[luma:].reshape(-1, width // 2, 2)
+        cv2.flip(chroma, 1, dst=out[luma:].reshape(-1, width // 2, 2))
+
+
+_BITS = 15
+"""Of the fixed-point coefficients."""
+
+
+class I420:
+    """A buffer of one I420 picture and the conversion into it; allocates nothing per frame.
+
+    The chroma is the mean of four pixels and lies in their centre ("420jpeg"). OpenCV's own
+    conversion takes that of one pixel in four, which makes coloured edges ragged, and knows BT.601
+    only.
+    """
+
+    def __init__(
+        self, size: tuple[int, int], prefix: bytes = b"", weights: tuple[float, float] = BT601
+    ) -> None:
+        """Room for a picture of `size` (width, height), of which an odd row or column is left out.
+
+        `prefix` stands in front of the picture in `data`; `weights` names the matrix.
+        """
+        w, h = self.size = even(size)
+        self.pixel_format = i420(weights)
+        self.data = bytearray(prefix) + bytearray(w * h * 3 // 2)
+        """`prefix`, then Y (h, w), U and V (h / 2, w / 2)."""
+        self._flat = flat = np.frombuffer(self.data, np.uint8)[len(prefix) :]
+        self._luma = flat[: w * h].reshape(h, w)
+        self._u, self._v = flat[w * h :].reshape(2, h // 2, w // 2)
+        self._coefficients = coefficients(*weights)
+
+    def convert(self, image: Image) -> None:
+        """Fills `data` from a BGR uint8 (H, W, 3) picture of the size given."""
+        _convert(image, self._coefficients, self._luma, self._u, self._v)
+
+    def take(self, output: Output) -> None:
+        """Fills `data` from a picture of the size given, in this very form or in BGR."""
+        if output.pixel_format == self.pixel_format:
+            np.copyto(self._flat, output.image.reshape(-1))
+        else:
+            self.convert(output.image)
+
+    def fill(self, luma: int) -> None:
+        """Makes it one grey; `luma` 16 is black, 235 white."""
+        self._luma[:] = luma
+        self._u[:] = self._v[:] = 128
+
+
+def coefficients(red: float, blue: float) -> Any:
+    """Rows Y, U, V and columns B, G, R, fixed point, int32 (3, 3); from ITU-R BT.601's definitions."""
+    green = 1 - red - blue
+    rows = np.array(
+        [
+            np.array([blue, green, red]) * 219 / 255,
+            np.array([1 - blue, -green, -red]) / (2 * (1 - blue)) * 224 / 255,
+            np.array([-blue, -green, 1 - red]) / (2 * (1 - red)) * 224 / 255,
+        ]
+    )
+    return np.round(rows * (1 << _BITS)).astype(np.int32)
+
+
+@kernel
+def _convert(image: Any, k: Any, luma: Any, u: Any, v: Any) -> None:
+    height, width = luma.shape
+    flat = image.reshape(image.shape[0], image.shape[1] * 3)
+    half, black = int32(1 << (_BITS - 1)), int32(16 << _BITS)
+    zero = int32(128 << (_BITS + 2)) + int32(1 << (_BITS + 1))
+    # The channels of two rows apart, and coefficients that are not taken out of the loops, where they
+    # would be widened to 64 bits: what lets LLVM vectorise the sums.
+    blue, green, red = np.empty((3, 2, width), np.uint8)
+    for y in range(0, height, 2):
+        for near in range(2):
+            row, b, g, r = flat[y + near], blue[near], green[near], red[near]
+            for x in range(width):
+                b[x] = row[3 * x]
+                g[x] = row[3 * x + 1]
+                r[x] = row[3 * x + 2]
+            out = luma[y + near]
+            for x in range(width):
+                bgr = int32(b[x]) * k[0, 0] + int32(g[x]) * k[0, 1] + int32(r[x]) * k[0, 2]
+                out[x] = uint8(int32(int32(bgr) + black + half) >> _BITS)
+        # Sums of four pixels: two bits more.
+        for x in range(width // 2):
+            b4, g4, r4 = _four(blue, x), _four(green, x), _four(red, x)
+            cb = b4 * k[1, 0] + g4 * k[1, 1] + r4 * k[1, 2]
+            cr = b4 * k[2, 0] + g4 * k[2, 1] + r4 * k[2, 2]
+            u[y // 2, x] = uint8(int32(int32(cb) + zero) >> (_BITS + 2))
+            v[y // 2, x] = uint8(int32(int32(cr) + zero) >> (_BITS + 2))
+
+
+@kernel
+def _four(rows: Any, x: Any) -> Any:
+    """The sum of the four pixels of block `x` in two rows."""
+    return int32(
+        int32(rows[0, 2 * x])
+        + int32(rows[0, 2 * x + 1])
+        + int32(rows[1, 2 * x])
+        + int32(rows[1, 2 * x + 1])
+    )

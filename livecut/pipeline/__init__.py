@@ -1,0 +1,1 @@
+"""Source, segmenter, background, guard and sinks, wired and run."""

@@ -1,0 +1,101 @@
+"""The thread that reads a live source into a slot."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from livecut.errors import SourceError
+from livecut.frame import Frame, Image, PixelFormat, Size, blank_frames
+from livecut.slot import Slot
+from livecut.sources.base import Source
+
+RETRY = 0.5
+"""Seconds between two tries to reopen a source that was lost."""
+
+
+Buffers = Callable[[PixelFormat, Size, int], Sequence[Image]]
+"""Makes so many buffers for frames."""
+
+
+class Capture:
+    """A thread that reads a source into a slot, and opens it again when it was lost."""
+
+    def __init__(self, source: Source, on_drop: Callable[[], None]) -> None:
+        """`on_drop` is called for each frame that a newer one replaced."""
+        self.slot: Slot[Frame] = Slot(on_drop=on_drop)
+        self.fault = ""
+        """Why frames come in BGR though another form was asked for; empty where they do not."""
+        self.lost = ""
+        """Why there is no picture at present; empty while there is one."""
+        self.last = time.perf_counter()
+        """When the last frame was grabbed."""
+        self.interval = 0.0
+        """Seconds from frame to frame, averaged over about 30 frames: the measured rate."""
+        self.name = source.name
+        self._source = source
+        self._pixel_format: PixelFormat | None = None
+        self._asked: tuple[PixelFormat | None, Buffers] | None = None
+        self._make: Buffers = blank_frames
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def ask(self, pixel_format: PixelFormat | None, make: Buffers) -> None:
+        """Take the frames to come in this form, where the source gives it, into buffers of `make`."""
+        self._asked = pixel_format, make
+
+    def stop(self) -> None:
+        """Ask the thread to end and wait for it; a read that hangs is left behind."""
+        self._stopped.set()
+        self._thread.join(timeout=3.0)
+
+    def _run(self) -> None:
+        index, first = 0, 0.0
+        try:
+            while not self._stopped.is_set():
+                image = self._buffer()
+                try:
+                    timestamp = self._source.read(image)
+                except SourceError as error:
+                    self.lost = str(error)
+                    if self._source.pixel_format != self._pixel_format:
+                        self.fault = self.lost
+                    self._reopen()
+                    continue
+                if timestamp is None:
+                    break
+                if index and not self.lost:
+                    self.interval += (timestamp - self.last - self.interval) / min(index, 30)
+                self.lost, self.last = "", timestamp
+                first = first or timestamp
+                assert self._pixel_format
+                self.slot.put(Frame(image, index, timestamp, timestamp - first, self._pixel_format))
+                index += 1
+            self.slot.close()
+        except BaseException as error:
+            self.slot.close(error)
+
+    def _buffer(self) -> Image:
+        """What the source is to fill, in the form that it gives now."""
+        source = self._source
+        if self._asked is not None:
+            (asked, make), self._asked = self._asked, None
+            if asked is not None:
+                self.fault = source.give(asked)
+            if make is not self._make:
+                self._make, self._pixel_format = make, None
+        if source.pixel_format != self._pixel_format:
+            self._pixel_format = source.pixel_format
+            self.slot.use(self._make(self._pixel_format, source.size, 3))
+        return self.slot.writable()
+
+    def _reopen(self) -> None:
+        while not self._stopped.wait(RETRY):
+            with suppress(SourceError):
+                self._source.reopen()
+                return

@@ -1,0 +1,94 @@
+"""The fail-closed gate: nothing reaches a sink except through it.
+
+A picture leaves only as a composite of a frame with the alpha that was computed from that very frame,
+checked here; on anything else a placeholder leaves that says what is wrong. The placeholder holds no
+pixel of the camera.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from livecut.errors import EngineError, LivecutError
+from livecut.frame import BGR, Cutout, Frame, Image, Output, PixelFormat
+from livecut.kernels.pixels import convert
+from livecut.overlay import draw_notice
+
+FRESH = 2.0
+"""Seconds after which a live frame is too old to be shown, whatever held it up."""
+
+
+class Placeholder:
+    """Pictures of `size` = (width, height) that say why there is no other; drawn when the text changes."""
+
+    def __init__(self, size: tuple[int, int], pixel_format: PixelFormat = BGR) -> None:
+        self._size, self.pixel_format = size, pixel_format
+        self._drawn: tuple[str, Image] | None = None
+
+    def __call__(self, reason: str) -> Output:
+        """The placeholder for a reason, which must not be empty."""
+        if self._drawn is None or self._drawn[0] != reason:
+            image = draw_notice(reason, self._size, 4 if self.pixel_format.transparent else 3)
+            self._drawn = reason, convert(image, self.pixel_format)
+        return Output(self._drawn[1], None, -1, time.perf_counter(), reason, self.pixel_format)
+
+
+class Guard:
+    """Makes the outputs of one run, for frames of `size` = (width, height).
+
+    `segment` gives a frame's cutout, its alpha in a buffer; `compose` writes the composite of a cutout
+    into a buffer, in the form of `form`, in which placeholders are too. Where `live`, a failure gives a placeholder and the next frame is tried; else it is raised.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        *,
+        segment: Callable[[Frame, Image], Cutout],
+        compose: Callable[[Cutout, Image], None],
+        pixel_format: PixelFormat = BGR,
+        realtime: bool = False,
+    ) -> None:
+        self._segment, self._compose, self._realtime = segment, compose, realtime
+        self._placeholder, self._pixel_format = Placeholder(size, pixel_format), pixel_format
+        self._last = -1
+        self.reason = ""
+        """Why the last frame failed; empty where it did not."""
+
+    def process(self, frame: Frame, alpha: Image, out: Image) -> Output:
+        """The output for `frame`: its composite in `out`, or a placeholder.
+
+        `alpha` uint8 (H, W) and `out`, of the form's shape, are the buffers to use. Raises what failed
+        where the run is not live.
+        """
+        try:
+            if self._realtime and time.perf_counter() - frame.timestamp > FRESH:
+                raise EngineError(f"the frame is more than {FRESH:g} s old")
+            cutout = self._segment(frame, alpha)
+            self._check(frame, cutout)
+            self._compose(cutout, out)
+            if self._realtime and time.perf_counter() - frame.timestamp > FRESH:
+                raise EngineError(f"the network took more than {FRESH:g} s")
+        except Exception as error:
+            if not self._realtime:
+                raise
+            known = isinstance(error, LivecutError)
+            self.reason = str(error) if known else f"{type(error).__name__}: {error}"
+            return self._placeholder(self.reason)
+        self.reason = ""
+        self._last = frame.index
+        return Output(
+            out, cutout.alpha, frame.index, frame.timestamp, pixel_format=self._pixel_format
+        )
+
+    def _check(self, frame: Frame, cutout: Cutout) -> None:
+        alpha = cutout.alpha
+        if cutout.frame is not frame:
+            raise EngineError(f"the alpha is of another frame than {frame.index}")
+        if alpha.dtype != np.uint8 or alpha.shape != frame.shape:
+            raise EngineError(f"the alpha is {alpha.dtype} {alpha.shape}, the frame {frame.shape}")
+        if frame.index <= self._last:
+            raise EngineError(f"frame {frame.index} came after frame {self._last}")

@@ -1,0 +1,411 @@
+"""Wires source, segmenter, background, guard and sinks together, and runs them.
+
+live:  capture thread -> slot -> worker: segment, composite, guard -> slot -> main thread: sinks
+file:  one loop on the main thread, which drops nothing; beside it the network of the frame to come
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from livecut.backgrounds import open_background
+from livecut.backgrounds.base import Background
+from livecut.backgrounds.blur import Blur
+from livecut.errors import ConfigError, SinkError
+from livecut.frame import BGR, BGRA, Cutout, Frame, Image, Output, PixelFormat
+from livecut.kernels.pixels import flip
+from livecut.models import DEFAULT_MODEL
+from livecut.pipeline.capture import Capture
+from livecut.pipeline.guard import Guard, Placeholder
+from livecut.pipeline.prefetch import Prefetcher
+from livecut.pipeline.worker import STARTING, Worker
+from livecut.processors import open_processor
+from livecut.processors.base import FrameProcessor
+from livecut.processors.shared import SharedEngine
+from livecut.sinks import open_sink
+from livecut.sinks.base import Sink
+from livecut.sinks.window import TITLE, Window
+from livecut.slot import Slot
+from livecut.sources import open_source
+from livecut.sources.base import Source
+from livecut.stats import Stats
+
+STALL = 1.0
+"""Seconds without a new picture after which a live output changes to a placeholder."""
+REPEAT = 0.1
+"""Seconds between the repetitions of a placeholder, so that a reader of the output does not hang."""
+CYCLE = ("blur", "#00b140", "#000000")
+"""What the key for the next background goes through, after the one given."""
+
+
+class Pipeline:
+    """One source, one background, any number of sinks.
+
+    >>> Pipeline("clip.mp4", "blur", ["out.mp4"]).run()   # doctest: +SKIP
+
+    `source` and `sinks` are what `open_source` and `open_sink` take, or already open ones; whatever
+    the pipeline opens itself, it closes. `mirror` flips left and right. `max_frames` ends the run
+    after so many composited frames. `model`, `device`, `engine` and `threads` go to the Segmenter;
+    `precision` (auto, float32, float16, bfloat16) is for a GPU on which PyTorch does all of it. A
+    SharedEngine as `engine` is in place of all five. `title` is that of its window.
+    `in_flight` is how many frames of a file are worked on at once: 1 for the least delay, 2 for the
+    highest rate, 0 for 2 where the file's length is known, else 1; of a live source only the newest
+    is. `progress` is called after each composited frame, `notice` with a line when the picture fails
+    or comes back. Raises LivecutError.
+    """
+
+    def __init__(
+        self,
+        source: str | Source,
+        background: str = "blur",
+        sinks: Sequence[str | Sink] = ("null",),
+        *,
+        mirror: bool = False,
+        max_frames: int | None = None,
+        model: str | Path = DEFAULT_MODEL,
+        device: str = "auto",
+        engine: str | SharedEngine = "auto",
+        threads: int = 0,
+        precision: str = "auto",
+        in_flight: int = 0,
+        title: str = TITLE,
+        progress: Callable[[], None] = lambda: None,
+        notice: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.stats = Stats()
+        self.description = ""
+        """What the network runs on; empty before it is loaded."""
+        self.mirror = mirror
+        self._progress, self._notice, self._max_frames = progress, notice, max_frames
+        self._trouble = ""
+        self._stopping = threading.Event()
+        self._interruptible = False
+        self._wanted: Callable[[], Background | None] | None = None
+        self._frozen = False
+        self._transparent = background == "transparent"
+        self._choice = 0
+        self._cycle = (background, *(b for b in CYCLE if b != background))
+        with ExitStack() as opened:
+            if isinstance(source, str):
+                source = opened.enter_context(open_source(source))
+            self.source = source
+            if source.realtime and in_flight > 1:
+                raise ConfigError(f"{in_flight} frames in flight, of a live source; it has only 1")
+            several = not source.realtime and (source.frames or 1) > 1
+            self.stats.in_flight = in_flight = in_flight or 1 + several
+            if not source.realtime and in_flight == 1:
+                threads = threads or min(4, os.cpu_count() or 1)
+            self._background = open_background(background, source.size)
+            opener = (
+                partial(
+                    open_processor,
+                    model,
+                    device=device,
+                    engine=engine,
+                    threads=threads,
+                    precision=precision,
+                )
+                if isinstance(engine, str)
+                else engine.open_processor
+            )
+            self._load = partial(
+                opener,
+                background=self._background,
+                temporal=source.frames != 1,
+                in_flight=in_flight,
+                stats=self.stats,
+            )
+            self.sinks: list[Sink] = []
+            for sink in sinks:
+                if isinstance(sink, str):
+                    sink = open_sink(
+                        sink,
+                        size=source.size,
+                        fps=source.fps,
+                        transparent=self._transparent,
+                        realtime=source.realtime,
+                        title=title,
+                    )
+                    opened.enter_context(sink)
+                if isinstance(sink, Window):
+                    sink.status = self._status
+                self.sinks.append(sink)
+            self._opened = opened.pop_all()
+        self.pixel_format = BGRA if self._transparent else BGR
+        """Of what goes to the sinks: once the network is loaded, what all of them take best, if it is to be had."""
+        self._placeholder = Placeholder(source.size, self.pixel_format)
+        self._flipped = [np.empty(0, np.uint8)] * in_flight
+
+    def run(self) -> Stats:
+        """Run until the source ends, `max_frames` are done or `stop` is called. Raises LivecutError.
+
+        To be called once, on the main thread where a window is among the sinks. Of several at once
+        see `livecut.run_all`.
+        """
+        with self._opened:
+            for sink in self.sinks:
+                for hint in sink.hints:
+                    self._notice(hint)
+            if self.source.realtime:
+                self._run_realtime()
+            else:
+                self._run_file()
+        return self.stats
+
+    def stop(self) -> None:
+        """End the run after the frame at hand. May be called from a signal handler."""
+        self._stopping.set()
+        if self._interruptible:
+            raise KeyboardInterrupt
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to end."""
+        return self._stopping.is_set()
+
+    def close(self) -> None:
+        """Close what was opened, of a pipeline that is not run after all."""
+        self._opened.close()
+
+    def next_background(self) -> None:
+        """Change to the next of the given background, blur, green and black."""
+        if not self._transparent:
+            self._choice = (self._choice + 1) % len(self._cycle)
+            spec = self._cycle[self._choice]
+            self._wanted = lambda: open_background(spec, self.source.size)
+
+    def change_blur(self, by: float) -> None:
+        """Make a blurred background stronger or weaker by this much of 0..1."""
+        background = self._background
+        if isinstance(background, Blur):
+            self._wanted = lambda: Blur(self.source.size, background.strength + by)
+
+    def _status(self) -> list[str]:
+        return [*self.stats.status(), self._background.name, self.description]
+
+    # what happens to a frame
+
+    def _compose(self, segmenter: FrameProcessor, cutout: Cutout, out: Image) -> None:
+        if self._wanted is not None:
+            wanted, self._wanted = self._wanted, None
+            self._background = wanted() or self._background
+        begun = time.perf_counter()
+        segmenter.compose(self._background, cutout, out)
+        took, behind = time.perf_counter() - begun, self._background.seconds
+        if behind:
+            self.stats.add("background", behind)
+        self.stats.add("composite", took - behind)
+
+    def _guard(self, segmenter: FrameProcessor, segment: Callable[[Frame, Image], Cutout]) -> Guard:
+        return Guard(
+            self.source.size,
+            segment=segment,
+            compose=partial(self._compose, segmenter),
+            pixel_format=self.pixel_format,
+            realtime=self.source.realtime,
+        )
+
+    def _prepare(
+        self, capture: Capture, outputs: Slot[Output]
+    ) -> tuple[FrameProcessor, Guard, list[tuple[Image, Image]]]:
+        """A live run's processor, warmed up, its guard, and the pairs of alpha and picture for `outputs`.
+
+        From then on the source gives what the processor takes as the camera has it.
+        """
+        processor = self._opened_processor()
+        pairs = processor.outputs(self.pixel_format, self.source.size, 3)
+        outputs.use([out for _, out in pairs])
+        native = self.source.native
+        native = native if native in processor.takes else None
+        capture.ask(native, processor.frames)
+        self._warm_up(processor, *pairs[0], native or BGR)
+        return processor, self._guard(processor, processor.cut), pairs
+
+    def _opened_processor(self) -> FrameProcessor:
+        """The processor, which gives composites in the form that all sinks take best, where there is one."""
+        processor = self._load()
+        wanted = {sink.pixel_format or self.pixel_format for sink in self.sinks}
+        pixel_format = wanted.pop() if len(wanted) == 1 else self.pixel_format
+        self.pixel_format = processor.deliver(
+            pixel_format if pixel_format.transparent == self._transparent else self.pixel_format
+        )
+        self.description = processor.description
+        self._frames = processor.frames
+        return processor
+
+    def _warm_up(
+        self, segmenter: FrameProcessor, alpha: Image, out: Image, pixel_format: PixelFormat = BGR
+    ) -> None:
+        """Do everything once, so that no frame waits for compilers and allocations; shown nowhere."""
+        image = np.zeros(pixel_format.shape(self.source.size), np.uint8)
+        blank = Frame(image, -1, 0.0, 0.0, pixel_format)
+        for _ in range(2):  # only the second has one before it to be steadied by
+            segmenter.compose(self._background, segmenter.cut(blank, alpha), out)
+        segmenter.reset()
+        self.stats.restart()
+
+    def _prepared(self, frame: Frame) -> Frame:
+        if not self.mirror:
+            return frame
+        place = frame.index % len(self._flipped)
+        if self._flipped[place].shape != frame.image.shape:
+            [self._flipped[place]] = self._frames(frame.pixel_format, self.source.size, 1)
+        flip(frame.image, frame.pixel_format, self._flipped[place])
+        return replace(frame, image=self._flipped[place])
+
+    def _hand_over(self, output: Output) -> None:
+        with self.stats.timed("sink"):
+            for sink in self.sinks:
+                try:
+                    sink.write(output)
+                except SinkError:
+                    sink.abort()
+                    raise
+        if output.reason != self._trouble:
+            self._trouble = output.reason
+            self._notice(output.reason or "the picture is back")
+        if output.reason:
+            self.stats.placeholders += 1
+        else:
+            self.stats.handed_over(output.timestamp)
+            if self.source.realtime:
+                self.stats.judge(output.index, output.timestamp, 1 / self.source.fps)
+            self._progress()
+            if self._max_frames and self.stats.frames >= self._max_frames:
+                self._stopping.set()
+
+    def _act(self) -> None:
+        for sink in self.sinks:
+            for key in sink.pressed():
+                if key == "quit":
+                    self._stopping.set()
+                elif key == "background":
+                    self.next_background()
+                elif key in ("blur+", "blur-"):
+                    self.change_blur(0.1 if key == "blur+" else -0.1)
+                elif key == "mirror":
+                    self.mirror = not self.mirror
+                elif key == "freeze":
+                    self._frozen = not self._frozen
+
+    # files
+
+    def _run_file(self) -> None:
+        source = self.source
+        segmenter = self._opened_processor()
+        paced = any(sink.paced for sink in self.sinks)
+        [(alpha, out)] = segmenter.outputs(self.pixel_format, source.size, 1)
+        self._warm_up(segmenter, alpha, out)
+        images = segmenter.frames(BGR, source.size, len(self._flipped))
+        due = time.perf_counter()
+        with Prefetcher(self._next, segmenter, images) as prefetcher:
+            guard = self._guard(segmenter, prefetcher.cut)
+            while not self._stopping.is_set():
+                frame = prefetcher.next()
+                if frame is None:
+                    break
+                output = guard.process(frame, alpha, out)
+                self._hand_over(output)
+                self._act()
+                if paced:
+                    due = max(due + 1 / source.fps, time.perf_counter() - 1 / source.fps)
+                    self._hold(output, due)
+
+    def _next(self, index: int, image: Image) -> Frame | None:
+        """The source's next frame, number `index`, read into `image`; None at the end."""
+        begun = time.perf_counter()
+        timestamp = self._read(image)
+        if timestamp is None:
+            return None
+        self.stats.add("read", timestamp - begun)
+        return self._prepared(Frame(image, index, timestamp, index / self.source.fps))
+
+    def _read(self, image: Image) -> float | None:
+        """As the source's `read`; None also where `stop` cuts a read short that waits for a pipe.
+
+        Only the main thread's can be cut short.
+        """
+        self._interruptible = threading.current_thread() is threading.main_thread()
+        try:
+            return self.source.read(image)
+        except KeyboardInterrupt:
+            return None
+        finally:
+            self._interruptible = False
+
+    def _hold(self, output: Output, due: float) -> None:
+        """Keep a picture up until the next is due; while frozen; a still until the person quits."""
+        while not self._stopping.is_set():
+            again = self._frozen or self.source.frames == 1
+            left = due - time.perf_counter()
+            if left <= 0 and not again:
+                break
+            time.sleep(REPEAT / 3 if again else min(left, 0.01))
+            if again:
+                self._show_if_paced(output)
+            self._act()
+
+    # cameras and streams
+
+    def _run_realtime(self) -> None:
+        drop = self.stats.drop
+        capture = Capture(self.source, partial(drop, "a newer frame came"))
+        outputs = Slot[Output](on_drop=partial(drop, "the output was busy"))
+        worker = Worker(
+            capture,
+            outputs,
+            prepare=partial(self._prepare, capture, outputs),
+            seen=self._prepared,
+            stats=self.stats,
+        )
+        capture.start()
+        worker.start()
+        self._show_if_paced(self._placeholder_for(STARTING))
+        last, shown, fault = time.perf_counter(), None, ""
+        try:
+            while not self._stopping.is_set():
+                if self._frozen and shown is not None:
+                    self._show_if_paced(shown)
+                    self._act()
+                    time.sleep(0.03)
+                    last = time.perf_counter()
+                    continue
+                output = outputs.get(timeout=REPEAT)
+                now = time.perf_counter()
+                if output is not None:
+                    last, shown = now, output
+                    self._hand_over(output)
+                elif outputs.closed:
+                    break
+                elif now - last > STALL:
+                    self._hand_over(self._placeholder_for(worker.stuck()))
+                elif shown is None:
+                    self._show_if_paced(self._placeholder_for(STARTING))
+                if capture.fault != fault:
+                    fault = capture.fault
+                    self._notice(fault)
+                self._act()
+        finally:
+            capture.stop()
+            worker.stop()
+            self.stats.source_fps = 1 / capture.interval if capture.interval else 0.0
+
+    def _placeholder_for(self, reason: str) -> Output:
+        """A placeholder, in the form that composites have by now."""
+        if self._placeholder.pixel_format != self.pixel_format:
+            self._placeholder = Placeholder(self.source.size, self.pixel_format)
+        return self._placeholder(reason)
+
+    def _show_if_paced(self, output: Output) -> None:
+        for sink in self.sinks:
+            if sink.paced:
+                sink.write(output)

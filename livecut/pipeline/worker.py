@@ -1,0 +1,84 @@
+"""The thread of a live run between its two slots: loads the network, then makes outputs out of frames."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from livecut.frame import Frame, Image, Output
+from livecut.pipeline.capture import Capture
+from livecut.pipeline.guard import Guard
+from livecut.processors.base import FrameProcessor
+from livecut.slot import Slot
+from livecut.stats import Stats
+
+STARTING = "starting: loading the network"
+
+
+class Worker:
+    """Takes frames from `capture`, and puts outputs into `outputs`.
+
+    `prepare` loads the processor, warms it up and gives it, its guard, and pairs of alpha and picture, the
+    latter those of `outputs`; `seen` is what a frame becomes before it is cut.
+    """
+
+    def __init__(
+        self,
+        capture: Capture,
+        outputs: Slot[Output],
+        *,
+        prepare: Callable[[], tuple[FrameProcessor, Guard, list[tuple[Image, Image]]]],
+        seen: Callable[[Frame], Frame],
+        stats: Stats,
+    ) -> None:
+        self._capture, self._outputs = capture, outputs
+        self._prepare, self._seen, self._stats = prepare, seen, stats
+        self._ready = self._waiting = False
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to end and wait for it; a network that hangs is left behind."""
+        self._capture.slot.close()
+        self._thread.join(timeout=3.0)
+
+    def stuck(self) -> str:
+        """Who it is that gives nothing at present, for the placeholder."""
+        if not self._ready:
+            return STARTING
+        if self._capture.lost:
+            return self._capture.lost
+        if self._waiting:
+            return f"no picture comes from {self._capture.name}"
+        return "the network does not answer"
+
+    def _run(self) -> None:
+        stats, capture = self._stats, self._capture
+        try:
+            processor, guard, pairs = self._prepare()
+            alphas = {id(out): alpha for alpha, out in pairs}
+            self._ready = True
+            lost = ""
+            while True:
+                self._waiting = True
+                frame = capture.slot.get()
+                self._waiting = False
+                if frame is None:
+                    break
+                stats.add("capture", time.perf_counter() - frame.timestamp)
+                if lost != capture.lost:
+                    processor.reset()
+                    lost = capture.lost
+                out = self._outputs.writable()
+                output = guard.process(self._seen(frame), alphas[id(out)], out)
+                if output.reason:
+                    processor.reset()
+                    stats.drop("failed: " + output.reason)
+                stats.made(frame.index)
+                self._outputs.put(output)
+            self._outputs.close()
+        except BaseException as error:
+            self._outputs.close(error)

@@ -1,0 +1,1 @@
+"""Frames cut out and composited on an NVIDIA GPU by PyTorch."""

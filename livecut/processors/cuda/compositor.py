@@ -1,0 +1,290 @@
+"""From a frame to its composite in PyTorch operations: on an NVIDIA GPU, and the same on any device.
+
+Each step mirrors one of `livecut.segmenter`, `livecut.backgrounds` and `livecut.compositor.cpu`.
+Planes are (C, H, W) of 0..255. Those of the frame's size may be float16, small ones are float32: the
+guided filter's variances, at 0.25 and over 1e-3, are less than what float16 tells apart. Blurs are
+pairs of small matrices, one for the rows and one for the columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from livecut.backgrounds.blur import background_size, box_width
+from livecut.frame import BGR, Floats, PixelFormat, Size
+from livecut.kernels.constants import (
+    CUT,
+    EPSILON,
+    KEEP,
+    LIFT,
+    LIMITS,
+    MARGIN,
+    MOVES,
+    REACH,
+    ROUNDED,
+)
+from livecut.kernels.edges import CLEAR, FLOOR, GAIN, NOISE, cell_size, cells_least
+from livecut.network.base import Portable
+from livecut.processors.cuda import colours
+from livecut.processors.cuda.buffers import HEADER
+from livecut.processors.cuda.scene import (
+    Scene,
+    blur_matrix,
+    halved,
+    mean_matrix,
+    spread_matrix,
+)
+
+INVALID = -(1 << 62)
+"""The receipt in place of the frame's index where the network gave no valid alpha."""
+
+
+class Compositor:
+    """The way of frames of one size through one network, on buffers that are allocated once.
+
+    Fill `incoming`, call `run`, read `outgoing`. `network` is in its own precision, `small` its
+    input's size; sizes are (width, height). `form` is that of the frames: BGR,
+    YUYV or NV12. `dtype` is that of planes of the frame's size. With `temporal` each alpha is steadied by the last, where the header says so.
+    """
+
+    def __init__(
+        self,
+        network: Portable,
+        size: Size,
+        small: Size,
+        scene: Scene,
+        pixel_format: PixelFormat = BGR,
+        *,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        temporal: bool = False,
+    ) -> None:
+        (width, height), (w, h) = self._size, self._small = size, small
+        self._network, self._scene, self._temporal = network, scene, temporal
+        self._pixel_format, shape = pixel_format, pixel_format.shape(size)
+        self.mark: Callable[[str], object] = lambda stage: None
+        """Called with "start", and at the end of each stage with its name: for those who measure."""
+
+        def buffer(*shape: int, dtype: torch.dtype = torch.uint8) -> Tensor:
+            return torch.zeros(shape, dtype=dtype, device=device)
+
+        def pair(rows: Floats, columns: Floats) -> tuple[Tensor, Tensor]:
+            return torch.from_numpy(rows).to(device), torch.from_numpy(columns.T.copy()).to(device)
+
+        self.incoming = buffer(HEADER + pixel_format.count(size))
+        """The header, then the frame."""
+        self.outgoing = buffer(HEADER + width * height + scene.pixel_format.count(size))
+        """The header, then alpha (H, W), then the picture."""
+        self.picture = buffer(height, width, 3)
+        """BGR: what stands behind the person in a scene of kind "picture"."""
+        self._index, self._follows = self.incoming[:HEADER].view(torch.int64)
+        self._frame = self.incoming[HEADER:].view(shape)
+        self._receipt = self.outgoing[:8].view(torch.int64)
+        self._invalid = buffer(dtype=torch.int64).fill_(INVALID)
+        self._alpha = self.outgoing[HEADER : HEADER + width * height].view(height, width)
+        self._out = self.outgoing[HEADER + width * height :]
+        self._planes = buffer(3, height, width, dtype=dtype)
+        self._grey = buffer(height, width, dtype=torch.float32)
+        self._input = buffer(h, w, 3)
+        self._small_grey = buffer(h, w, dtype=torch.float32)
+        self._last = buffer(h, w, 3)
+        coarse = h // network.output_stride, w // network.output_stride
+        self._state = buffer(*coarse, dtype=torch.float32)
+        self._means = pair(mean_matrix(h), mean_matrix(w))
+        to_network = halved(size, small)
+        to_room = (
+            halved(size, background_size(size, scene.strength)) if scene.kind == "blur" else []
+        )
+        to_cells = [] if scene.kind == "blur" else halved(size, cells_least(size))
+        self._to_network, self._to_room = len(to_network), len(to_room)
+        self._to_cells, self._cell = len(to_cells), cell_size(size)
+        cells = -(-height // self._cell), -(-width // self._cell)
+        self._spread = pair(*(spread_matrix(n) for n in cells))
+        levels = [size, *max(to_network, to_room, to_cells, key=len)]
+        self._halvings = len(levels) - 1
+        if scene.kind == "blur":
+            room_width, room_height = levels[self._to_room]
+            box = box_width(room_height, scene.strength)
+            self._blur = pair(blur_matrix(room_height, box), blur_matrix(room_width, box))
+        self._from_yuv = colours.from_yuv(pixel_format)
+        self._to_yuv = colours.to_yuv(scene.pixel_format).to(device)
+
+    @torch.no_grad()
+    def run(self) -> None:
+        """Make `outgoing` of `incoming`; nothing here waits for the device."""
+        self.mark("start")
+        colours.read(self._frame, self._pixel_format, self._from_yuv, self._planes)
+        levels = [self._planes]
+        for _ in range(self._halvings):
+            levels.append(halve(levels[-1]))
+        self.mark("preprocess")
+        alpha, valid = self._segment(levels[self._to_network])
+        self.mark("network")
+        self._receipt.copy_(torch.where(valid, self._index, self._invalid))
+        self._refine(alpha)
+        person, shown = self._planes, self._alpha
+        if self._scene.kind != "blur":
+            person, shown = soft_edges(
+                person, shown, levels[self._to_cells], self._cell, *self._spread
+            )
+        self.mark("refine")
+        pixel_format = self._scene.pixel_format
+        if pixel_format.transparent:
+            out = self._out.view(*self._alpha.shape, 4)
+            colours.cutout(person, shown, pixel_format, out)
+            self.mark("composite")
+            return
+        if self._scene.kind == "blur":
+            small_alpha = self._alpha[None].to(self._planes.dtype)
+            for _ in range(self._to_room):
+                small_alpha = halve(small_alpha)
+            room = blur_background(levels[self._to_room], small_alpha[0], *self._blur)
+            behind = resize(room.to(self._planes.dtype), self._size)
+        else:
+            behind = self.picture.permute(2, 0, 1).to(self._planes.dtype)
+        self.mark("background")
+        shown = composite(person, shown, behind)
+        colours.write(shown, pixel_format, self._to_yuv, self._out)
+        self.mark("composite")
+
+    def _segment(self, reduced: Tensor) -> tuple[Tensor, Tensor]:
+        """Alpha (h, w) in 0..1, steadied; and a bool (), whether it is that."""
+        self._input.copy_((resize(reduced, self._small) + 0.5).permute(1, 2, 0))
+        if not self._temporal:
+            alpha = self._network(self._input[None])[0].float()
+            return alpha, in_range(alpha)
+        change = difference(self._input, self._last, self._network.output_stride)
+        self._last.copy_(self._input)
+        follows = (self._follows > 0) & (change.mean() < CUT)
+        alpha = self._network(self._input[None])[0].float()
+        valid = in_range(alpha)
+        smooth(alpha, self._state, change, follows)
+        return alpha, valid & in_range(alpha)
+
+    def _refine(self, alpha: Tensor) -> None:
+        """The guided filter, fitted at the network's input size and applied at full size."""
+        to_grey(self._input.permute(2, 0, 1), self._small_grey)
+        model = regress(self._small_grey, resize(alpha[None], self._small)[0], *self._means)
+        slope, offset = resize(model, self._size)
+        to_grey(self._planes, self._grey)
+        self._alpha.copy_(slope.mul_(self._grey).add_(offset).clamp_(0, 255))
+
+
+def halve(planes: Tensor) -> Tensor:
+    """Planes of half the size, rounded down, as `livecut.kernels.resize.reduce` makes them."""
+    height, width = planes.shape[1:]
+    if height % 2 or width % 2:
+        return resize(planes, (width // 2, height // 2))
+    return F.avg_pool2d(planes, 2)
+
+
+def resize(planes: Tensor, size: Size) -> Tensor:
+    """Planes (C, h, w) at another size, linear between pixel centres, as OpenCV's INTER_LINEAR."""
+    shape = size[::-1]
+    if tuple(planes.shape[1:]) == shape:
+        return planes
+    return F.interpolate(planes[None], size=shape, mode="bilinear", align_corners=False)[0]
+
+
+def to_grey(planes: Tensor, out: Tensor) -> None:
+    """Write the grey of BGR planes, whole numbers, into `out` float32 (H, W); as COLOR_BGR2GRAY."""
+    out.copy_(planes[0]).mul_(0.114)
+    out.add_(planes[1], alpha=0.587).add_(planes[2], alpha=0.299).round_()
+
+
+def in_range(alpha: Tensor) -> Tensor:
+    """A bool (): whether all of `alpha` is numbers in 0..1."""
+    return ((alpha >= 0) & (alpha <= ROUNDED)).all()
+
+
+def difference(image: Tensor, last: Tensor, stride: int) -> Tensor:
+    """How far bytes (h, w, 3) are from others in grey, averaged over blocks of `stride`: float32 planes."""
+    apart = (image.float() - last.float()).abs_().permute(2, 0, 1)
+    grey = torch.empty_like(apart[0])
+    to_grey(apart, grey)
+    return F.avg_pool2d(grey[None], stride)[0].round_()
+
+
+def smooth(alpha: Tensor, state: Tensor, change: Tensor, follows: Tensor) -> None:
+    """`Segmenter`'s steadying by `change` (h, w) where the bool () `follows` is true.
+
+    Else alpha stays; `state` becomes the result.
+    """
+    reach = len(REACH)
+    moved = F.max_pool2d(change[None], reach, 1, reach // 2)[0]
+    still = ((MOVES[1] - moved) / (MOVES[1] - MOVES[0])).clamp_(0, 1)
+    d = state - alpha
+    share = (1 - d.abs() / (LIMITS[0] + (LIMITS[1] - LIMITS[0]) * still)).clamp_(min=0)
+    steadied = alpha + torch.minimum(d * share * KEEP, LIFT + alpha)
+    state.copy_(torch.where(follows, steadied, alpha))
+    alpha.copy_(state)
+
+
+def regress(grey: Tensor, alpha: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """The guided filter's slope and offset, (2, h, w), averaged: `cpu.regress`, `cpu.mean_5x5` twice.
+
+    `rows` and `columns` are those of `mean_matrix`, the latter transposed.
+    """
+    i = grey / 255
+    i_mean, p_mean, ip_mean, ii_mean = rows @ torch.stack([i, alpha, i * alpha, i * i]) @ columns
+    gain = 1 / (1 - 2 * MARGIN)
+    slope = (ip_mean - i_mean * p_mean) / (ii_mean - i_mean * i_mean + EPSILON)
+    offset = (p_mean - slope * i_mean - MARGIN) * (gain * 255) + 0.5
+    return rows @ torch.stack([slope * gain, offset]) @ columns
+
+
+def blur_background(room: Tensor, alpha: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """BGR planes without the person, blurred: float32 (3, h, w). `alpha` is (h, w) of 0..255.
+
+    Weighed, blurred and unweighed as by `livecut.backgrounds.blur.Blur`; the matrices are those of
+    `blur_matrix`, the latter transposed.
+    """
+    weight = (1 - alpha.float() / 255).square() + 1e-4
+    weighted = rows @ torch.cat([room * weight, weight[None]]) @ columns
+    return (weighted[:3] / weighted[3:]).clamp_(0, 255)
+
+
+def soft_edges(
+    planes: Tensor, alpha: Tensor, reduced: Tensor, cell: int, rows: Tensor, columns: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The person's colours, planes of the frame's type, and the alpha to show, as by `compositor.edges`.
+
+    Both are the frame's and `alpha` uint8 (H, W) where that is 0 or 255. `reduced` is the frame at about the
+    size of its cells; the matrices are those of `spread_matrix`, the latter transposed.
+    """
+    height, width = alpha.shape
+    a = alpha.float() / 255
+    mean = F.avg_pool2d(a[None], cell, ceil_mode=True, count_include_pad=False)
+    image = resize(reduced, (mean.shape[2], mean.shape[1])).float()
+    wide = columns.shape[1] * cell, rows.shape[0] * cell
+    half = cell // 2  # corners stand half a cell before the middles of the blocks that they become
+
+    def around(weight: Tensor) -> Tensor:
+        weighted = torch.cat([image * weight, weight])
+        whole = weighted.sum((1, 2), keepdim=True)
+        near = rows @ weighted @ columns
+        colour = (near[:3] + whole[:3] / whole[3].clamp(min=1e-30) * FLOOR) / (near[3:] + FLOOR)
+        return resize(colour, wide)[:, half : half + height, half : half + width]
+
+    person, room = around(mean**8), around((1 - mean) ** 8)
+    apart = (person - room).square().sum(0)
+    along = ((planes - room) * (person - room)).sum(0)
+    share = (along / (apart + NOISE)).clamp(0, 1)
+    sure = apart / (apart + CLEAR)
+    s = a * a * (3 - 2 * a)
+    keep = (GAIN * share / a.clamp(min=1 / 255)).clamp(max=1)
+    less = sure * (1 - keep) * (1 - s)
+    shown = (255 * a * (1 - less) + 0.5).to(torch.uint8)
+    own = torch.maximum(s, share * sure)
+    return torch.lerp(person, planes.float(), own).to(planes.dtype), shown
+
+
+def composite(planes: Tensor, alpha: Tensor, behind: Tensor) -> Tensor:
+    """Planes where `alpha` uint8 (H, W) is 255, `behind` where it is 0; whole numbers."""
+    weight = alpha.to(planes.dtype)
+    weight = weight.add_(weight >= 128).mul_(1 / 256)
+    return torch.lerp(behind, planes, weight).round_()

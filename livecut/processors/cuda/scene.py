@@ -1,0 +1,77 @@
+"""What is made of a cutout away from the host, and the numbers that making it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from livecut.backgrounds.base import Background
+from livecut.backgrounds.blur import Blur
+from livecut.backgrounds.picture import Still
+from livecut.backgrounds.transparent import Transparent
+from livecut.backgrounds.video import Video
+from livecut.frame import BGR, Floats, PixelFormat, Size
+from livecut.kernels.edges import CELLS, FALL
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is made of a cutout."""
+
+    kind: str
+    """blur; picture, which is brought there; or transparent."""
+    strength: float = 0.0
+    """Of the blur, 0..1."""
+    pixel_format: PixelFormat = BGR
+    """Of the output: BGRA or RGBA where transparent, else another."""
+
+    def __post_init__(self) -> None:
+        if self.pixel_format.transparent != (self.kind == "transparent"):
+            raise ValueError(f"a scene of kind {self.kind} cannot be {self.pixel_format.name}")
+
+
+def scene_of(background: Background, pixel_format: PixelFormat) -> Scene | None:
+    """The scene that a background is, given in a form; None for one that the host is to compose."""
+    if isinstance(background, Blur):
+        return Scene("blur", background.strength, pixel_format)
+    if isinstance(background, Still | Video):
+        return Scene("picture", pixel_format=pixel_format)
+    return (
+        Scene("transparent", pixel_format=pixel_format)
+        if isinstance(background, Transparent)
+        else None
+    )
+
+
+def halved(size: Size, least: Size) -> list[Size]:
+    """The sizes that `livecut.kernels.resize.reduce` goes through, that of the frame left out."""
+    sizes = []
+    while size[0] >= 2 * least[0] and size[1] >= 2 * least[1]:
+        size = size[0] // 2, size[1] // 2
+        sizes.append(size)
+    return sizes
+
+
+def mean_matrix(n: int) -> Floats:
+    """(n, n): the mean over five, mirrored beyond the ends as in `cpu.mean_5x5`."""
+    near = np.arange(n)[:, None] + np.arange(-2, 3)
+    near = np.where(near < 0, -1 - near, np.where(near >= n, 2 * n - 1 - near, near))
+    mean: Floats = (np.eye(n)[near.clip(0, n - 1)].sum(1) / 5).astype(np.float32)
+    return mean
+
+
+def blur_matrix(n: int, box: int) -> Floats:
+    """(n, n): three means over `box` (odd), the end pixels repeated beyond the ends."""
+    near = np.arange(n)[:, None] + np.arange(-(box // 2), box // 2 + 1)
+    once = np.eye(n)[near.clip(0, n - 1)].sum(1) / box
+    mean: Floats = (once @ once @ once).astype(np.float32)
+    return mean
+
+
+def spread_matrix(n: int) -> Floats:
+    """(n + 1, n): what each of n cells counts at each corner, in one direction."""
+    steps = np.arange(n) - np.arange(n + 1)[:, None]
+    steps = np.where(steps < 0, -1 - steps, steps)
+    spread: Floats = np.where(steps < CELLS, FALL**steps, 0.0).astype(np.float32)
+    return spread

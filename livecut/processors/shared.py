@@ -1,0 +1,78 @@
+"""One network for many streams."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from livecut.backgrounds.base import Background
+from livecut.engines import open_engine
+from livecut.models import DEFAULT_MODEL
+from livecut.processors import gpu_weights, on_gpu, require_auto
+from livecut.processors.base import FrameProcessor
+from livecut.segmenter import Segmenter
+from livecut.stats import Stats
+
+if TYPE_CHECKING:
+    from livecut.processors.cuda.processor import Weights
+from livecut.engines.shared import Batcher, Port
+
+
+class SharedEngine:
+    """A network that is loaded once, for any number of pipelines.
+
+    >>> engine = SharedEngine()   # doctest: +SKIP
+    >>> run_together([Pipeline(s, "blur", ["null"], engine=engine) for s in ("0", "1")])   # doctest: +SKIP
+
+    The arguments are those of `Pipeline`; on a CPU `threads` counts the pictures that are in the
+    network at once, one thread each (0: as many as there are cores). It is loaded when the first
+    pipeline needs it; what is wrong with it each of them raises: ModelError, EngineError or ConfigError.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = DEFAULT_MODEL,
+        *,
+        device: str = "auto",
+        engine: str = "auto",
+        threads: int = 0,
+        precision: str = "auto",
+    ) -> None:
+        self._model, self._device, self._engine = model, device, engine
+        self._threads, self._precision = threads, precision
+        self._loading = threading.Lock()
+        self._loaded: Batcher | Weights | None = None
+        self._fault: Exception | None = None
+
+    def open_processor(
+        self, *, background: Background, temporal: bool, in_flight: int, stats: Stats
+    ) -> FrameProcessor:
+        """A stream's own processor, with a state of its own; see `livecut.processors.open_processor`."""
+        with self._loading:
+            if self._fault is not None:
+                raise self._fault
+            if self._loaded is None:
+                try:
+                    self._loaded = self._load()
+                except Exception as error:
+                    self._fault = error
+                    raise
+        loaded = self._loaded
+        if isinstance(loaded, Batcher):
+            return Segmenter(
+                engine=Port(loaded), temporal=temporal, in_flight=in_flight, stats=stats
+            )
+        from livecut.processors.cuda.processor import CudaProcessor
+
+        return CudaProcessor(
+            loaded, background, temporal=temporal, in_flight=in_flight, stats=stats
+        )
+
+    def _load(self) -> Batcher | Weights:
+        weights = gpu_weights(self._model, self._device, self._engine)
+        if weights is not None:
+            return on_gpu(weights, self._device, self._precision)
+        require_auto(self._precision, self._model, self._device, self._engine)
+        engine = open_engine(self._model, engine=self._engine, device=self._device, threads=1)
+        return Batcher(engine, self._threads)

@@ -1,0 +1,102 @@
+"""Video files as outputs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from livecut.errors import SinkError
+from livecut.files import part_of, require_folder
+from livecut.frame import BT709, Output, even, i420
+from livecut.sinks.base import Sink
+
+if TYPE_CHECKING:
+    from livecut.sinks.encoder import Encoder
+from livecut.sinks.encoder import rate, require_even
+
+
+class VideoWriter(Sink):
+    """A video file: H.264 in .mp4, .mov and .mkv, VP9 in .webm; with alpha VP9 or ProRes 4444.
+
+    Colours are BT.709 in the limited range, converted so and marked so. An odd last row or column
+    is left out, except from ProRes. A file's pictures are `1 / fps` apart, exactly; those of a live
+    source are where their time stamps say.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        size: tuple[int, int],
+        fps: float,
+        *,
+        transparent: bool = False,
+        realtime: bool = False,
+    ) -> None:
+        """Opens the encoder and NAME.part. Raises SinkError."""
+        from livecut.sinks.encoder import Encoder
+
+        super().__init__(str(path), size, (4 if transparent else 3,))
+        require_folder(path)
+        prores = transparent and path.suffix.lower() == ".mov"
+        if not prores:
+            require_even(self.name, size)
+        self.pixel_format = None if transparent else i420(BT709)
+        self._path, self._part = path, part_of(path)
+        self._realtime, self._rate, self._start = realtime, rate(fps), 0.0
+        self._count, self._last = 0, -1
+        self._encoder: Encoder | None = None
+        with self._errors():
+            self._encoder = Encoder(
+                self._part,
+                path.suffix.lower(),
+                size if prores else even(size),
+                self._rate,
+                Fraction(1, 90_000) if realtime else 1 / self._rate,
+                transparent=transparent,
+            )
+
+    def write(self, output: Output) -> None:
+        self._check(output.image, output.pixel_format)
+        if self._encoder is None:
+            raise ValueError(f"{self.name} is closed")
+        if self._count == 0:
+            self._start = output.timestamp
+        pts = self._count
+        if self._realtime:  # at least 1 ms apart, which is as fine as Matroska counts
+            pts = round((output.timestamp - self._start) * 90_000)
+            pts = max(pts, self._last + 90) if self._count else 0
+        with self._errors():
+            self._encoder.encode(output, pts)
+        self._count, self._last = self._count + 1, pts
+
+    def close(self) -> None:
+        if self._encoder is None:
+            return
+        if self._count == 0:
+            self.abort()
+            return
+        with self._errors():
+            self._encoder.finish()
+            os.replace(self._part, self._path)
+        self._encoder = None
+
+    def abort(self) -> None:
+        if self._encoder is not None:
+            self._encoder.abort()
+            self._encoder = None
+        self._part.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Whatever fails inside takes the unfinished file with it."""
+        from livecut.sinks.encoder import ERRORS
+
+        try:
+            yield
+        except ERRORS as e:
+            self.abort()
+            raise SinkError(f"cannot write {self.name}: {getattr(e, 'strerror', '') or e}") from e

@@ -1,0 +1,251 @@
+"""What FFmpeg decodes, by way of PyAV: video files, streams, and YUV4MPEG2 on standard input."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from abc import abstractmethod
+from collections import deque
+from io import FileIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import av
+import cv2
+import numpy as np
+from av.error import ExitError, FFmpegError, InvalidDataError
+from av.video.reformatter import Colorspace, VideoReformatter
+
+from livecut.errors import SourceError
+from livecut.frame import Image, taken_as_bt709
+from livecut.sources.base import Source
+
+UNSPECIFIED = (
+    2  # FFmpeg's colour space of pictures that do not name theirs; PyAV has no name for it
+)
+OLD = int(av.__version__.partition(".")[0]) < 19
+LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if OLD else {}
+"""Titles that are no UTF-8 are no reason to refuse a video; since PyAV 19 they never are."""
+TIMEOUT = 5.0  # seconds that a stream may be silent
+TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+
+
+class _Video(Source):
+    """The base of files, streams and pipes."""
+
+    realtime = False
+
+    def __init__(self, name: str, size: tuple[int, int] | None) -> None:
+        self.name = name
+        self._scaler = VideoReformatter()
+        self._decoded: deque[av.VideoFrame] = deque()
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        self.size = size or self._natural()
+        if self.size != self._natural():
+            self.description += f", scaled to {self.size[0]}x{self.size[1]}"
+
+    _container: av.container.InputContainer | None = None
+
+    @abstractmethod
+    def _connect(self) -> av.container.InputContainer:
+        """Open what there is to decode. Raises FFmpegError."""
+
+    def _start(self) -> None:
+        """Open, and decode the first picture: no header tells its size and turn as reliably."""
+        try:
+            self._container = self._connect()
+            stream = self._container.streams.best("video")
+        except FFmpegError as error:
+            raise self._failure(error) from error
+        if not isinstance(stream, av.video.VideoStream):
+            raise SourceError(f"{self.name} has no pictures in it, only sound or data")
+        self.realtime = self.realtime and self._container.duration is None
+        # Decoding frames in parallel delays each of them, which a live picture cannot afford, and
+        # where cores are few it takes them from the network.
+        ahead = not self.realtime and (os.cpu_count() or 1) > 4
+        stream.thread_type = "AUTO" if ahead else "SLICE"
+        self._stream = stream
+        self._packets = self._container.demux(stream)
+        first = self._next()
+        if first is None:
+            raise SourceError(f"{self.name} holds no picture that can be decoded")
+        self._decoded.appendleft(first)
+        self.fps = float(stream.average_rate or stream.guessed_rate or 30)
+        self.frames = self._count()
+        width, height = self._natural()
+        codec = stream.codec_context.name
+        self.description = f"{width}x{height} {codec} {self.fps:.4g} fps"
+
+    def _natural(self) -> tuple[int, int]:
+        """(width, height) of the frame to come, the right way up."""
+        frame = self._decoded[0]
+        turned = frame.rotation % 180 == 90
+        return (frame.height, frame.width) if turned else (frame.width, frame.height)
+
+    def _count(self) -> int | None:
+        """The number of frames by the header, or by duration and rate where it is not there."""
+        stream, container = self._stream, self._container
+        if stream.frames:
+            return stream.frames
+        if stream.duration and stream.time_base:
+            return max(1, round(stream.duration * stream.time_base * self.fps))
+        if container and container.duration:
+            return max(1, round(container.duration / av.time_base * self.fps))
+        return None
+
+    def _next(self) -> av.VideoFrame | None:
+        """The next frame, None at the end; damaged packets are passed over, as players do."""
+        damaged = 0
+        while not self._decoded:
+            if self._container is None:
+                raise SourceError(f"{self.name} is closed")
+            try:
+                packet = next(self._packets)
+            except StopIteration:
+                return None
+            except InvalidDataError:
+                damaged += 1
+                if damaged > 100:
+                    return None
+                self._packets = self._container.demux(self._stream)
+                continue
+            except FFmpegError as error:
+                raise self._failure(error) from error
+            try:
+                self._decoded.extend(f for f in packet.decode() if isinstance(f, av.VideoFrame))
+            except FFmpegError:
+                continue
+        return self._decoded.popleft()
+
+    def read(self, out: Image) -> float | None:
+        frame = self._next()
+        if frame is None:
+            return None
+        timestamp = time.perf_counter()
+        turn = TURNS.get(frame.rotation % 360)
+        width, height = self.size
+        if frame.rotation % 180 == 90:
+            width, height = height, width
+        # What does not say how its colours are coded is taken as players take it: by its size.
+        unsaid = frame.colorspace == UNSPECIFIED
+        large = taken_as_bt709(frame.width, frame.height)
+        scaled = self._scaler.reformat(
+            frame,
+            width=width,
+            height=height,
+            format="bgr24",
+            src_colorspace=Colorspace.ITU709 if unsaid and large else None,
+        )
+        plane = scaled.planes[0]
+        rows = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)  # type: ignore[call-overload]
+        image = rows[:, : width * 3].reshape(height, width, 3)
+        if turn is None:
+            np.copyto(out, image)
+        else:
+            cv2.rotate(image, turn, dst=out)
+        return timestamp
+
+    def reopen(self) -> None:
+        self.close()
+        self._start()
+
+    def close(self) -> None:
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+            self._decoded.clear()
+
+    def _failure(self, error: FFmpegError) -> SourceError:
+        """What a person is told of an error of FFmpeg."""
+        if isinstance(error, ExitError):
+            return self._silence()
+        if isinstance(error, InvalidDataError):
+            return SourceError(f"{self.name} is not a video that livecut can read, or is damaged")
+        return SourceError(f"{self.name} cannot be read: {error.strerror}")
+
+    def _silence(self) -> SourceError:
+        return SourceError(f"{self.name} sent nothing for {TIMEOUT:g} s; is it running?")
+
+
+class VideoFile(_Video):
+    """A video file; its sound is left out. `reopen` starts it again."""
+
+    def __init__(
+        self, path: Path, *, size: tuple[int, int] | None = None, name: str | None = None
+    ) -> None:
+        """Open `path`, scaled to `size`; `name` is what people are told. Raises SourceError."""
+        self._path = path
+        super().__init__(name or path.name, size)
+
+    def _connect(self) -> av.container.InputContainer:
+        if self._path.is_dir():
+            raise SourceError(f"{self._path} is a folder; give one video or picture file")
+        try:
+            if not self._path.stat().st_size:
+                raise SourceError(f"{self._path} is empty (0 bytes); give a video")
+        except OSError as error:
+            raise SourceError(f"{self._path} cannot be read: {error.strerror}") from error
+        # The scheme keeps FFmpeg from taking a colon in the name for another protocol's.
+        found: av.container.InputContainer = av.open(f"file:{self._path}", **LENIENT)
+        return found
+
+
+class Stream(_Video):
+    """A stream from the network; `live` unless it says how long it is, as a file on a server does."""
+
+    realtime = True
+
+    def __init__(self, url: str, *, size: tuple[int, int] | None = None) -> None:
+        """Connect to `url` within 5 s, scale to `size`. Raises SourceError."""
+        self._url = url
+        parts = urlsplit(url)
+        shown = parts._replace(netloc=parts.netloc.rpartition("@")[2])  # no password on a screen
+        super().__init__(shown.geturl(), size)
+
+    def _connect(self) -> av.container.InputContainer:
+        options = {"analyzeduration": "1000000"}  # µs
+        if self._url.lower().startswith("rtsp"):
+            options["rtsp_transport"] = "tcp"
+        start = time.monotonic()
+        try:
+            found: av.container.InputContainer = av.open(
+                self._url, options=options, timeout=(TIMEOUT, TIMEOUT), **LENIENT
+            )
+        except FFmpegError as error:
+            if time.monotonic() - start < TIMEOUT:
+                raise
+            raise self._silence() from error  # FFmpeg's own name for it differs by protocol
+        return found
+
+
+class Pipe(_Video):
+    """YUV4MPEG2 on standard input, as `ffmpeg -f yuv4mpegpipe -` and `livecut run -o -` write."""
+
+    def __init__(self, *, size: tuple[int, int] | None = None) -> None:
+        """Read standard input's header, scale to `size`. Raises SourceError."""
+        super().__init__("standard input", size)
+
+    def _connect(self) -> av.container.InputContainer:
+        if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
+            raise SourceError(
+                "nothing is piped into standard input; try: ffmpeg -i FILE -f yuv4mpegpipe - "
+                "| livecut run -"
+            )
+        # Unbuffered, or a frame would wait for the first bytes of the one after it.
+        pipe = FileIO(sys.stdin.fileno(), closefd=False)
+        try:
+            return av.open(pipe, "r", format="yuv4mpegpipe")
+        except FFmpegError as error:
+            raise SourceError(
+                "standard input is not YUV4MPEG2; try: ffmpeg -i FILE -f yuv4mpegpipe - "
+                "| livecut run -"
+            ) from error
+
+    def reopen(self) -> None:
+        raise SourceError("standard input can be read only once")

@@ -1,0 +1,212 @@
+"""Pictures in every form: on the host, and the device's tensor steps against those of the host."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from livecut.frame import (
+    BGR,
+    BGRA,
+    BT601,
+    BT709,
+    NV12,
+    RGBA,
+    YUYV,
+    Frame,
+    Image,
+    Output,
+    PixelFormat,
+    as_image,
+    i420,
+)
+from livecut.kernels.pixels import I420, convert, flip, to_bgr
+from livecut.sinks import open_sink
+from livecut.sinks.pipe import Pipe
+from livecut.sources import open_source
+
+SIZES = [(64, 48), (61, 43), (62, 43), (61, 44)]
+
+
+def picture(size: tuple[int, int], channels: int = 3) -> Image:
+    """Smooth colours, and noise in a corner."""
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 256, (4, 5, channels), np.uint8)
+    image = as_image(cv2.resize(small, size, interpolation=cv2.INTER_CUBIC))
+    image[:16, :16] = rng.integers(0, 256, (16, 16, channels))
+    return image
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("form", [BGR, BGRA, RGBA, YUYV, NV12, i420(BT709)])
+def test_a_form_knows_its_array(pixel_format: PixelFormat, size: tuple[int, int]) -> None:
+    got = convert(picture(size, 4 if pixel_format.transparent else 3), pixel_format)
+    assert got.dtype == np.uint8
+    assert got.shape == pixel_format.shape(size)
+    assert got.size == pixel_format.count(size)
+    w, h = pixel_format.size(size)
+    if not pixel_format.transparent:
+        assert Frame(got, 0, 0.0, 0.0, pixel_format).shape == (h, w)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_nv12_is_i420_with_its_chroma_interleaved(size: tuple[int, int]) -> None:
+    image = picture(size)
+    planes = I420(size)
+    planes.convert(image)
+    w, h = planes.size
+    data = np.frombuffer(planes.data, np.uint8)
+    got = convert(image, NV12).reshape(-1)
+    assert (got[: w * h] == data[: w * h]).all()
+    assert (got[w * h :: 2] == data[w * h : w * h * 5 // 4]).all()
+    assert (got[w * h + 1 :: 2] == data[w * h * 5 // 4 :]).all()
+
+
+@pytest.mark.parametrize("form", [YUYV, NV12])
+def test_there_and_back_by_opencv(pixel_format: PixelFormat) -> None:
+    """OpenCV's own, where colours are smooth; it has no coarser rounding than two levels."""
+    image = picture((64, 48))
+    back = to_bgr(convert(image, pixel_format), pixel_format)
+    assert np.abs(back.astype(int) - image)[20:, 20:].mean() < 4
+    grey = np.full((48, 64, 3), 128, np.uint8)
+    assert np.abs(to_bgr(convert(grey, pixel_format), pixel_format).astype(int) - grey).max() <= 2
+
+
+@pytest.mark.parametrize("form", [BGR, YUYV, NV12])
+def test_flipped_is_flipped(pixel_format: PixelFormat) -> None:
+    raw = convert(picture((64, 48)), pixel_format)
+    out = np.zeros_like(raw)
+    flip(raw, pixel_format, out)
+    assert (to_bgr(out, pixel_format) == to_bgr(raw, pixel_format)[:, ::-1]).all()
+
+
+def piped(output: Output, size: tuple[int, int]) -> bytes:
+    """What the pipe sends of one picture."""
+    read_end, write_end = os.pipe()
+    with Pipe(size, 30, fd=write_end) as sink:
+        sink.write(output)
+    os.close(write_end)
+    with open(read_end, "rb") as file:
+        return file.read()
+
+
+def test_the_pipe_takes_i420_as_it_is() -> None:
+    size = (61, 43)
+    image = picture(size)
+    pixel_format = Pipe(size, 30, fd=os.open(os.devnull, os.O_WRONLY)).pixel_format
+    assert pixel_format == i420(BT601)
+    own = Output(convert(image, pixel_format), None, 0, 0.0, pixel_format=pixel_format)
+    assert piped(own, size) == piped(Output(image, None, 0, 0.0), size)
+
+
+@pytest.mark.parametrize("size", [(320, 180), (161, 91)])
+def test_a_video_of_i420_is_that_of_bgr(tmp_path: Path, size: tuple[int, int]) -> None:
+    """FFmpeg's conversion and livecut's differ by a level, coding by one or two more."""
+    image, frames = picture(size), []
+    for name in ("own.mp4", "bgr.mp4"):
+        with open_sink(str(tmp_path / name), size=size, fps=30) as sink:
+            assert sink.pixel_format == i420(BT709)
+            pixel_format = sink.pixel_format if name == "own.mp4" else BGR
+            for index in range(3):
+                sink.write(
+                    Output(
+                        convert(image, pixel_format), None, index, 0.0, pixel_format=pixel_format
+                    )
+                )
+        with open_source(str(tmp_path / name)) as source:
+            out = np.zeros((source.size[1], source.size[0], 3), np.uint8)
+            source.read(out)
+            frames.append(out)
+    assert np.abs(frames[0].astype(int) - frames[1]).mean() < 1.5
+
+
+def test_sinks_refuse_forms_that_they_did_not_announce(tmp_path: Path) -> None:
+    size, image = (64, 48), picture((64, 48))
+    other = i420(BT709)
+    with (
+        Pipe(size, 30, fd=os.open(os.devnull, os.O_WRONLY)) as sink,
+        pytest.raises(ValueError, match="expected"),
+    ):
+        sink.write(Output(convert(image, other), None, 0, 0.0, pixel_format=other))
+    for uri in (str(tmp_path / "a.png"), "null"):
+        with open_sink(uri, size=size, fps=30) as sink, pytest.raises(ValueError, match="expected"):
+            sink.write(Output(convert(image, NV12), None, 0, 0.0, pixel_format=NV12))
+    with open_sink(str(tmp_path / "a.webm"), size=size, fps=30, transparent=True) as sink:
+        assert sink.pixel_format is None
+
+
+class TestDevice:
+    @pytest.fixture(autouse=True)
+    def _torch(self) -> None:
+        pytest.importorskip("torch")
+
+    @pytest.mark.parametrize("half", [False, True])
+    @pytest.mark.parametrize("form", [BGR, YUYV, NV12])
+    def test_reads_what_opencv_reads(self, pixel_format: PixelFormat, half: bool) -> None:
+        """One level apart in float32, two in float16: OpenCV's coefficients have fewer digits."""
+        import torch
+
+        from livecut.processors.cuda import colours
+
+        raw = convert(picture((64, 48)), pixel_format)
+        out = torch.zeros(3, 48, 64, dtype=torch.float16 if half else torch.float32)
+        colours.read(torch.from_numpy(raw), pixel_format, colours.from_yuv(pixel_format), out)
+        apart = np.abs(out.permute(1, 2, 0).float().numpy() - to_bgr(raw, pixel_format))
+        assert apart.max() <= (1 + half if pixel_format != BGR else 0)
+        assert apart.mean() < 0.25
+        assert (out == out.round()).all()
+
+    def test_reads_every_pair_of_bytes(self) -> None:
+        """All of luma and chroma, out of range too: clamped as OpenCV clamps."""
+        import torch
+
+        from livecut.processors.cuda import colours
+
+        y, u, v = np.meshgrid(np.arange(0, 256, 3), *[np.arange(0, 256, 5)] * 2, indexing="ij")
+        quads = np.stack([y, u, y, v], -1).reshape(86, -1, 4).astype(np.uint8)
+        raw = quads.reshape(86, -1, 2)
+        out = torch.zeros(3, *raw.shape[:2])
+        colours.read(torch.from_numpy(raw), YUYV, colours.from_yuv(YUYV), out)
+        apart = np.abs(out.permute(1, 2, 0).numpy() - to_bgr(raw, YUYV))
+        assert apart.max() <= 1
+
+    @pytest.mark.parametrize("size", SIZES)
+    @pytest.mark.parametrize(
+        "form", [BGR, YUYV, NV12, i420(BT601), i420(BT709), PixelFormat("YUYV", BT709)], ids=str
+    )
+    @pytest.mark.parametrize("half", [False, True])
+    def test_writes_what_the_host_writes(
+        self, pixel_format: PixelFormat, size: tuple[int, int], half: bool
+    ) -> None:
+        """One level apart at most, in float16 on average by an eighth."""
+        import torch
+
+        from livecut.processors.cuda import colours
+
+        image = picture(size)
+        dtype = torch.float16 if half else torch.float32
+        planes = torch.from_numpy(image).permute(2, 0, 1).to(dtype)
+        out = torch.zeros(pixel_format.count(size), dtype=torch.uint8)
+        colours.write(planes, pixel_format, colours.to_yuv(pixel_format), out)
+        got = out.numpy().reshape(pixel_format.shape(size)).astype(int)
+        apart = np.abs(got - convert(image, pixel_format))
+        assert apart.max() <= (pixel_format != BGR)
+        assert apart.mean() < (0.125 if half else 0.01)
+
+    @pytest.mark.parametrize("form", [BGRA, RGBA])
+    def test_cuts_out_what_the_host_cuts_out(self, pixel_format: PixelFormat) -> None:
+        import torch
+
+        from livecut.processors.cuda import colours
+
+        image = picture((61, 43))
+        alpha = np.random.default_rng(0).integers(0, 3, (43, 61), np.uint8)
+        expected = np.dstack([image * (alpha > 0)[..., None], alpha])
+        out = torch.empty(43, 61, 4, dtype=torch.uint8)
+        planes = torch.from_numpy(image).permute(2, 0, 1).float()
+        colours.cutout(planes, torch.from_numpy(alpha), pixel_format, out)
+        assert (out.numpy() == convert(expected, pixel_format)).all()

@@ -1,0 +1,405 @@
+"""The device's tensor steps against the CPU's kernels and OpenCV, in grey levels of 0..255."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("torch")
+
+import torch
+from torch import Tensor
+
+from livecut.backgrounds import open_background
+from livecut.backgrounds.edge_colours import EdgeColours
+from livecut.frame import (
+    BGR,
+    BGRA,
+    BT709,
+    NV12,
+    RGBA,
+    YUYV,
+    Cutout,
+    Frame,
+    Image,
+    PixelFormat,
+    as_image,
+    i420,
+)
+from livecut.kernels import edges
+from livecut.kernels.alpha import mean_5x5, regress, smooth
+from livecut.kernels.composite import premultiply, unpremultiply
+from livecut.kernels.constants import CUT, EPSILON, KEEP, LIFT, LIMITS, MARGIN, MOVES, REACH
+from livecut.kernels.edges import cell_size, cells_least
+from livecut.kernels.pixels import convert, to_bgr
+from livecut.kernels.resize import reduce
+from livecut.models import find_model, input_size
+from livecut.network.base import Portable
+from livecut.network.weights import load_weights
+from livecut.processors.cuda import colours
+from livecut.processors.cuda import compositor as device
+from livecut.processors.cuda.buffers import HEADER
+from livecut.processors.cuda.scene import Scene, blur_matrix, halved, mean_matrix, spread_matrix
+from livecut.segmenter import Segmenter
+from tests.remote import SIZES, demo, iou
+
+torch.set_num_threads(1)  # threads that wait spin, and take the time from others
+HERE = torch.device("cpu")
+
+
+def planes(image: Image, dtype: torch.dtype = torch.float32) -> Tensor:
+    found: Tensor = torch.from_numpy(image).permute(2, 0, 1).to(dtype)
+    return found
+
+
+def tensors(*arrays: NDArray[np.float32]) -> list[Tensor]:
+    return [torch.from_numpy(array.copy()) for array in arrays]
+
+
+def apart(got: Tensor, expected: NDArray[Any]) -> float:
+    """The largest difference of planes from an image (H, W, C) or (H, W)."""
+    array = got.float().permute(1, 2, 0).numpy() if got.ndim == 3 else got.float().numpy()
+    return float(np.abs(array - expected.astype(np.float32)).max())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("size", SIZES)
+def test_halve_is_the_cpus(size: tuple[int, int], dtype: torch.dtype) -> None:
+    [image] = demo(size)
+    levels: list[Image] = []
+    reduce(image, (40, 30), levels)
+    sizes = halved(size, (40, 30))
+    assert sizes == [level.shape[1::-1] for level in levels]
+    x = planes(image, dtype)
+    for level in levels:
+        x = device.halve(x)
+        assert apart(x, level) <= 1.6, "OpenCV rounds each level to whole numbers"
+
+
+@pytest.mark.parametrize("to", [(256, 144), (500, 411)])
+def test_resize_is_opencvs_linear(to: tuple[int, int]) -> None:
+    [image] = demo((321, 243))
+    expected = cv2.resize(image, to, interpolation=cv2.INTER_LINEAR)
+    assert apart(device.resize(planes(image), to), expected) <= 1.1
+
+
+def test_grey_is_opencvs() -> None:
+    [image] = demo((321, 243))
+    out = torch.empty(243, 321)
+    device.to_grey(planes(image, torch.float16), out)
+    assert apart(out, as_image(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))) <= 1
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_settle_is_the_cpus(follows: bool) -> None:
+    rng = np.random.default_rng(0)
+    before, alpha = rng.random((2, 40, 60), np.float32)
+    change = rng.integers(0, 16, (40, 60), np.uint8)
+    got, state = torch.from_numpy(alpha.copy()), torch.from_numpy(before.copy())
+    device.smooth(got, state, torch.from_numpy(change).float(), torch.tensor(follows))
+    if follows:
+        moved = as_image(cv2.dilate(change, REACH))
+        smooth(alpha, before, moved, KEEP, LIMITS, MOVES, LIFT)
+    assert apart(got, alpha) < 1e-6
+    assert (state == got).all()
+
+
+def test_settle_forgets_a_broken_state_where_the_frame_follows_none() -> None:
+    alpha, state = torch.full((9, 9), 0.5), torch.full((9, 9), float("nan"))
+    device.smooth(alpha, state, torch.zeros(9, 9), torch.tensor(False))
+    assert (alpha == 0.5).all()
+    assert (state == 0.5).all()
+
+
+def test_difference_is_opencvs() -> None:
+    a, b = demo((256, 144), 2)
+    grey = cv2.cvtColor(cv2.absdiff(a, b), cv2.COLOR_BGR2GRAY)
+    expected = cv2.resize(grey, (128, 72), interpolation=cv2.INTER_AREA)
+    got = device.difference(torch.from_numpy(a), torch.from_numpy(b), 2)
+    assert apart(got, as_image(expected)) <= 1
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -0.01, 1.01])
+def test_one_bad_number_is_seen(bad: float) -> None:
+    alpha = torch.rand(20, 30)
+    assert device.in_range(alpha)
+    alpha[3, 5] = 1.0000001
+    assert device.in_range(alpha), "a sigmoid may be rounded to that"
+    alpha[7, 11] = bad
+    assert not device.in_range(alpha)
+
+
+@pytest.mark.parametrize("size", [(53, 37), (16, 4), (5, 1), (2, 3)])
+def test_regress_is_the_cpus(size: tuple[int, int]) -> None:
+    w, h = size
+    rng = np.random.default_rng(0)
+    grey, levels = rng.integers(0, 256, (2, h, w), np.uint8)
+    alpha = levels / np.float32(255)  # whole levels, to which the CPU rounds
+    slope, offset, mean = np.empty((3, h, w), np.float32)
+    regress(grey, alpha, EPSILON, MARGIN, slope, offset)
+    rows, columns = tensors(mean_matrix(h), mean_matrix(w).T)
+    got = device.regress(torch.from_numpy(grey).float(), torch.from_numpy(alpha), rows, columns)
+    for mine, plane, close in ((got[0], slope, 1e-4), (got[1], offset, 0.05)):
+        mean_5x5(plane, mean)
+        assert apart(mine, mean) < close
+
+
+@pytest.mark.parametrize("box", [3, 9, 41])
+def test_blur_room_is_the_cpus(box: int) -> None:
+    [image] = demo((81, 46))
+    alpha = np.random.default_rng(0).integers(0, 256, (46, 81), np.uint8)
+    alpha[10:30, 20:50] = 255
+    room = np.empty((46, 81, 4), np.float32)
+    premultiply(image, alpha, room)
+    for _ in range(3):
+        cv2.blur(room.copy(), (box, box), dst=room, borderType=cv2.BORDER_REPLICATE)
+    expected = np.empty_like(image)
+    unpremultiply(room, expected)
+    rows, columns = tensors(blur_matrix(46, box), blur_matrix(81, box).T)
+    got = device.blur_background(planes(image), torch.from_numpy(alpha), rows, columns)
+    assert apart(got, expected) <= 0.6
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("size", [(321, 243), (640, 360), (1920, 1440)])
+def test_the_persons_colour_and_the_composite_are_the_cpus(
+    size: tuple[int, int], dtype: torch.dtype
+) -> None:
+    """To a level on average of the soft pixels and 12 at most; exact where alpha is 0 or 255."""
+    image, behind = demo(size, 2)
+    alpha = np.zeros(size[::-1], np.uint8)
+    cv2.ellipse(
+        alpha, (size[0] // 2, size[1]), (size[0] // 4, size[1] * 3 // 4), 0, 0, 360, 255, -1
+    )
+    alpha = as_image(cv2.GaussianBlur(alpha, (0, 0), size[1] / 60))
+    cell, soft = cell_size(size), (alpha > 0) & (alpha < 255)
+    found = EdgeColours(size)(Cutout(Frame(image, 0, 0.0, 0.0), alpha))
+    expected, black = np.empty_like(image), np.zeros_like(image)
+    reduced = [planes(image, dtype)]
+    for _ in halved(size, cells_least(size)):
+        reduced.append(device.halve(reduced[-1]))
+    spread = tensors(*(spread_matrix(-(-side // cell)) for side in size))
+    person, shown = device.soft_edges(
+        reduced[0], torch.from_numpy(alpha), reduced[-1], cell, spread[1], spread[0].T
+    )
+    for back in (black, behind):
+        edges.composite(image, alpha, found, back, expected)
+        got = device.composite(person, shown, planes(back, dtype))
+        assert apart(got, expected) <= 12
+        difference = np.abs(got.permute(1, 2, 0).float().numpy() - expected)
+        assert difference[soft].mean() <= 1
+        assert not difference[~soft].any()
+    expected4 = np.empty((*alpha.shape, 4), np.uint8)
+    edges.cutout(image, alpha, found, expected4)
+    cut = torch.empty(*alpha.shape, 4, dtype=torch.uint8)
+    colours.cutout(person, shown, BGRA, cut)
+    both = (cut.numpy()[..., 3] > 0) & (expected4[..., 3] > 0)  # 0 or 1 is a matter of rounding
+    assert np.abs(cut.numpy().astype(int) - expected4)[both].max() <= 12
+    assert np.abs(cut.numpy()[..., 3].astype(int) - expected4[..., 3]).max() <= 12
+    assert not cut.numpy()[cut.numpy()[..., 3] == 0].any()
+    assert not cut.numpy()[alpha == 0].any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_composite_is_exact_at_its_ends(dtype: torch.dtype) -> None:
+    image, behind = demo((321, 243), 2)
+    alpha = np.random.default_rng(0).integers(0, 256, (243, 321), np.uint8)
+    alpha[:80], alpha[80:160] = 0, 255
+    for share in (1, 0.7318):
+        got = device.composite(
+            planes(image, dtype), torch.from_numpy(alpha), planes(behind, dtype) * share
+        )
+        assert apart(got[:, 80:160], image[80:160]) == 0, "whatever is behind"
+        assert share < 1 or apart(got[:, :80], behind[:80]) == 0
+
+
+# the whole
+
+
+@cache
+def network() -> tuple[Portable, int, int]:
+    found, facts = load_weights(find_model("live", ".safetensors"))
+    return Portable(found).eval(), facts.area, found.stride
+
+
+def compositor(
+    size: tuple[int, int], kind: str, dtype: torch.dtype = torch.float32
+) -> device.Compositor:
+    portable, area, stride = network()
+    pixel_format = BGRA if kind == "transparent" else BGR
+    small, scene = input_size(*size, area, stride), Scene(kind, 0.5, pixel_format)
+    made = device.Compositor(portable, size, small, scene, device=HERE, dtype=dtype, temporal=True)
+    made.picture[:] = torch.tensor([0x40, 0xB1, 0], dtype=torch.uint8)
+    return made
+
+
+def run_bytes(made: device.Compositor, image: Image, index: int) -> None:
+    """Of a frame in the form that the compositor takes."""
+    made.incoming[:HEADER].view(torch.int64).copy_(torch.tensor([index, index > 0]))
+    made.incoming[HEADER:].copy_(torch.from_numpy(image).reshape(-1))
+    made.run()
+
+
+def run(made: device.Compositor, image: Image, index: int) -> tuple[int, Image, Image]:
+    """The receipt, the picture (H, W, C) and the alpha of an image."""
+    run_bytes(made, image, index)
+    out = made.outgoing.numpy().copy()
+    height, width = image.shape[:2]
+    receipt, alpha, picture = np.split(out, [HEADER, HEADER + height * width])
+    return (
+        int(receipt.view(np.int64)[0]),
+        picture.reshape(height, width, -1),
+        alpha.reshape(height, width),
+    )
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    return Segmenter(find_model("live"), device="cpu", temporal=True)  # by its path: in float32
+
+
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [("blur", SIZES[0]), ("blur", SIZES[2]), ("picture", SIZES[1]), ("transparent", SIZES[1])],
+)
+def test_the_whole_is_the_cpus(segmenter: Segmenter, kind: str, size: tuple[int, int]) -> None:
+    """Single pixels differ by more where a grey or a byte of the network's input is rounded otherwise."""
+    segmenter.reset()
+    background = open_background("#00b140" if kind == "picture" else kind, size)
+    made = compositor(size, kind)
+    for index, image in enumerate(demo(size, 3)):
+        cutout = segmenter.cut(Frame(image, index, 0.0, 0.0))
+        expected = np.zeros((*cutout.alpha.shape, 4 if kind == "transparent" else 3), np.uint8)
+        background.compose(cutout, expected)
+        receipt, picture, alpha = run(made, image, index)
+        assert receipt == index
+        apart = np.abs(alpha.astype(int) - cutout.alpha)
+        assert apart.mean() <= 0.6
+        assert np.percentile(apart, 99.9) <= 12
+        assert iou(alpha, cutout.alpha) > 0.995
+        both = (alpha > 0) & (cutout.alpha > 0) if kind == "transparent" else alpha >= 0
+        apart = np.abs(picture.astype(int) - expected)[both]
+        assert apart.mean() <= 0.6
+        assert np.percentile(apart, 99.9) <= 12
+
+
+def test_planes_of_half_precision_are_enough() -> None:
+    """They round a few of the bytes that the network sees to the next level; of the same bytes alpha is the same."""
+    size = SIZES[1]
+    [image] = demo(size)
+    exact, half = compositor(size, "blur"), compositor(size, "blur", torch.float16)
+    _, picture, alpha = run(exact, image, 0)
+    _, half_picture, half_alpha = run(half, image, 0)
+    rounded = np.abs(half._input.numpy().astype(int) - exact._input.numpy())
+    assert rounded.max() <= 1
+    assert rounded.mean() <= 0.1
+    apart = np.abs(half_alpha.astype(int) - alpha)
+    assert apart.mean() <= 0.1
+    assert np.abs(half_picture.astype(int) - picture).max() <= max(2, apart.max())
+    assert (half_picture[half_alpha == 255] == image[half_alpha == 255]).all()
+    exact._input.copy_(half._input)
+    with torch.inference_mode():
+        exact._refine(exact._network(half._input[None])[0].float())
+    assert np.abs(half_alpha.astype(int) - exact._alpha.numpy()).max() <= 1
+
+
+class Spoilt(torch.nn.Module):
+    """Takes for alpha what is blue; one number is replaced `by` another."""
+
+    output_stride = 1
+    by: float | None = None
+
+    def forward(self, image: Tensor) -> Tensor:
+        alpha = image[..., 0].float() / 255
+        if self.by is not None:
+            alpha[0, 5, 5] = self.by
+        return alpha
+
+
+def spoilt(
+    scene: Scene, size: tuple[int, int] = (64, 48), pixel_format: PixelFormat = BGR
+) -> device.Compositor:
+    network: Any = Spoilt()
+    return device.Compositor(
+        network, size, (32, 32), scene, pixel_format, device=HERE, temporal=True
+    )
+
+
+@pytest.mark.parametrize(("step", "cut"), [(int(CUT) - 2, False), (int(CUT), True)])
+def test_a_cut_is_not_steadied(step: int, cut: bool) -> None:
+    dark, bright = (np.full((48, 64, 3), level, np.uint8) for level in (80, 80 + step))
+    made = spoilt(Scene("picture"))
+    run(made, dark, 0)
+    _, _, alpha = run(made, bright, 1)
+    _, _, alone = run(spoilt(Scene("picture")), bright, 0)
+    assert (alpha == alone).all() == cut
+
+
+@pytest.mark.parametrize("form", [i420(BT709), NV12, YUYV])
+def test_other_forms_are_those_of_the_picture(pixel_format: PixelFormat) -> None:
+    size = (65, 49)
+    [image] = demo(size)
+    _, picture, alpha = run(spoilt(Scene("picture"), size), image, 0)
+    made = spoilt(Scene("picture", pixel_format=pixel_format), size)
+    run_bytes(made, image, 0)
+    rest = made.outgoing[HEADER:]
+    assert (rest[: alpha.size].numpy() == alpha.reshape(-1)).all()
+    got = rest[alpha.size :].reshape(pixel_format.shape(size)).numpy().astype(int)
+    assert np.abs(got - convert(picture, pixel_format)).max() <= 1
+
+
+def test_rgba_is_bgra_in_another_order() -> None:
+    [image] = demo((64, 48))
+    bgra, rgba = (
+        run(spoilt(Scene("transparent", pixel_format=pixel_format)), image, 0)[1]
+        for pixel_format in (BGRA, RGBA)
+    )
+    assert (bgra[..., [2, 1, 0, 3]] == rgba).all()
+    with pytest.raises(ValueError, match="kind blur cannot be RGBA"):
+        Scene("blur", pixel_format=RGBA)
+    with pytest.raises(ValueError, match="kind transparent cannot be BGR"):
+        Scene("transparent")
+
+
+@pytest.mark.parametrize("form", [YUYV, NV12])
+@pytest.mark.parametrize("kind", ["blur", "transparent"])
+def test_frames_as_a_camera_has_them(pixel_format: PixelFormat, kind: str) -> None:
+    """The same as of the BGR that OpenCV makes of them, but for a level of rounding in either."""
+    size = (64, 48)
+    [image] = demo(size)
+    raw = convert(image, pixel_format)
+    scene = Scene(kind, 0.5, BGRA if kind == "transparent" else BGR)
+    _, expected, expected_alpha = run(spoilt(scene), to_bgr(raw, pixel_format), 0)
+    made = spoilt(scene, pixel_format=pixel_format)
+    run_bytes(made, raw, 0)
+    rest = made.outgoing[HEADER:].numpy()
+    alpha, picture = rest[: 64 * 48].reshape(48, 64), rest[64 * 48 :].reshape(48, 64, -1)
+    assert np.abs(alpha.astype(int) - expected_alpha).max() <= 3
+    both = alpha >= 0
+    if (
+        kind == "transparent"
+    ):  # 0 or 1 is a matter of rounding, and where it is 0 there is no colour
+        both = (picture[..., 3] > 0) == (expected[..., 3] > 0)
+        assert both.mean() > 0.98
+    difference = np.abs(picture.astype(int) - expected)[both]
+    assert difference.mean() <= 0.6
+    assert np.percentile(difference, 99.9) <= 12
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -0.5, 2.0])
+def test_no_receipt_for_what_is_no_alpha(bad: float) -> None:
+    made, [image] = spoilt(Scene("picture")), demo((64, 48))
+    network = made._network
+    assert isinstance(network, Spoilt)
+    assert run(made, image, 0)[0] == 0
+    network.by = bad
+    assert run(made, image, 1)[0] == device.INVALID
+    network.by = None
+    if np.isnan(bad):
+        assert run(made, image, 2)[0] == device.INVALID, "it followed the broken one"
+    assert run(made, image, 0)[0] == 0, "a frame that follows none is sound again"
