@@ -161,16 +161,15 @@ def test_refuses_another_networks_onnx(tmp_path: Path) -> None:
         Segmenter(path)
 
 
-@pytest.mark.parametrize("multiplies", [True, False])
-def test_int8_is_for_shipped_names_and_processors_that_multiply_bytes(
-    multiplies: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("livecut.hardware.cpu.multiplies_bytes", lambda: multiplies)
-    assert Segmenter("live", device="cpu").description.endswith("int8") == multiplies
-    exact = Segmenter(find_model("live"), device="cpu")
-    assert "int8" not in exact.description
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+def test_int8_is_for_shipped_names_and_close_to_float32(engine: str) -> None:
+    pytest.importorskip({"onnx": "onnxruntime", "openvino": "openvino"}[engine])
+    small = Segmenter("live", device="cpu", engine=f"{engine}:int8")
+    assert small.description.endswith("int8")
+    exact = Segmenter(find_model("live"), device="cpu", engine=engine)
+    assert exact.description.endswith("thread" if engine == "onnx" else "float32")
     image = demo_frame()
-    assert np.abs(Segmenter("live", device="cpu")(image).astype(int) - exact(image)).mean() < 2
+    assert np.abs(small(image).astype(int) - exact(image)).mean() < 2
 
 
 @pytest.mark.parametrize("multiplies", [True, False])

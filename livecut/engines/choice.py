@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import statistics
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -81,7 +80,7 @@ class Timing:
 
     name: str
     ms: float | None
-    """Median in milliseconds; None where it cannot run."""
+    """Milliseconds at best; None where it cannot run."""
     fault: str = ""
     """Why it cannot run."""
 
@@ -216,10 +215,24 @@ def open_fastest(candidates: Sequence[Candidate], device: str, threads: int) -> 
     return engines[best.name]
 
 
+def survey(path: Path, threads: int = 0) -> list[Timing]:
+    """Time what can run a network on the CPU, anew, and keep that for the next time.
+
+    Raises ModelError and EngineError.
+    """
+    candidates = list_candidates(path)
+    timings, _ = measure(candidates, "cpu", threads)
+    write_timings(kept_in(candidates, "cpu", threads), timings, "cpu", threads)
+    return timings
+
+
 def measure(
     candidates: Sequence[Candidate], device: str, threads: int, *, budget: float = BUDGET
 ) -> tuple[list[Timing], dict[str, Engine]]:
-    """Time candidates by turns on a wide picture; the engines that could be opened, by name, besides."""
+    """Time candidates by turns on a wide picture; the engines that could be opened, by name, besides.
+
+    A candidate's time is the least of its runs: what other programs do meanwhile only adds to it.
+    """
     engines, faults = dict[str, Engine](), dict[str, str]()
     for candidate in candidates:
         try:
@@ -242,7 +255,7 @@ def measure(
     timings = [
         Timing(
             c.name,
-            round(statistics.median(taken[c.name]), 3) if c.name in taken else None,
+            round(min(taken[c.name]), 3) if c.name in taken else None,
             faults.get(c.name, ""),
         )
         for c in candidates
