@@ -112,6 +112,10 @@ def bench(
     if compare:
         _compare(*compare, limit)
         return
+    if find_spec("psutil") is None:
+        raise ConfigError(
+            "livecut bench needs psutil; install it with: pip install 'livecut[bench]'"
+        )
     from livecut.bench import report
     from livecut.bench.cases import Case, standard, sweep
     from livecut.bench.cases import quick as quick_cases

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livecut.engines.onnx import open_session
+from livecut.engines.choice import installed
 from livecut.errors import ConfigError, EngineError, ModelError
 from livecut.frame import Image, as_image
 from livecut.hardware import cpu
@@ -170,6 +170,13 @@ class OnnxNetwork:
     """Under ONNX Runtime. See `Network`. Raises ModelError and EngineError."""
 
     def __init__(self, path: Path, device: str, threads: int) -> None:
+        if not installed("onnx"):
+            raise EngineError(
+                f"{path.name} needs ONNX Runtime, which is not installed; install it with: "
+                "pip install onnxruntime"
+            )
+        from livecut.engines.onnx import open_session
+
         self._session, self.description = open_session(path, device, threads)
         kinds = {"float": "float32", "double": "float64"}
         self.inputs = {}
