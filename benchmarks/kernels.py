@@ -27,7 +27,6 @@ from livecut.frame import Cutout, Frame, Image
 from livecut.kernels import alpha as alpha_kernels
 from livecut.kernels import composite as composites
 from livecut.kernels import edges
-from livecut.kernels.constants import EPSILON, KEEP, LIFT, LIMITS, MARGIN, MOVES
 from livecut.kernels.guided_filter import GuidedFilter
 from livecut.kernels.pixels import I420
 from livecut.kernels.resize import reduce
@@ -90,7 +89,7 @@ def smooth(s: Scene) -> Prepared:
     """The temporal step."""
     alpha, state = s.small_alpha.copy(), s.small_alpha.copy()
     change = np.zeros(alpha.shape, np.uint8)
-    return lambda: alpha_kernels.smooth(alpha, state, change, KEEP, LIMITS, MOVES, LIFT), 0
+    return lambda: alpha_kernels.smooth(alpha, state, change), 0
 
 
 def regress(s: Scene) -> Prepared:
@@ -98,7 +97,7 @@ def regress(s: Scene) -> Prepared:
     grey = np.asarray(cv2.cvtColor(s.small, cv2.COLOR_BGR2GRAY), np.uint8)
     alpha = np.asarray(cv2.resize(s.small_alpha, grey.shape[::-1]), np.float32)
     slope, offset = np.empty((2, *grey.shape), np.float32)
-    return lambda: alpha_kernels.regress(grey, alpha, EPSILON, MARGIN, slope, offset), 0
+    return lambda: alpha_kernels.regress(grey, alpha, slope, offset), 0
 
 
 def guided_filter(s: Scene) -> Prepared:

@@ -5,7 +5,7 @@ The public names, loaded when first used, so that `import livecut` costs next to
     Pipeline      source, background and sinks, wired and run
     Segmenter     image in, alpha out
     SharedEngine  one network for several pipelines
-    run_together  several pipelines at once
+    run_all       several pipelines at once
     open_source   a camera, file, stream or pipe
     open_sink     a window, virtual camera, file or pipe
     and the errors of `livecut.errors`

@@ -1,11 +1,4 @@
-"""A record as plots: latency, where the time goes, and how both and memory grow."""
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
+"""The errors that livecut raises, and what is said where plots cannot be drawn."""
 
 MISSING = "plots need matplotlib; install it with: pip install 'livecut[bench]'"
 

@@ -30,9 +30,12 @@ from livecut.stats import Stats
 
 if TYPE_CHECKING:
     from livecut.backgrounds.base import Background
-from livecut.kernels.constants import CUT, KEEP, LIFT, LIMITS, MOVES, REACH, ROUNDED
+from livecut.kernels.constants import MAX_ALPHA, MOTION_WINDOW, SCENE_CUT
 from livecut.kernels.guided_filter import GuidedFilter
 from livecut.kernels.resize import reduce
+
+MOTION = np.ones((MOTION_WINDOW, MOTION_WINDOW), np.uint8)
+"""The square around a pixel of alpha in which the largest change counts, for `cv2.dilate`."""
 
 
 class Inference:
@@ -138,7 +141,7 @@ class Segmenter:
         ready = time.perf_counter()
         engine.run()
         np.copyto(found.alpha, engine.output)
-        found.valid = found.alpha.min() >= 0.0 and found.alpha.max() <= ROUNDED
+        found.valid = found.alpha.min() >= 0.0 and found.alpha.max() <= MAX_ALPHA
         self._seen = found.valid
         self._stats.add("preprocess", ready - start)
         self._stats.add("network", time.perf_counter() - ready)
@@ -166,13 +169,13 @@ class Segmenter:
         np.copyto(self._last, image)
         cv2.cvtColor(self._difference, cv2.COLOR_BGR2GRAY, dst=self._grey)
         cv2.resize(self._grey, change.shape[::-1], dst=change, interpolation=cv2.INTER_AREA)
-        return self._seen and cv2.mean(change)[0] < CUT
+        return self._seen and cv2.mean(change)[0] < SCENE_CUT
 
     def _smooth(self, found: Inference) -> None:
         alpha, change = found.alpha, found.change
         if self._steady and found.follows:
-            cv2.dilate(change, REACH, dst=change)
-            smooth(alpha, self._state, change, KEEP, LIMITS, MOVES, LIFT)
+            cv2.dilate(change, MOTION, dst=change)
+            smooth(alpha, self._state, change)
         else:
             np.copyto(self._state, alpha)
         self._steady = True

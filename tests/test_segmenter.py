@@ -12,7 +12,7 @@ from livecut import EngineError, ModelError, Segmenter, open_source
 from livecut.engines.onnx import open_session
 from livecut.frame import Image
 from livecut.kernels.alpha import smooth
-from livecut.kernels.constants import KEEP, LIFT, LIMITS, MARGIN, MOVES
+from livecut.kernels.constants import ALPHA_MARGIN
 from livecut.kernels.guided_filter import GuidedFilter
 from livecut.kernels.resize import reduce
 from livecut.models import find_model, in_bytes, input_size, model_names
@@ -79,8 +79,8 @@ def test_the_last_alpha_alone_never_shows_a_pixel() -> None:
     state = np.linspace(0, 1, 1001, dtype=np.float32)[None]
     nobody = np.zeros_like(state)
     still = np.zeros(state.shape, np.uint8)
-    smooth(nobody, state, still, KEEP, LIMITS, MOVES, LIFT)
-    assert 0 < nobody.max() < MARGIN
+    smooth(nobody, state, still)
+    assert 0 < nobody.max() < ALPHA_MARGIN
 
 
 def test_a_cut_is_a_reset() -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from livecut.backgrounds.base import Background
-from livecut.backgrounds.blur import DEFAULT_STRENGTH, Blur
+from livecut.backgrounds.blur import Blur
 from livecut.backgrounds.colour import COLOURS
 from livecut.backgrounds.picture import Still, fit
 from livecut.backgrounds.raw import Raw
 from livecut.backgrounds.transparent import Transparent
 from livecut.backgrounds.video import Video
 from livecut.errors import ConfigError, LivecutError
+from livecut.kernels.constants import DEFAULT_STRENGTH
 from livecut.pictures import READABLE, read_picture
 
 

@@ -10,29 +10,36 @@ import numpy as np
 
 from livecut.frame import Cutout, Image
 from livecut.kernels.composite import composite_rows, premultiply, unpremultiply
+from livecut.kernels.constants import (
+    BLUR_BOXES,
+    BLUR_MIN_BOX,
+    BLUR_REDUCTION,
+    BLUR_STRONGEST,
+    BLUR_WEAKEST,
+    DEFAULT_STRENGTH,
+    WIDE_BLUR,
+    WIDE_BLUR_REDUCTION,
+)
 from livecut.kernels.resize import reduce
-
-WEAKEST, STRONGEST = 1 / 60, 1 / 12
-"""The blur's standard deviation, as a share of the picture's height, at strength 0 and 1. At 0 it is
-weak but never nothing: 12 pixels at 720p, in which print cannot be read."""
-DEFAULT_STRENGTH = 0.5
 
 
 def spread(height: int, strength: float) -> float:
     """The blur's standard deviation in pixels of a picture `height` high; `strength` is 0..1."""
-    return height * (WEAKEST + strength * (STRONGEST - WEAKEST))
+    return height * (BLUR_WEAKEST + strength * (BLUR_STRONGEST - BLUR_WEAKEST))
 
 
 def background_size(size: tuple[int, int], strength: float) -> tuple[int, int]:
     """The least (width, height) that a frame of `size` is averaged down to before it is blurred."""
-    share = 16 if spread(size[1], strength) >= 2 * 16 else 8
+    wide = spread(size[1], strength) >= WIDE_BLUR
+    share = WIDE_BLUR_REDUCTION if wide else BLUR_REDUCTION
     return -(-size[0] // share), -(-size[1] // share)
 
 
 def box_width(height: int, strength: float) -> int:
     """The width, odd, of the three box blurs that make a `strength` of a picture `height` high."""
-    # Three box blurs of width b make a Gaussian of variance (b^2 - 1) / 4.
-    return max(3, round(math.sqrt(4 * spread(height, strength) ** 2 + 1)) | 1)
+    # A box of width b has the variance (b^2 - 1) / 12, and those of several add up.
+    variance = spread(height, strength) ** 2 / BLUR_BOXES
+    return max(BLUR_MIN_BOX, round(math.sqrt(12 * variance + 1)) | 1)
 
 
 class Blur:

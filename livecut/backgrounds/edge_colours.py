@@ -7,9 +7,6 @@ import numpy as np
 
 from livecut.frame import Cutout, Image
 from livecut.kernels.edges import (
-    CELLS,
-    FALL,
-    FLOOR,
     Edges,
     cell_size,
     cells_least,
@@ -43,5 +40,5 @@ class EdgeColours:
         np.subtract(1, self._mean, out=self._rest)
         for mean, colours in zip((self._mean, self._rest), self._colours, strict=True):
             premultiply_cells(self._image, mean, self._weighted)
-            spread_cells(self._weighted, mean, CELLS, FALL, FLOOR, colours)
+            spread_cells(self._weighted, mean, colours)
         return self._mean, self._colours, self._cell

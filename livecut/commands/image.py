@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from livecut.commands.main import cli
 from livecut.commands.terminal import (
     model_options,
     progress_bar,
@@ -14,7 +13,7 @@ from livecut.commands.terminal import (
 )
 
 
-@cli.command()
+@click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="IN...", type=click.Path(path_type=Path))
 @click.option(
     "-o",

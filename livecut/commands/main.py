@@ -8,17 +8,14 @@ import sys
 import click
 
 import livecut
-from livecut.commands import bench as cli_bench
-from livecut.commands import evaluate as cli_eval
+from livecut.commands.bench import bench
+from livecut.commands.evaluate import evaluate
 from livecut.commands.export import export
-from livecut.commands.terminal import (
-    say,
-)
+from livecut.commands.image import image
+from livecut.commands.run import run
+from livecut.commands.terminal import INTERRUPTED, say
 from livecut.commands.train import train
 from livecut.errors import LivecutError
-
-INTERRUPTED = 130
-"""Exit status of a file job that Ctrl-C ended, as shells have it."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -48,19 +45,17 @@ def doctor() -> None:
         raise SystemExit(1)
 
 
-for command in (
-    cli_bench.bench,
-    train,
-    cli_eval.evaluate,
-    export,
-):
+for command in (run, image, train, export, evaluate, bench):
     cli.add_command(command)
 
 
 def main() -> None:
     """The console script: errors become one line and an exit status."""
     try:
-        status = cli.main(standalone_mode=False)
+        status = cli.main(prog_name="livecut", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        status = error.exit_code
     except click.ClickException as error:
         say(f"error: {error.format_message()}".replace("\n", " "))
         status = error.exit_code

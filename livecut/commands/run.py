@@ -10,9 +10,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from livecut.commands.main import INTERRUPTED, cli
 from livecut.commands.streams import run_streams
 from livecut.commands.terminal import (
+    INTERRUPTED,
     Size,
     config_option,
     min_known,
@@ -25,7 +25,7 @@ from livecut.commands.terminal import (
 from livecut.errors import ConfigError
 
 
-@cli.command()
+@click.command()
 @click.argument("first", metavar="[SOURCE]", required=False)
 @click.option(
     "--source",

@@ -12,13 +12,16 @@ import click
 
 from livecut.errors import ConfigError
 from livecut.models import DEFAULT_MODEL
+from livecut.stats import number_table
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from livecut.pipeline.pipeline import Pipeline
     from livecut.stats import Stats
-from livecut.stats import number_table
+
+INTERRUPTED = 130
+"""Exit status of a file job that Ctrl-C ended, as shells have it."""
 
 
 class Size(click.ParamType[tuple[int, int]]):

@@ -6,14 +6,28 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from numba import njit
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.runtime import rtsys
+
+from livecut.kernels import constants
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+CONSTANTS = tuple(sorted((k, v) for k, v in vars(constants).items() if k.isupper()))
+"""The constants by name, which kernels hold as compiled."""
+
+
 class Cache(FunctionCache):  # type: ignore[misc]
-    """numba's cache on disk, which to load compiled code prepares no compiler: 11 MB and 0.1 s less."""
+    """numba's cache on disk, fresh while the function's file and `CONSTANTS` are unchanged.
+
+    It loads compiled code without preparing a compiler: 11 MB and 0.1 s less.
+    """
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(function)
+        stamp = self._impl.locator.get_source_stamp(), CONSTANTS
+        self._cache_file = IndexDataCacheFile(self._cache_path, self._impl.filename_base, stamp)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled function of a signature; None where there is none, and it is to be compiled."""

@@ -9,13 +9,14 @@ from numba import uint8, uint16
 
 from livecut.frame import Floats, Image
 from livecut.kernels import kernel
+from livecut.kernels.constants import BACKGROUND_FLOOR, WEIGHT_BITS, WEIGHT_ONE
 
 
 @kernel
 def _row_weights(alpha: Any, weights: Any) -> None:
     for x in range(alpha.shape[0]):
         a = uint16(alpha[x])
-        a = uint16(a + (a >> uint16(7)))
+        a = uint16(a + (a >> uint16(WEIGHT_BITS - 1)))
         weights[3 * x] = a
         weights[3 * x + 1] = a
         weights[3 * x + 2] = a
@@ -41,13 +42,14 @@ def composite_rows(frame: Image, alpha: Image, rows: Image, out: Image) -> None:
         at = min(max((y + 0.5) * few / height - 0.5, 0.0), few - 1.0)
         y0 = int(at)
         y1 = min(y0 + 1, few - 1)
-        t = uint16((at - y0) * 256)
-        rest = uint16(uint16(256) - t)
+        t = uint16((at - y0) * WEIGHT_ONE)
+        rest = uint16(uint16(WEIGHT_ONE) - t)
         for i in range(width * 3):
             a = weights[i]
             above, below = uint16(uint16(r[y0, i]) * rest), uint16(uint16(r[y1, i]) * t)
-            b = uint16(uint16(above + below) >> uint16(8))
-            o[y, i] = uint8((uint16(f[y, i]) * a + b * (uint16(256) - a)) >> uint16(8))
+            b = uint16(uint16(above + below) >> uint16(WEIGHT_BITS))
+            mixed = uint16(f[y, i]) * a + b * (uint16(WEIGHT_ONE) - a)
+            o[y, i] = uint8(mixed >> uint16(WEIGHT_BITS))
 
 
 @kernel
@@ -60,7 +62,7 @@ def premultiply(image: Image, alpha: Image, out: Floats) -> None:
     for y in range(height):
         for x in range(width):
             w = np.float32(255 - alpha[y, x]) / np.float32(255)
-            w = w * w + np.float32(1e-4)
+            w = w * w + np.float32(BACKGROUND_FLOOR)
             for c in range(3):
                 out[y, x, c] = np.float32(image[y, x, c]) * w
             out[y, x, 3] = w

@@ -18,19 +18,21 @@ from numba import float32, int32, uint8, uint16, uintp
 
 from livecut.frame import Floats, Image
 from livecut.kernels import kernel
-
-CELLS = 3
-"""How many cells on each side of an edge between cells count for the colours there."""
-FALL = 0.1
-"""What a cell counts of what the next nearer one counts."""
-FLOOR = 1e-4
-"""What the mean colour of all of the person, or room, counts everywhere; a cell that is all that counts 1."""
-
-NOISE, CLEAR = 300.0, 2700.0
-"""Squared distances of the person's and the room's colour: what a camera's noise makes, and where how
-near a pixel comes to either half tells whose it is."""
-GAIN = 1.3
-"""How much more than by its colour a pixel counts as the person's, lest the person is thinned."""
+from livecut.kernels.constants import (
+    CELL_FALL,
+    CELL_FLOOR,
+    CELL_REACH,
+    CELL_SQUARINGS,
+    COLOUR_CLEAR,
+    COLOUR_NOISE,
+    LARGE_CELL,
+    LARGE_FRAME,
+    PERSON_GAIN,
+    SMALL_CELL,
+    TINY,
+    WEIGHT_BITS,
+    WEIGHT_ONE,
+)
 
 Edges = tuple[Floats, Image, int]
 """What the composites are to know of a cutout: the mean alpha (h, w) of its cells in 0..1, exactly 0
@@ -40,7 +42,7 @@ corners of those that are neither; and a cell's width and height in pixels."""
 
 def cell_size(size: tuple[int, int]) -> int:
     """The width and height, a power of two up to 16, of cells for a frame of `size` pixels."""
-    return 8 if min(size) < 1440 else 16
+    return SMALL_CELL if min(size) < LARGE_FRAME else LARGE_CELL
 
 
 def cells_least(size: tuple[int, int]) -> tuple[int, int]:
@@ -83,25 +85,24 @@ def premultiply_cells(image: Image, mean: Floats, out: Floats) -> None:
     for y in range(height):
         for x in range(width):
             w = mean[y, x]
-            w *= w
-            w *= w
-            w *= w
+            for _ in range(CELL_SQUARINGS):
+                w *= w
             for c in range(3):
                 out[y, x, c] = float32(image[y, x, c]) * w
             out[y, x, 3] = w
 
 
 @kernel
-def spread_cells(
-    weighted: Floats, mean: Floats, reach: int, fall: float, floor: float, out: Image
-) -> None:
+def spread_cells(weighted: Floats, mean: Floats, out: Image) -> None:
     """Write the colour at the corners of soft cells, neither 0 nor 1, from what `premultiply_cells` made.
 
-    `out` is BGR (h + 1, w + 1, 3); other corners stay as they are. The cells that count lie up to `reach`
-    to each side of the corner, the nearest fully, those behind by `fall` of the one before, in each
-    direction. The weighted mean colour of all counts `floor`; it is black where nothing counts.
+    `out` is BGR (h + 1, w + 1, 3); other corners stay as they are. The cells that count lie up to
+    CELL_REACH to each side of the corner, the nearest fully, those behind by CELL_FALL of the one
+    before, in each direction. The weighted mean colour of all counts CELL_FLOOR; it is black where
+    nothing counts.
     """
     height, width = mean.shape
+    reach, fall, floor = CELL_REACH, float32(CELL_FALL), float32(CELL_FLOOR)
     rows = weighted.reshape(height, width * 4)
     sums, total = np.zeros(width * 4, np.float32), np.zeros(4, np.float32)
     for y in range(height):
@@ -109,7 +110,7 @@ def spread_cells(
     for x in range(width):
         for c in range(4):
             total[c] += sums[4 * x + c]
-    share = float32(floor) / max(total[3], float32(1e-30))
+    share = floor / max(total[3], float32(TINY))
     line = np.zeros((width + 2 * reach) * 4, np.float32)
     around = np.empty((width + 1) * 4, np.float32)
     soft = np.zeros(width + 2, np.bool_)
@@ -127,15 +128,15 @@ def spread_cells(
             for y in (row - 1 - step, row + step):
                 if 0 <= y < height:
                     _add(line[4 * reach :], rows[y], counts)
-            counts *= float32(fall)
+            counts *= fall
         counts = float32(1)
         for step in range(reach):
             _add(around, line[4 * (reach - 1 - step) :], counts)
             _add(around, line[4 * (reach + step) :], counts)
-            counts *= float32(fall)
+            counts *= fall
         for column in range(width + 1):
             if soft[column] | soft[column + 1]:
-                scale = float32(1) / (around[4 * column + 3] + float32(floor))
+                scale = float32(1) / (around[4 * column + 3] + floor)
                 for c in range(3):
                     v = (around[4 * column + c] + share * total[c]) * scale + float32(0.5)
                     out[row, column, c] = uint8(min(v, float32(255)))
@@ -160,7 +161,7 @@ def person_runs(edges: Edges, row: int, lines: Image) -> Any:
     mean, colours, cell = edges
     columns, width = mean.shape[1], lines.shape[1] // 3
     runs = np.empty((columns, 2), np.int32)
-    count, before, step = 0, -1, 128 // cell
+    count, before, step = 0, -1, WEIGHT_ONE // 2 // cell
     for column in range(columns):
         a = mean[row, column]
         kind = NOBODY if a == 0 else (PERSON if a == 1 else SOFT)
@@ -174,16 +175,20 @@ def person_runs(edges: Edges, row: int, lines: Image) -> Any:
             for side in range(4):
                 corners = colours[side // 2, row + side % 2]
                 left, right = corners[column], corners[column + 1]
-                b, g, r = int32(left[0]) << 8, int32(left[1]) << 8, int32(left[2]) << 8
+                b, g, r = (
+                    int32(left[0]) << WEIGHT_BITS,
+                    int32(left[1]) << WEIGHT_BITS,
+                    int32(left[2]) << WEIGHT_BITS,
+                )
                 db = int32(int32(right[0]) - int32(left[0])) * step
                 dg = int32(int32(right[1]) - int32(left[1])) * step
                 dr = int32(int32(right[2]) - int32(left[2])) * step
                 line = lines[side]
                 for x in range(uintp(first), uintp(last)):
                     i = uintp(3) * x
-                    line[i] = uint8((b + db) >> 8)
-                    line[i + uintp(1)] = uint8((g + dg) >> 8)
-                    line[i + uintp(2)] = uint8((r + dr) >> 8)
+                    line[i] = uint8((b + db) >> WEIGHT_BITS)
+                    line[i + uintp(1)] = uint8((g + dg) >> WEIGHT_BITS)
+                    line[i + uintp(2)] = uint8((r + dr) >> WEIGHT_BITS)
                     b, g, r = b + 2 * db, g + 2 * dg, r + 2 * dr
     runs[count - 1, 1] = width
     return runs[:count]
@@ -192,7 +197,7 @@ def person_runs(edges: Edges, row: int, lines: Image) -> Any:
 @kernel
 def person_weight(y: int, cell: int) -> int:
     """How much of 256 the lower of the lines that `person_runs` makes counts in row `y` of the picture."""
-    return (2 * (y % cell) + 1) * (128 // cell)
+    return (2 * (y % cell) + 1) * (WEIGHT_ONE // 2 // cell)
 
 
 @kernel
@@ -226,24 +231,24 @@ def put_person(
             for i in range(start, end):
                 out[i] = frame[i]
         else:
-            near, far, own, atomic_write = room[0], room[1], room[2], room[3]
+            near, far, own, whole = room[0], room[1], room[2], room[3]
             _mix(lines[0], lines[1], t, start, end, near)
             _mix(lines[2], lines[3], t, start, end, far)
-            _weights(frame, near, far, alpha, straight, first, last, shown, own, atomic_write)
+            _weights(frame, near, far, alpha, straight, first, last, shown, own, whole)
             for i in range(start, end):
-                k, a = own[i], atomic_write[i]
+                k, a = own[i], whole[i]
                 person = uint16(uint16(uint16(frame[i]) * k) + uint16(near[i] * uint16(a - k)))
-                back = uint16(uint16(behind[i]) * uint16(uint16(256) - a))
-                out[i] = uint8(uint16(person + back) >> uint16(8))
+                back = uint16(uint16(behind[i]) * uint16(uint16(WEIGHT_ONE) - a))
+                out[i] = uint8(uint16(person + back) >> uint16(WEIGHT_BITS))
         first = last
 
 
 @kernel
 def _mix(above: Any, below: Any, lower: Any, start: Any, end: Any, out: Any) -> None:
-    rest = uint16(uint16(256) - lower)
+    rest = uint16(uint16(WEIGHT_ONE) - lower)
     for i in range(start, end):
         mixed = uint16(uint16(uint16(above[i]) * rest) + uint16(uint16(below[i]) * lower))
-        out[i] = uint16(mixed >> uint16(8))
+        out[i] = uint16(mixed >> uint16(WEIGHT_BITS))
 
 
 @kernel
@@ -257,9 +262,9 @@ def _weights(
     last: Any,
     shown: Any,
     own: Any,
-    atomic_write: Any,
+    whole: Any,
 ) -> None:
-    """What of 256 the frame's own colour counts, and the person in `atomic_write`: thrice, for the channels."""
+    """What of 256 the frame's own colour counts, and the person in `whole`: thrice, for the channels."""
     one = float32(1)
     for x in range(first, last):
         b, g, r = uintp(3) * x, uintp(3) * x + uintp(1), uintp(3) * x + uintp(2)
@@ -268,17 +273,17 @@ def _weights(
         fb, fg, fr = float32(frame[b]) - rb, float32(frame[g]) - rg, float32(frame[r]) - rr
         apart = db * db + dg * dg + dr * dr
         along = fb * db + fg * dg + fr * dr
-        person = min(max(along / (apart + float32(NOISE)), float32(0)), one)
-        sure = apart / (apart + float32(CLEAR))
+        person = min(max(along / (apart + float32(COLOUR_NOISE)), float32(0)), one)
+        sure = apart / (apart + float32(COLOUR_CLEAR))
         a = float32(alpha[x]) * float32(1 / 255)
         s = a * a * (float32(3) - float32(2) * a)
-        keep = min(one, float32(GAIN) * person / max(a, float32(1 / 255)))
+        keep = min(one, float32(PERSON_GAIN) * person / max(a, float32(1 / 255)))
         less = sure * (one - keep) * (one - s)
         seen = int32(float32(255) * a * (one - less) + float32(0.5))
         shown[x] = uint8(seen)
-        w = int32(seen + (seen >> 7))
-        w = int32(min(int32(256), int32(w * 256))) if straight else w
-        atomic_write[b] = atomic_write[g] = atomic_write[r] = uint16(w)
+        w = int32(seen + (seen >> (WEIGHT_BITS - 1)))
+        w = int32(min(int32(WEIGHT_ONE), int32(w * WEIGHT_ONE))) if straight else w
+        whole[b] = whole[g] = whole[r] = uint16(w)
         k = uint16(int32(float32(w) * max(s, person * sure) + float32(0.5)))
         own[b] = own[g] = own[r] = k
 

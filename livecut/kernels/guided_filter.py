@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import cv2
 import numpy as np
 
-from livecut.frame import Image
+from livecut.frame import Floats, Image
 from livecut.kernels.alpha import apply_linear, mean_5x5, regress, saturation
-
-if TYPE_CHECKING:
-    pass
-from livecut.frame import Floats
-from livecut.kernels.constants import EPSILON, MARGIN
+from livecut.kernels.constants import SURE_BLOCK
 
 
 class GuidedFilter:
@@ -33,13 +27,13 @@ class GuidedFilter:
         self._lines = np.empty((2, h, width), np.float32)
         # Both planes as one, one above the other: rows stay rows, only their width changes.
         self._stacked = self._means.reshape(2 * h, w), self._lines.reshape(2 * h, width)
-        self._flat = np.empty((h, max(1, w // 8)), np.uint8)
+        self._flat = np.empty((h, max(1, w // SURE_BLOCK)), np.uint8)
 
     def __call__(self, image: Image, small_image: Image, alpha: Floats, out: Image) -> None:
         """Refine `alpha` (float32 in 0..1, any size) into `out` uint8 (H, W) by `image` (H, W, 3)."""
         cv2.cvtColor(small_image, cv2.COLOR_BGR2GRAY, dst=self._small_grey)
         cv2.resize(alpha, self._small, dst=self._alpha, interpolation=cv2.INTER_LINEAR)
-        regress(self._small_grey, self._alpha, EPSILON, MARGIN, self._slope, self._offset)
+        regress(self._small_grey, self._alpha, self._slope, self._offset)
         mean_5x5(self._slope, self._means[0])
         mean_5x5(self._offset, self._means[1])
         saturation(self._means[0], self._means[1], self._flat)

@@ -10,6 +10,13 @@ from numba import int32, uint8
 
 from livecut.frame import BT601, Image, Output, PixelFormat, as_image, even, i420
 from livecut.kernels import kernel
+from livecut.kernels.constants import (
+    CHROMA_RANGE,
+    CHROMA_ZERO,
+    LUMA_BLACK,
+    LUMA_WHITE,
+    MATRIX_BITS,
+)
 
 _TO_BGR = {"YUYV": cv2.COLOR_YUV2BGR_YUYV, "NV12": cv2.COLOR_YUV2BGR_NV12}
 
@@ -34,12 +41,12 @@ def convert(image: Image, pixel_format: PixelFormat) -> Image:
 
 def _to_yuyv(image: Image, pixel_format: PixelFormat) -> Image:
     """Chroma is the mean of two pixels."""
-    k = coefficients(*pixel_format.weights) / (1 << 15)
+    k = coefficients(*pixel_format.weights) / (1 << MATRIX_BITS)
     height, width = image.shape[:2]
     out = np.empty((height, width // 2, 4), np.uint8)
     pairs = image.reshape(height, width // 2, 2, 3).astype(np.float32)
-    out[..., 0::2] = pairs @ k[0] + 16.5
-    out[..., 1::2] = pairs.mean(axis=2) @ k[1:].T + 128.5
+    out[..., 0::2] = pairs @ k[0] + (LUMA_BLACK + 0.5)
+    out[..., 1::2] = pairs.mean(axis=2) @ k[1:].T + (CHROMA_ZERO + 0.5)
     return out.reshape(height, width, 2)
 
 
@@ -65,10 +72,6 @@ def flip(image: Image, pixel_format: PixelFormat, out: Image) -> None:
         cv2.flip(image[:luma], 1, dst=out[:luma])
         chroma = image[luma:].reshape(-1, width // 2, 2)
         cv2.flip(chroma, 1, dst=out[luma:].reshape(-1, width // 2, 2))
-
-
-_BITS = 15
-"""Of the fixed-point coefficients."""
 
 
 class I420:
@@ -109,7 +112,7 @@ class I420:
     def fill(self, luma: int) -> None:
         """Makes it one grey; `luma` 16 is black, 235 white."""
         self._luma[:] = luma
-        self._u[:] = self._v[:] = 128
+        self._u[:] = self._v[:] = CHROMA_ZERO
 
 
 def coefficients(red: float, blue: float) -> Any:
@@ -117,20 +120,20 @@ def coefficients(red: float, blue: float) -> Any:
     green = 1 - red - blue
     rows = np.array(
         [
-            np.array([blue, green, red]) * 219 / 255,
-            np.array([1 - blue, -green, -red]) / (2 * (1 - blue)) * 224 / 255,
-            np.array([-blue, -green, 1 - red]) / (2 * (1 - red)) * 224 / 255,
+            np.array([blue, green, red]) * (LUMA_WHITE - LUMA_BLACK) / 255,
+            np.array([1 - blue, -green, -red]) / (2 * (1 - blue)) * CHROMA_RANGE / 255,
+            np.array([-blue, -green, 1 - red]) / (2 * (1 - red)) * CHROMA_RANGE / 255,
         ]
     )
-    return np.round(rows * (1 << _BITS)).astype(np.int32)
+    return np.round(rows * (1 << MATRIX_BITS)).astype(np.int32)
 
 
 @kernel
 def _convert(image: Any, k: Any, luma: Any, u: Any, v: Any) -> None:
     height, width = luma.shape
     flat = image.reshape(image.shape[0], image.shape[1] * 3)
-    half, black = int32(1 << (_BITS - 1)), int32(16 << _BITS)
-    zero = int32(128 << (_BITS + 2)) + int32(1 << (_BITS + 1))
+    half, black = int32(1 << (MATRIX_BITS - 1)), int32(LUMA_BLACK << MATRIX_BITS)
+    zero = int32(CHROMA_ZERO << (MATRIX_BITS + 2)) + int32(1 << (MATRIX_BITS + 1))
     # The channels of two rows apart, and coefficients that are not taken out of the loops, where they
     # would be widened to 64 bits: what lets LLVM vectorise the sums.
     blue, green, red = np.empty((3, 2, width), np.uint8)
@@ -144,14 +147,14 @@ def _convert(image: Any, k: Any, luma: Any, u: Any, v: Any) -> None:
             out = luma[y + near]
             for x in range(width):
                 bgr = int32(b[x]) * k[0, 0] + int32(g[x]) * k[0, 1] + int32(r[x]) * k[0, 2]
-                out[x] = uint8(int32(int32(bgr) + black + half) >> _BITS)
+                out[x] = uint8(int32(int32(bgr) + black + half) >> MATRIX_BITS)
         # Sums of four pixels: two bits more.
         for x in range(width // 2):
             b4, g4, r4 = _four(blue, x), _four(green, x), _four(red, x)
             cb = b4 * k[1, 0] + g4 * k[1, 1] + r4 * k[1, 2]
             cr = b4 * k[2, 0] + g4 * k[2, 1] + r4 * k[2, 2]
-            u[y // 2, x] = uint8(int32(int32(cb) + zero) >> (_BITS + 2))
-            v[y // 2, x] = uint8(int32(int32(cr) + zero) >> (_BITS + 2))
+            u[y // 2, x] = uint8(int32(int32(cb) + zero) >> (MATRIX_BITS + 2))
+            v[y // 2, x] = uint8(int32(int32(cr) + zero) >> (MATRIX_BITS + 2))
 
 
 @kernel

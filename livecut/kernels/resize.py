@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import cv2
 import numpy as np
 
 from livecut.frame import Image
-
-if TYPE_CHECKING:
-    pass
 
 
 def reduce(image: Image, least: tuple[int, int], levels: list[Image]) -> Image:

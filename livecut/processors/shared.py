@@ -23,7 +23,7 @@ class SharedEngine:
     """A network that is loaded once, for any number of pipelines.
 
     >>> engine = SharedEngine()   # doctest: +SKIP
-    >>> run_together([Pipeline(s, "blur", ["null"], engine=engine) for s in ("0", "1")])   # doctest: +SKIP
+    >>> run_all([Pipeline(s, "blur", ["null"], engine=engine) for s in ("0", "1")])   # doctest: +SKIP
 
     The arguments are those of `Pipeline`; on a CPU `threads` counts the pictures that are in the
     network at once, one thread each (0: as many as there are cores). It is loaded when the first

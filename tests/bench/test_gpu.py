@@ -234,7 +234,7 @@ def test_table_of_optimisations_by_turns(
         return CpuDevice()
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(script, "Cuda", card)
+    monkeypatch.setattr(script, "CudaDevice", card)
     monkeypatch.setattr(script, "CudaClock", Ticks)
     monkeypatch.setattr(script, "prediction", lambda *_: dict.fromkeys(script.WAYS, (0.002, 0.001)))
     monkeypatch.setattr(module, "BYTES", 1000)

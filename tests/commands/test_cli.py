@@ -19,7 +19,12 @@ from livecut.frame import Output, as_image
 
 
 def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-c", "from livecut.cli import main; main()", *map(str, arguments)]
+    return [
+        sys.executable,
+        "-c",
+        "from livecut.commands.main import main; main()",
+        *map(str, arguments),
+    ]
 
 
 def run(
@@ -217,6 +222,16 @@ def test_help_names_everything() -> None:
         "raw",
     ):
         assert word in text
+
+
+def test_livecut_alone_prints_its_help() -> None:
+    done = subprocess.run([sys.executable, "-m", "livecut"], capture_output=True, text=True)
+    assert done.returncode == 2, "as click has it"
+    assert done.stderr.startswith("Usage: livecut [OPTIONS] COMMAND")
+    assert "error" not in done.stderr
+    lines = [line.strip() for line in done.stderr.splitlines()]
+    for name in ("bench", "doctor", "eval", "export", "image", "run", "train"):
+        assert any(line.startswith(f"{name} ") for line in lines), name
 
 
 def test_import_is_light() -> None:

@@ -243,7 +243,7 @@ def test_a_run_without_pytorch_has_the_network_on_the_gpu(
     device: str, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the rest of the frame on the CPU, by the Segmenter."""
-    monkeypatch.setattr("livecut.processor.find_spec", lambda name: None)
+    monkeypatch.setattr("livecut.processors.find_spec", lambda name: None)
     recorder, images, alone = Recorder(), demo(SIZE, 3), Recorder()
     pipeline = Pipeline(ListSource(images), "blur", [recorder], device=device)
     pipeline.run()

@@ -31,7 +31,7 @@ OUT = "/dev/video10"
 @contextmanager
 def livecut(log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """`livecut run` until the body ends, then Ctrl-C; it must end well."""
-    code = "from livecut.cli import main; main()"
+    code = "from livecut.commands.main import main; main()"
     with log.open("wb") as file:
         process = subprocess.Popen([sys.executable, "-c", code, "run", *arguments], stderr=file)
     try:

@@ -11,10 +11,15 @@ from livecut.frame import Image
 from livecut.kernels import edges
 from livecut.kernels.alpha import apply_linear, mean_5x5, regress, saturation, smooth
 from livecut.kernels.composite import composite_rows
+from livecut.kernels.constants import (
+    MOVING_CHANGE,
+    SMOOTH_LIFT,
+    SMOOTH_LIMIT_MOVING,
+    SMOOTH_LIMIT_STILL,
+    SMOOTH_SHARE,
+    STILL_CHANGE,
+)
 from livecut.kernels.edges import (
-    CELLS,
-    FALL,
-    FLOOR,
     Edges,
     cell_size,
     premultiply_cells,
@@ -141,7 +146,7 @@ def test_spread_cells_takes_the_nearest_of_the_person() -> None:
     image[:6, :6], image[6:, :6] = (0, 0, 200), (200, 0, 0)
     weighted, out = np.empty((12, 14, 4), np.float32), np.zeros((13, 15, 3), np.uint8)
     premultiply_cells(image, mean, weighted)
-    spread_cells(weighted, mean, CELLS, FALL, FLOOR, out)
+    spread_cells(weighted, mean, out)
     assert np.abs(out[1, 6].astype(int) - (0, 0, 200)).max() <= 2
     assert np.abs(out[11, 6].astype(int) - (200, 0, 0)).max() <= 2
     assert np.abs(out[6, 6].astype(int) - (100, 0, 100)).max() <= 2
@@ -156,7 +161,7 @@ def test_regress_is_the_line_of_least_squares(size: tuple[int, int]) -> None:
     grey = rng.integers(0, 256, size[::-1], np.uint8)
     alpha = rng.random(size[::-1], np.float32)
     slope, offset = np.empty((2, *size[::-1]), np.float32)
-    regress(grey, alpha, 1e-3, 0.08, slope, offset)
+    regress(grey, alpha, slope, offset)
 
     def mean(plane: NDArray[np.float64]) -> NDArray[np.float64]:
         """Over 5x5, the edge mirrored as often as it takes."""
@@ -203,29 +208,33 @@ def test_known_blocks_are_what_would_have_been_computed() -> None:
     assert np.array_equal(skipped, computed)
 
 
-def settled(before: float, alpha: float, change: int, lift: float = 1.0) -> float:
+def smoothed(before: float, alpha: float, change: int) -> float:
     state, now = np.full((4, 4), before, np.float32), np.full((4, 4), alpha, np.float32)
-    moves = np.full((4, 4), change, np.uint8)
-    smooth(now, state, moves, 0.6, (0.3, 0.8), (4.0, 12.0), lift)
+    smooth(now, state, np.full((4, 4), change, np.uint8))
     assert (state == now).all()
     assert (now == now[0, 0]).all()
     return float(now[0, 0])
 
 
-def test_settle_averages_noise_and_follows_motion() -> None:
-    assert settled(0.5, 0.55, 20) == pytest.approx(0.55 - 0.05 * 0.6 * (1 - 0.05 / 0.3))
-    assert settled(0.5, 1.0, 20) == 1, "no lag where the alpha really changes"
+STILL, MOVING = int(STILL_CHANGE), int(MOVING_CHANGE)
 
 
-def test_settle_by_the_pictures_motion() -> None:
-    followed = 0.6 * (1 - 0.4 / 0.8)
-    assert settled(0.9, 0.5, 4) == pytest.approx(0.5 + 0.4 * followed)
-    assert settled(0.9, 0.5, 0) == settled(0.9, 0.5, 4)
-    assert 0.5 < settled(0.9, 0.5, 8) < settled(0.9, 0.5, 4)
-    assert settled(0.9, 0.5, 12) == settled(0.9, 0.5, 255) == 0.5
+def test_smooth_averages_noise_and_follows_motion() -> None:
+    kept = SMOOTH_SHARE * (1 - 0.05 / SMOOTH_LIMIT_MOVING)
+    assert smoothed(0.5, 0.55, 20) == pytest.approx(0.55 - 0.05 * kept)
+    assert smoothed(0.5, 1.0, 20) == 1, "no lag where the alpha really changes"
 
 
-def test_settle_raises_alpha_so_far_and_lowers_it_freely() -> None:
-    assert settled(0.4, 0.0, 0, lift=0.05) == pytest.approx(0.05)
-    assert settled(0.45, 0.05, 0, lift=0.05) == pytest.approx(0.15), "lift and alpha once more"
-    assert settled(0.2, 0.6, 0, lift=0.05) == pytest.approx(0.6 - 0.4 * 0.6 * 0.5)
+def test_smooth_by_the_pictures_motion() -> None:
+    kept = SMOOTH_SHARE * (1 - 0.4 / SMOOTH_LIMIT_STILL)
+    assert smoothed(0.9, 0.5, STILL) == pytest.approx(0.5 + 0.4 * kept)
+    assert smoothed(0.9, 0.5, 0) == smoothed(0.9, 0.5, STILL)
+    assert 0.5 < smoothed(0.9, 0.5, (STILL + MOVING) // 2) < smoothed(0.9, 0.5, STILL)
+    assert smoothed(0.9, 0.5, MOVING) == smoothed(0.9, 0.5, 255) == 0.5
+
+
+def test_smooth_raises_alpha_so_far_and_lowers_it_freely() -> None:
+    assert smoothed(0.4, 0.0, 0) == pytest.approx(SMOOTH_LIFT)
+    assert smoothed(0.45, 0.05, 0) == pytest.approx(0.1 + SMOOTH_LIFT), "lift and alpha once more"
+    kept = SMOOTH_SHARE * (1 - 0.4 / SMOOTH_LIMIT_STILL)
+    assert smoothed(0.2, 0.6, 0) == pytest.approx(0.6 - 0.4 * kept)

@@ -42,7 +42,7 @@ def picture(size: tuple[int, int], channels: int = 3) -> Image:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("form", [BGR, BGRA, RGBA, YUYV, NV12, i420(BT709)])
+@pytest.mark.parametrize("pixel_format", [BGR, BGRA, RGBA, YUYV, NV12, i420(BT709)])
 def test_a_form_knows_its_array(pixel_format: PixelFormat, size: tuple[int, int]) -> None:
     got = convert(picture(size, 4 if pixel_format.transparent else 3), pixel_format)
     assert got.dtype == np.uint8
@@ -66,7 +66,7 @@ def test_nv12_is_i420_with_its_chroma_interleaved(size: tuple[int, int]) -> None
     assert (got[w * h + 1 :: 2] == data[w * h * 5 // 4 :]).all()
 
 
-@pytest.mark.parametrize("form", [YUYV, NV12])
+@pytest.mark.parametrize("pixel_format", [YUYV, NV12])
 def test_there_and_back_by_opencv(pixel_format: PixelFormat) -> None:
     """OpenCV's own, where colours are smooth; it has no coarser rounding than two levels."""
     image = picture((64, 48))
@@ -76,7 +76,7 @@ def test_there_and_back_by_opencv(pixel_format: PixelFormat) -> None:
     assert np.abs(to_bgr(convert(grey, pixel_format), pixel_format).astype(int) - grey).max() <= 2
 
 
-@pytest.mark.parametrize("form", [BGR, YUYV, NV12])
+@pytest.mark.parametrize("pixel_format", [BGR, YUYV, NV12])
 def test_flipped_is_flipped(pixel_format: PixelFormat) -> None:
     raw = convert(picture((64, 48)), pixel_format)
     out = np.zeros_like(raw)
@@ -145,7 +145,7 @@ class TestDevice:
         pytest.importorskip("torch")
 
     @pytest.mark.parametrize("half", [False, True])
-    @pytest.mark.parametrize("form", [BGR, YUYV, NV12])
+    @pytest.mark.parametrize("pixel_format", [BGR, YUYV, NV12])
     def test_reads_what_opencv_reads(self, pixel_format: PixelFormat, half: bool) -> None:
         """One level apart in float32, two in float16: OpenCV's coefficients have fewer digits."""
         import torch
@@ -176,7 +176,9 @@ class TestDevice:
 
     @pytest.mark.parametrize("size", SIZES)
     @pytest.mark.parametrize(
-        "form", [BGR, YUYV, NV12, i420(BT601), i420(BT709), PixelFormat("YUYV", BT709)], ids=str
+        "pixel_format",
+        [BGR, YUYV, NV12, i420(BT601), i420(BT709), PixelFormat("YUYV", BT709)],
+        ids=str,
     )
     @pytest.mark.parametrize("half", [False, True])
     def test_writes_what_the_host_writes(
@@ -197,7 +199,7 @@ class TestDevice:
         assert apart.max() <= (pixel_format != BGR)
         assert apart.mean() < (0.125 if half else 0.01)
 
-    @pytest.mark.parametrize("form", [BGRA, RGBA])
+    @pytest.mark.parametrize("pixel_format", [BGRA, RGBA])
     def test_cuts_out_what_the_host_cuts_out(self, pixel_format: PixelFormat) -> None:
         import torch
 

@@ -36,7 +36,7 @@ MARK = (9, 9, 9)
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """What every SharedEngine loads: two pictures a batch."""
     made = FakeEngine(max_batch=2)
-    monkeypatch.setattr("livecut.shared.open_engine", lambda *_, **__: made)
+    monkeypatch.setattr("livecut.processors.shared.open_engine", lambda *_, **__: made)
     monkeypatch.setattr("livecut.hardware.nvidia.driver_loads", lambda: False)
     return made
 

@@ -34,7 +34,7 @@ from livecut.frame import (
 from livecut.kernels import edges
 from livecut.kernels.alpha import mean_5x5, regress, smooth
 from livecut.kernels.composite import premultiply, unpremultiply
-from livecut.kernels.constants import CUT, EPSILON, KEEP, LIFT, LIMITS, MARGIN, MOVES, REACH
+from livecut.kernels.constants import MOTION_WINDOW, SCENE_CUT
 from livecut.kernels.edges import cell_size, cells_least
 from livecut.kernels.pixels import convert, to_bgr
 from livecut.kernels.resize import reduce
@@ -103,8 +103,8 @@ def test_settle_is_the_cpus(follows: bool) -> None:
     got, state = torch.from_numpy(alpha.copy()), torch.from_numpy(before.copy())
     device.smooth(got, state, torch.from_numpy(change).float(), torch.tensor(follows))
     if follows:
-        moved = as_image(cv2.dilate(change, REACH))
-        smooth(alpha, before, moved, KEEP, LIMITS, MOVES, LIFT)
+        window = np.ones((MOTION_WINDOW, MOTION_WINDOW), np.uint8)
+        smooth(alpha, before, as_image(cv2.dilate(change, window)))
     assert apart(got, alpha) < 1e-6
     assert (state == got).all()
 
@@ -141,7 +141,7 @@ def test_regress_is_the_cpus(size: tuple[int, int]) -> None:
     grey, levels = rng.integers(0, 256, (2, h, w), np.uint8)
     alpha = levels / np.float32(255)  # whole levels, to which the CPU rounds
     slope, offset, mean = np.empty((3, h, w), np.float32)
-    regress(grey, alpha, EPSILON, MARGIN, slope, offset)
+    regress(grey, alpha, slope, offset)
     rows, columns = tensors(mean_matrix(h), mean_matrix(w).T)
     got = device.regress(torch.from_numpy(grey).float(), torch.from_numpy(alpha), rows, columns)
     for mine, plane, close in ((got[0], slope, 1e-4), (got[1], offset, 0.05)):
@@ -330,7 +330,7 @@ def spoilt(
     )
 
 
-@pytest.mark.parametrize(("step", "cut"), [(int(CUT) - 2, False), (int(CUT), True)])
+@pytest.mark.parametrize(("step", "cut"), [(int(SCENE_CUT) - 2, False), (int(SCENE_CUT), True)])
 def test_a_cut_is_not_steadied(step: int, cut: bool) -> None:
     dark, bright = (np.full((48, 64, 3), level, np.uint8) for level in (80, 80 + step))
     made = spoilt(Scene("picture"))
@@ -340,7 +340,7 @@ def test_a_cut_is_not_steadied(step: int, cut: bool) -> None:
     assert (alpha == alone).all() == cut
 
 
-@pytest.mark.parametrize("form", [i420(BT709), NV12, YUYV])
+@pytest.mark.parametrize("pixel_format", [i420(BT709), NV12, YUYV])
 def test_other_forms_are_those_of_the_picture(pixel_format: PixelFormat) -> None:
     size = (65, 49)
     [image] = demo(size)
@@ -366,7 +366,7 @@ def test_rgba_is_bgra_in_another_order() -> None:
         Scene("transparent")
 
 
-@pytest.mark.parametrize("form", [YUYV, NV12])
+@pytest.mark.parametrize("pixel_format", [YUYV, NV12])
 @pytest.mark.parametrize("kind", ["blur", "transparent"])
 def test_frames_as_a_camera_has_them(pixel_format: PixelFormat, kind: str) -> None:
     """The same as of the BGR that OpenCV makes of them, but for a level of rounding in either."""

@@ -59,7 +59,7 @@ def composite(made: CudaProcessor, sent: Frame, spec: str, pixel_format: PixelFo
     return out
 
 
-@pytest.mark.parametrize("form", OPAQUE, ids=str)
+@pytest.mark.parametrize("pixel_format", OPAQUE, ids=str)
 @pytest.mark.parametrize("spec", ["#00b140", "blur", "raw"])
 def test_gives_the_form_asked_for(pixel_format: PixelFormat, spec: str) -> None:
     """One level apart from the host's conversion of the BGR composite; raw the host makes itself."""
@@ -70,7 +70,7 @@ def test_gives_the_form_asked_for(pixel_format: PixelFormat, spec: str) -> None:
     assert np.abs(got.astype(int) - expected).max() <= (0 if spec == "raw" else 1)
 
 
-@pytest.mark.parametrize("form", [BGRA, RGBA], ids=str)
+@pytest.mark.parametrize("pixel_format", [BGRA, RGBA], ids=str)
 def test_gives_transparent_forms(pixel_format: PixelFormat) -> None:
     plain, made = processor(background="transparent"), processor(background="transparent")
     made.deliver(pixel_format)
@@ -78,7 +78,7 @@ def test_gives_transparent_forms(pixel_format: PixelFormat) -> None:
     assert (composite(made, frame(1), "transparent", pixel_format) == expected).all()
 
 
-@pytest.mark.parametrize("form", [YUYV, NV12], ids=str)
+@pytest.mark.parametrize("pixel_format", [YUYV, NV12], ids=str)
 @pytest.mark.parametrize("spec", ["#000000", "raw"])
 def test_takes_frames_as_a_camera_has_them(pixel_format: PixelFormat, spec: str) -> None:
     made = processor(background=spec)
@@ -192,7 +192,7 @@ def test_the_cpu_gives_bgr_and_the_sink_converts() -> None:
 
 
 @pytest.mark.usefixtures("device")
-@pytest.mark.parametrize("form", [I420, NV12, YUYV], ids=str)
+@pytest.mark.parametrize("pixel_format", [I420, NV12, YUYV], ids=str)
 def test_placeholders_are_in_the_form_of_composites(
     network: Blueness, pixel_format: PixelFormat
 ) -> None:

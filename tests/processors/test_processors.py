@@ -55,7 +55,7 @@ def test_not_where_pytorch_sees_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("driver")
 def test_not_where_pytorch_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livecut.processor.find_spec", lambda name: None)
+    monkeypatch.setattr("livecut.processors.find_spec", lambda name: None)
     assert gpu_weights("live", "auto", "auto") is None
 
 

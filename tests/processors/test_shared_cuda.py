@@ -105,8 +105,10 @@ def test_graphs_are_captured_one_at_a_time(network: Blueness) -> None:
 
 
 def test_pipelines_on_a_device_load_it_once(network: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livecut.shared.gpu_weights", lambda *_: Path("fake"))
-    monkeypatch.setattr("livecut.shared.on_gpu", lambda path, *_: Weights(path, CpuDevice()))
+    monkeypatch.setattr("livecut.processors.shared.gpu_weights", lambda *_: Path("fake"))
+    monkeypatch.setattr(
+        "livecut.processors.shared.on_gpu", lambda path, *_: Weights(path, CpuDevice())
+    )
     shared, recorders = SharedEngine(), [Recorder(), Recorder()]
     orders = [range(6), range(3, 12)]
     pipelines = [

@@ -83,7 +83,7 @@ def read(source: Camera) -> Image:
     return out
 
 
-@pytest.mark.parametrize("form", [YUYV, NV12], ids=str)
+@pytest.mark.parametrize("pixel_format", [YUYV, NV12], ids=str)
 @pytest.mark.parametrize("flat", [False, True])
 def test_hands_over_what_was_negotiated(
     capture: type[Capture], pixel_format: PixelFormat, flat: bool

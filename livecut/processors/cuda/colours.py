@@ -12,24 +12,25 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from livecut.frame import PixelFormat
+from livecut.kernels.constants import CHROMA_ZERO, LUMA_BLACK, MATRIX_BITS
 from livecut.kernels.pixels import coefficients
 
-_SHIFT = 1 << 15
+_ONE = 1 << MATRIX_BITS
 
 
 def to_yuv(pixel_format: PixelFormat) -> Tensor:
     """From BGR to a form's bytes, float32 (3, 4): the rows Y, U and V; the columns B, G and R, and what is
     added, a half for rounding within it.
     """
-    offsets = torch.tensor([[16.5], [128.5], [128.5]])
+    offsets = torch.tensor([[LUMA_BLACK + 0.5], [CHROMA_ZERO + 0.5], [CHROMA_ZERO + 0.5]])
     return torch.cat(
-        [torch.from_numpy(coefficients(*pixel_format.weights)).float() / _SHIFT, offsets], 1
+        [torch.from_numpy(coefficients(*pixel_format.weights)).float() / _ONE, offsets], 1
     )
 
 
 def from_yuv(pixel_format: PixelFormat) -> list[list[float]]:
     """From a form's luma and chroma less their offsets to BGR: the rows B, G and R, the columns Y, U and V."""
-    found: list[list[float]] = np.linalg.inv(coefficients(*pixel_format.weights) / _SHIFT).tolist()
+    found: list[list[float]] = np.linalg.inv(coefficients(*pixel_format.weights) / _ONE).tolist()
     return found
 
 
@@ -51,7 +52,7 @@ def read(
         luma = picture[:height]
         pairs = picture[height:].view(height // 2, width // 2, 2)
         u, v = _spread(pairs[..., 0], 2, out), _spread(pairs[..., 1], 2, out)
-    bright = (luma.to(out.dtype) - 16).clamp_(min=0)
+    bright = (luma.to(out.dtype) - LUMA_BLACK).clamp_(min=0)
     for plane, (_, by_u, by_v) in zip(out, matrix, strict=True):
         torch.add(u * by_u, v, alpha=by_v, out=plane)
     out.add_(bright, alpha=matrix[0][0]).round_().clamp_(0, 255)
@@ -60,7 +61,7 @@ def read(
 def _spread(chroma: Tensor, rows: int, like: Tensor) -> Tensor:
     """Each sample of chroma at its two pixels, in `rows` rows; 0 is none."""
     height, width = chroma.shape
-    at = (chroma.to(like.dtype) - 128)[:, None, :, None]
+    at = (chroma.to(like.dtype) - CHROMA_ZERO)[:, None, :, None]
     return at.expand(height, rows, width, 2).reshape(height * rows, width * 2)
 
 

@@ -15,19 +15,29 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from livecut.backgrounds.blur import background_size, box_width
-from livecut.frame import BGR, Floats, PixelFormat, Size
+from livecut.frame import BGR, BT601, Floats, PixelFormat, Size
 from livecut.kernels.constants import (
-    CUT,
-    EPSILON,
-    KEEP,
-    LIFT,
-    LIMITS,
-    MARGIN,
-    MOVES,
-    REACH,
-    ROUNDED,
+    ALPHA_MARGIN,
+    BACKGROUND_FLOOR,
+    CELL_FLOOR,
+    CELL_POWER,
+    COLOUR_CLEAR,
+    COLOUR_NOISE,
+    GUIDED_EPSILON,
+    MAX_ALPHA,
+    MOTION_WINDOW,
+    MOVING_CHANGE,
+    PERSON_GAIN,
+    SCENE_CUT,
+    SMOOTH_LIFT,
+    SMOOTH_LIMIT_MOVING,
+    SMOOTH_LIMIT_STILL,
+    SMOOTH_SHARE,
+    STILL_CHANGE,
+    TINY,
+    WEIGHT_ONE,
 )
-from livecut.kernels.edges import CLEAR, FLOOR, GAIN, NOISE, cell_size, cells_least
+from livecut.kernels.edges import cell_size, cells_least
 from livecut.network.base import Portable
 from livecut.processors.cuda import colours
 from livecut.processors.cuda.buffers import HEADER
@@ -159,7 +169,7 @@ class Compositor:
             return alpha, in_range(alpha)
         change = difference(self._input, self._last, self._network.output_stride)
         self._last.copy_(self._input)
-        follows = (self._follows > 0) & (change.mean() < CUT)
+        follows = (self._follows > 0) & (change.mean() < SCENE_CUT)
         alpha = self._network(self._input[None])[0].float()
         valid = in_range(alpha)
         smooth(alpha, self._state, change, follows)
@@ -192,13 +202,14 @@ def resize(planes: Tensor, size: Size) -> Tensor:
 
 def to_grey(planes: Tensor, out: Tensor) -> None:
     """Write the grey of BGR planes, whole numbers, into `out` float32 (H, W); as COLOR_BGR2GRAY."""
-    out.copy_(planes[0]).mul_(0.114)
-    out.add_(planes[1], alpha=0.587).add_(planes[2], alpha=0.299).round_()
+    red, blue = BT601
+    out.copy_(planes[0]).mul_(blue)
+    out.add_(planes[1], alpha=1 - red - blue).add_(planes[2], alpha=red).round_()
 
 
 def in_range(alpha: Tensor) -> Tensor:
     """A bool (): whether all of `alpha` is numbers in 0..1."""
-    return ((alpha >= 0) & (alpha <= ROUNDED)).all()
+    return ((alpha >= 0) & (alpha <= MAX_ALPHA)).all()
 
 
 def difference(image: Tensor, last: Tensor, stride: int) -> Tensor:
@@ -214,13 +225,13 @@ def smooth(alpha: Tensor, state: Tensor, change: Tensor, follows: Tensor) -> Non
 
     Else alpha stays; `state` becomes the result.
     """
-    reach = len(REACH)
-    moved = F.max_pool2d(change[None], reach, 1, reach // 2)[0]
-    still = ((MOVES[1] - moved) / (MOVES[1] - MOVES[0])).clamp_(0, 1)
+    moved = F.max_pool2d(change[None], MOTION_WINDOW, 1, MOTION_WINDOW // 2)[0]
+    still = ((MOVING_CHANGE - moved) / (MOVING_CHANGE - STILL_CHANGE)).clamp_(0, 1)
+    limit = SMOOTH_LIMIT_MOVING + (SMOOTH_LIMIT_STILL - SMOOTH_LIMIT_MOVING) * still
     d = state - alpha
-    share = (1 - d.abs() / (LIMITS[0] + (LIMITS[1] - LIMITS[0]) * still)).clamp_(min=0)
-    steadied = alpha + torch.minimum(d * share * KEEP, LIFT + alpha)
-    state.copy_(torch.where(follows, steadied, alpha))
+    share = (1 - d.abs() / limit).clamp_(min=0) * SMOOTH_SHARE
+    smoothed = alpha + torch.minimum(d * share, SMOOTH_LIFT + alpha)
+    state.copy_(torch.where(follows, smoothed, alpha))
     alpha.copy_(state)
 
 
@@ -231,9 +242,9 @@ def regress(grey: Tensor, alpha: Tensor, rows: Tensor, columns: Tensor) -> Tenso
     """
     i = grey / 255
     i_mean, p_mean, ip_mean, ii_mean = rows @ torch.stack([i, alpha, i * alpha, i * i]) @ columns
-    gain = 1 / (1 - 2 * MARGIN)
-    slope = (ip_mean - i_mean * p_mean) / (ii_mean - i_mean * i_mean + EPSILON)
-    offset = (p_mean - slope * i_mean - MARGIN) * (gain * 255) + 0.5
+    gain = 1 / (1 - 2 * ALPHA_MARGIN)
+    slope = (ip_mean - i_mean * p_mean) / (ii_mean - i_mean * i_mean + GUIDED_EPSILON)
+    offset = (p_mean - slope * i_mean - ALPHA_MARGIN) * (gain * 255) + 0.5
     return rows @ torch.stack([slope * gain, offset]) @ columns
 
 
@@ -243,7 +254,7 @@ def blur_background(room: Tensor, alpha: Tensor, rows: Tensor, columns: Tensor) 
     Weighed, blurred and unweighed as by `livecut.backgrounds.blur.Blur`; the matrices are those of
     `blur_matrix`, the latter transposed.
     """
-    weight = (1 - alpha.float() / 255).square() + 1e-4
+    weight = (1 - alpha.float() / 255).square() + BACKGROUND_FLOOR
     weighted = rows @ torch.cat([room * weight, weight[None]]) @ columns
     return (weighted[:3] / weighted[3:]).clamp_(0, 255)
 
@@ -267,16 +278,18 @@ def soft_edges(
         weighted = torch.cat([image * weight, weight])
         whole = weighted.sum((1, 2), keepdim=True)
         near = rows @ weighted @ columns
-        colour = (near[:3] + whole[:3] / whole[3].clamp(min=1e-30) * FLOOR) / (near[3:] + FLOOR)
+        colour = (near[:3] + whole[:3] / whole[3].clamp(min=TINY) * CELL_FLOOR) / (
+            near[3:] + CELL_FLOOR
+        )
         return resize(colour, wide)[:, half : half + height, half : half + width]
 
-    person, room = around(mean**8), around((1 - mean) ** 8)
+    person, room = around(mean**CELL_POWER), around((1 - mean) ** CELL_POWER)
     apart = (person - room).square().sum(0)
     along = ((planes - room) * (person - room)).sum(0)
-    share = (along / (apart + NOISE)).clamp(0, 1)
-    sure = apart / (apart + CLEAR)
+    share = (along / (apart + COLOUR_NOISE)).clamp(0, 1)
+    sure = apart / (apart + COLOUR_CLEAR)
     s = a * a * (3 - 2 * a)
-    keep = (GAIN * share / a.clamp(min=1 / 255)).clamp(max=1)
+    keep = (PERSON_GAIN * share / a.clamp(min=1 / 255)).clamp(max=1)
     less = sure * (1 - keep) * (1 - s)
     shown = (255 * a * (1 - less) + 0.5).to(torch.uint8)
     own = torch.maximum(s, share * sure)
@@ -286,5 +299,5 @@ def soft_edges(
 def composite(planes: Tensor, alpha: Tensor, behind: Tensor) -> Tensor:
     """Planes where `alpha` uint8 (H, W) is 255, `behind` where it is 0; whole numbers."""
     weight = alpha.to(planes.dtype)
-    weight = weight.add_(weight >= 128).mul_(1 / 256)
+    weight = weight.add_(weight >= WEIGHT_ONE // 2).mul_(1 / WEIGHT_ONE)
     return torch.lerp(behind, planes, weight).round_()

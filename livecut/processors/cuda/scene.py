@@ -12,7 +12,13 @@ from livecut.backgrounds.picture import Still
 from livecut.backgrounds.transparent import Transparent
 from livecut.backgrounds.video import Video
 from livecut.frame import BGR, Floats, PixelFormat, Size
-from livecut.kernels.edges import CELLS, FALL
+from livecut.kernels.constants import (
+    BLUR_BOXES,
+    CELL_FALL,
+    CELL_REACH,
+    GUIDED_RADIUS,
+    GUIDED_WINDOW,
+)
 
 
 @dataclass(frozen=True)
@@ -55,9 +61,9 @@ def halved(size: Size, least: Size) -> list[Size]:
 
 def mean_matrix(n: int) -> Floats:
     """(n, n): the mean over five, mirrored beyond the ends as in `cpu.mean_5x5`."""
-    near = np.arange(n)[:, None] + np.arange(-2, 3)
+    near = np.arange(n)[:, None] + np.arange(-GUIDED_RADIUS, GUIDED_RADIUS + 1)
     near = np.where(near < 0, -1 - near, np.where(near >= n, 2 * n - 1 - near, near))
-    mean: Floats = (np.eye(n)[near.clip(0, n - 1)].sum(1) / 5).astype(np.float32)
+    mean: Floats = (np.eye(n)[near.clip(0, n - 1)].sum(1) / GUIDED_WINDOW).astype(np.float32)
     return mean
 
 
@@ -65,7 +71,7 @@ def blur_matrix(n: int, box: int) -> Floats:
     """(n, n): three means over `box` (odd), the end pixels repeated beyond the ends."""
     near = np.arange(n)[:, None] + np.arange(-(box // 2), box // 2 + 1)
     once = np.eye(n)[near.clip(0, n - 1)].sum(1) / box
-    mean: Floats = (once @ once @ once).astype(np.float32)
+    mean: Floats = np.linalg.matrix_power(once, BLUR_BOXES).astype(np.float32)
     return mean
 
 
@@ -73,5 +79,5 @@ def spread_matrix(n: int) -> Floats:
     """(n + 1, n): what each of n cells counts at each corner, in one direction."""
     steps = np.arange(n) - np.arange(n + 1)[:, None]
     steps = np.where(steps < 0, -1 - steps, steps)
-    spread: Floats = np.where(steps < CELLS, FALL**steps, 0.0).astype(np.float32)
+    spread: Floats = np.where(steps < CELL_REACH, CELL_FALL**steps, 0.0).astype(np.float32)
     return spread
