@@ -31,6 +31,7 @@ from livecut.bench.machine import machine as facts
 from livecut.bench.record import describe, write
 from livecut.frame import BGR, BT709, Frame, Image, PixelFormat, Size, blank_outputs, i420
 from livecut.models import find_model
+from livecut.processors.cuda.processor import CudaProcessor, Weights
 from livecut.processors.cuda.streams import CudaDevice
 
 IN_FLIGHT = 3
@@ -123,11 +124,6 @@ class Runner:
     """One way, on a GPU: rounds of one frame at a time, and of `IN_FLIGHT`."""
 
     def __init__(self, way: Way, size: Size, background: str) -> None:
-        import torch
-
-        from livecut.processors.cuda.processor import CudaProcessor, Weights
-        from livecut.processors.cuda.streams import CudaDevice
-
         self._pixel_format, self._behind = (
             i420(BT709) if way.planar else BGR,
             open_background(background, size),

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from livecut.engines.base import Batch
 from livecut.errors import EngineError, SourceError
 from livecut.frame import Image, Output
 from livecut.sinks.base import Sink
@@ -30,13 +31,12 @@ def shows_room(image: Image) -> bool:
     return bool((np.abs(image[..., :3].astype(int) - ROOM).max(axis=-1) < 40).any())
 
 
-class FakeBatch:
+class FakeBatch(Batch):
     """Pictures for a FakeEngine's `work`."""
 
     def __init__(self, engine: FakeEngine, count: int, width: int, height: int) -> None:
         self._engine = engine
-        self.input = np.zeros((count, height, width, 3), np.uint8)
-        self.output = np.zeros((count, height // 2, width // 2), np.float32)
+        super().__init__(count, width, height, stride=2)
 
     def run(self) -> None:
         self._engine.batches.append(len(self.input))

@@ -72,7 +72,7 @@ class LazyQueue:
 
 class Lazy(CpuDevice):
     def stream(self) -> Any:
-        self.streams = [*getattr(self, "queues", []), LazyQueue()]
+        self.streams = [*getattr(self, "streams", []), LazyQueue()]
         return self.streams[-1]
 
     def event(self) -> Any:

@@ -14,11 +14,14 @@ from typing import Any
 import numpy as np
 import psutil
 
+from livecut.hardware import cpu
+
 PACKAGES = (
     "livecut",
     "numpy",
     "opencv-python",
     "numba",
+    "openvino",
     "onnxruntime-gpu",
     "onnxruntime",
     "av",
@@ -36,7 +39,7 @@ def machine() -> dict[str, Any]:
         except metadata.PackageNotFoundError:
             continue
     facts = {
-        "processor": _processor(),
+        "processor": cpu.name(),
         "cores": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "system": platform.platform(),
@@ -107,16 +110,6 @@ def copy_bandwidth() -> float:
         np.copyto(target, source)
         best = min(best, time.perf_counter() - start)
     return 2 * source.nbytes / best
-
-
-def _processor() -> str:
-    """The processor's name, where Linux or Python knows it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.machine()
 
 
 def _commit() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,17 +38,6 @@ STAGE_HEAD = (
     "p99",
     "max",
     "jitter",
-)
-
-
-STYLE = (
-    "body{font:15px/1.4 system-ui,sans-serif;max-width:80em;margin:2em auto;padding:0 1em}"
-    "h2{margin-top:1.6em}div{overflow-x:auto}"
-    "table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
-    "td,th{padding:.25em .6em;border-bottom:1px solid #ddd;text-align:right;white-space:nowrap}"
-    "td:first-child,th:first-child,h2+p+div :nth-child(2){text-align:left}"
-    "dt{float:left;clear:left;width:7em;color:#666}dd{margin:0 0 .3em 7em}"
-    "img{display:block;max-width:100%;margin-top:1.5em}"
 )
 
 
@@ -248,42 +236,40 @@ def markdown(record: Record, plots: Sequence[str] = ()) -> str:
 
 def page(record: Record, plots: Sequence[Path] = ()) -> str:
     """The report as an HTML page that needs no other file."""
-    e = html.escape
+    import jinja2  # of the extra `bench`, which the other forms of a report do without
 
-    def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-        lines = ["".join(f"<th>{e(h)}" for h in head)]
-        lines += ["".join(f"<td>{e(cell)}" for cell in row) for row in rows]
-        return f"<div><table>{''.join(f'<tr>{line}' for line in lines)}</table></div>"
-
-    def points(title: str, said: Sequence[str]) -> str:
-        items = "".join(f"<li>{e(text)}" for text in said)
-        return f"<h2>{title}</h2><ul>{items}</ul>" if said else ""
-
-    measured = "".join(table(head, body) for head, body in tables(record))
-    what = "".join(f"<dt>{e(k)}<dd>{e(v)}" for k, v in facts(record))
-    shown = "".join(
-        f'<img alt="{e(p.stem)}" src="data:image/png;base64,{base64.b64encode(p.read_bytes()).decode()}">'
-        for p in plots
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
     )
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>livecut bench</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
-        f"<h1>livecut bench</h1><dl>{what}</dl>{measured}"
-        f"{points('Warnings', warnings(record))}{points('Losses', losses(record))}{shown}"
-        f"<h2>Stages</h2><p>In milliseconds.</p>{table(STAGE_HEAD, stage_rows(record))}"
-        f"{points('What the words mean', notes())}</html>\n"
+    return environment.get_template("report.html.jinja").render(
+        facts=facts(record),
+        tables=tables(record),
+        warnings=warnings(record),
+        losses=losses(record),
+        plots=[(path.stem, base64.b64encode(path.read_bytes()).decode()) for path in plots],
+        stage_head=STAGE_HEAD,
+        stages=stage_rows(record),
+        notes=notes(),
     )
 
 
 def save(record: Record, folder: Path, *, plots: bool) -> list[Path]:
-    """Write bench.json, report.md, report.html and, where wanted, the plots into `folder`."""
+    """Write bench.json and report.md into `folder`, and with `plots` these and report.html, which holds
+    them and needs the extra `bench`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     drawn = plot(record, folder) if plots else []
     texts = {
         "bench.json": json.dumps(record, indent=1) + "\n",
         "report.md": markdown(record, [p.name for p in drawn]),
-        "report.html": page(record, drawn),
     }
+    if plots:
+        texts["report.html"] = page(record, drawn)
     for name, text in texts.items():
         write(text, folder / name)
     return [folder / name for name in texts] + drawn

@@ -123,13 +123,15 @@ def bench(
     from livecut.bench.machine import machine
     from livecut.bench.measure import measure
     from livecut.bench.record import record
-    from livecut.errors import MISSING
 
     if output and not output.absolute().parent.is_dir():
         raise ConfigError(f"no folder {output.parent} to make {output.name} in; make it first")
-    plots = find_spec("matplotlib") is not None
-    if output and not plots:
-        say(MISSING)
+    missing = [name for name in ("matplotlib", "jinja2") if find_spec(name) is None]
+    if output and missing:
+        say(
+            f"no plots and no report.html without {' and '.join(missing)}; install with: "
+            "pip install 'livecut[bench]'"
+        )
     defaults = QUICK if quick else FULL
     rounds, seconds = rounds or int(defaults["rounds"]), seconds or defaults["seconds"]
     chosen = {name: list(dict.fromkeys(values)) for name, values in choices.items() if values}
@@ -153,7 +155,7 @@ def bench(
     found = record(results, machine(), seconds=seconds, cold=cold)
     show(found)
     if output:
-        for path in report.save(found, output, plots=plots):
+        for path in report.save(found, output, plots=not missing):
             say(f"wrote {path}")
     else:
         say("to keep these figures, add -o FOLDER")

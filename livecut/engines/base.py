@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 import numpy as np
@@ -15,14 +16,17 @@ MAX_BATCH = 16
 """Pictures in a batch on a GPU, at most."""
 
 
-class Batch(Protocol):
+class Batch(ABC):
     """Buffers for some pictures of one size that a network takes at once."""
 
-    input: Image
-    """BGR (n, h, w, 3), to be filled before `run`."""
-    output: NDArray[np.float32]
-    """Alpha (n, h/s, w/s) in 0..1, valid after `run`."""
+    def __init__(self, count: int, width: int, height: int, stride: int) -> None:
+        """`count` pictures of `width` x `height`; alpha is smaller than they by `stride` on each side."""
+        self.input: Image = np.zeros((count, height, width, 3), np.uint8)
+        """BGR (n, h, w, 3), to be filled before `run`."""
+        self.output = np.zeros((count, height // stride, width // stride), np.float32)
+        """Alpha (n, h/s, w/s) in 0..1, valid after `run`."""
 
+    @abstractmethod
     def run(self) -> None:
         """Compute `output` from `input`. Raises EngineError."""
 
@@ -56,12 +60,6 @@ class Engine(Protocol):
 
     def batch(self, count: int, width: int, height: int) -> Batch:
         """Buffers for so many pictures of this size, which may run beside others. Raises EngineError."""
-
-
-def output_shape(given: tuple[int, int, int, int], stride: int) -> tuple[int, int, int]:
-    """The shape of a `Batch`'s output, from that of its input and the network's output stride."""
-    count, height, width, _ = given
-    return count, height // stride, width // stride
 
 
 def split(device: str) -> tuple[str, int]:

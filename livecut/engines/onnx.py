@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
-from numpy.typing import NDArray
 
-from livecut.engines.base import MAX_BATCH, output_shape, split
+from livecut.engines.base import MAX_BATCH, Batch, split
 from livecut.engines.metadata import read_metadata
 from livecut.engines.providers import (
     CPU,
@@ -64,23 +63,24 @@ def open_session(path: Path, device: str, threads: int) -> tuple[ort.InferenceSe
     return session, ran + (f" (no CUDA: {fault})" if fault else "")
 
 
-class Bound:
+class OnnxBatch(Batch):
     """Pictures for a session, in buffers that are allocated once. See `livecut.engines.base.Batch`."""
 
     def __init__(
         self,
         session: ort.InferenceSession,
-        shape: tuple[int, int, int, int],
+        count: int,
+        width: int,
+        height: int,
         stride: int,
         memory: tuple[str, int] | None = None,
     ) -> None:
-        """`shape` is (number, height, width, channels) of the pictures; alpha is smaller by `stride`.
+        """For a session's network; see `Batch`.
 
         With `memory`, ONNX Runtime's name and number of a device, a run first copies the pictures into
         a tensor there. Without, the session reads them where they are.
         """
-        self.input: NDArray[np.uint8] = np.zeros(shape, np.uint8)
-        self.output: NDArray[np.float32] = np.zeros(output_shape(shape, stride), np.float32)
+        super().__init__(count, width, height, stride)
         alpha = session.get_outputs()[0]
         self._alpha = self.output.astype(DTYPES.get(alpha.type, np.float32), copy=False)
         self._session, self._binding = session, session.io_binding()
@@ -88,7 +88,9 @@ class Bound:
         if memory is None:
             self._given = ort.OrtValue.ortvalue_from_numpy(self.input)
         else:
-            self._given = ort.OrtValue.ortvalue_from_shape_and_type(shape, np.uint8, *memory)
+            self._given = ort.OrtValue.ortvalue_from_shape_and_type(
+                self.input.shape, np.uint8, *memory
+            )
         self._made = ort.OrtValue.ortvalue_from_numpy(self._alpha)
         self._binding.bind_ortvalue_input(self._name, self._given)
         self._binding.bind_ortvalue_output(alpha.name, self._made)
@@ -119,9 +121,9 @@ class OnnxEngine:
         self._output_stride = facts.output_stride
         self.description += ", int8" * facts.int8
 
-    def batch(self, count: int, width: int, height: int) -> Bound:
+    def batch(self, count: int, width: int, height: int) -> OnnxBatch:
         """Buffers for so many pictures of this size, which may run beside others. Raises EngineError."""
-        return Bound(self._session, (count, height, width, 3), self._output_stride)
+        return OnnxBatch(self._session, count, width, height, self._output_stride)
 
     def resize(self, width: int, height: int) -> None:
         """Allocate and bind the buffers for an input of this size. Raises EngineError."""
@@ -167,12 +169,12 @@ class FixedEngine(OnnxEngine):
             super().resize(width, height)
             self._size = width, height
 
-    def batch(self, count: int, width: int, height: int) -> Bound:
+    def batch(self, count: int, width: int, height: int) -> OnnxBatch:
         """Buffers for so many pictures of this size, and a session of their own. Raises EngineError."""
         shape = count, height, width, 3
         memory = memory_of(self._kind, self._number)
         try:
-            made = Bound(self._start(shape), shape, self._output_stride, memory)
+            made = OnnxBatch(self._start(shape), count, width, height, self._output_stride, memory)
         except EngineError:
             raise
         except Exception as error:

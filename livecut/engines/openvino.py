@@ -15,10 +15,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from livecut.engines.base import output_shape, split
+from livecut.engines.base import Batch, split
 from livecut.engines.metadata import read_metadata
 from livecut.errors import EngineError, ModelError
 from livecut.files import atomic_write, cache_folder
@@ -120,16 +117,15 @@ def reason(error: Exception) -> str:
     return (said or lines or [type(error).__name__])[-1]
 
 
-class Request:
-    """Pictures for a compiled network, in buffers that it reads and writes. See `livecut.engines.base.Batch`."""
+class OpenVinoBatch(Batch):
+    """Pictures for a compiled network, which reads and writes the buffers. See `livecut.engines.base.Batch`."""
 
     def __init__(
-        self, compiled: openvino.CompiledModel, shape: tuple[int, int, int, int], stride: int
+        self, compiled: openvino.CompiledModel, count: int, width: int, height: int, stride: int
     ) -> None:
-        """`shape` is (number, height, width, 3) of the pictures; alpha is smaller by `stride`."""
+        """For a compiled network; see `Batch`. Raises EngineError."""
+        super().__init__(count, width, height, stride)
         ov = load()
-        self.input: NDArray[np.uint8] = np.zeros(shape, np.uint8)
-        self.output: NDArray[np.float32] = np.zeros(output_shape(shape, stride), np.float32)
         self._compiled, self._request = compiled, compiled.create_infer_request()
         self._tensors = [ov.Tensor(b, shared_memory=True) for b in (self.input, self.output)]
         try:
@@ -199,12 +195,12 @@ class OpenVinoEngine:
         shown = "int8" if self._facts.int8 else precision
         self.description = f"OpenVINO {version()} on {where}, {shown}"
 
-    def batch(self, count: int, width: int, height: int) -> Request:
+    def batch(self, count: int, width: int, height: int) -> OpenVinoBatch:
         """Buffers for so many pictures of this size, which may run beside others. Raises EngineError."""
-        shape = (count, height, width, 3)
-        request = Request(self._compile(shape), shape, self._facts.output_stride)
-        request.run()  # the first run allocates
-        return request
+        compiled = self._compile((count, height, width, 3))
+        batch = OpenVinoBatch(compiled, count, width, height, self._facts.output_stride)
+        batch.run()  # the first run allocates
+        return batch
 
     def resize(self, width: int, height: int) -> None:
         """Compile for an input of this size and allocate the buffers. Raises EngineError."""

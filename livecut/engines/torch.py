@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from livecut.engines.base import MAX_BATCH, output_shape
+from livecut.engines.base import MAX_BATCH, Batch
 from livecut.errors import EngineError
 
 try:
@@ -22,19 +19,20 @@ from livecut.network.build import references
 from livecut.network.weights import load_weights
 
 
-class Held:
+class TorchBatch(Batch):
     """Pictures for a network, in buffers of the host. See `livecut.engines.base.Batch`."""
 
     def __init__(
         self,
         network: torch.nn.Module,
         device: torch.device,
-        shape: tuple[int, int, int, int],
+        count: int,
+        width: int,
+        height: int,
         stride: int,
     ) -> None:
-        """`shape` is (number, height, width, channels) of the pictures; alpha is smaller by `stride`."""
-        self.input: NDArray[np.uint8] = np.zeros(shape, np.uint8)
-        self.output: NDArray[np.float32] = np.zeros(output_shape(shape, stride), np.float32)
+        """For a network on a device; see `Batch`."""
+        super().__init__(count, width, height, stride)
         self._network, self._device = network, device
         self._in, self._out = torch.from_numpy(self.input), torch.from_numpy(self.output)
 
@@ -71,9 +69,9 @@ class TorchEngine:
         )
         self.description = f"PyTorch {torch.__version__} on {where}"
 
-    def batch(self, count: int, width: int, height: int) -> Held:
+    def batch(self, count: int, width: int, height: int) -> TorchBatch:
         """Buffers for so many pictures of this size, which may run beside others."""
-        return Held(self._network, self._device, (count, height, width, 3), self._output_stride)
+        return TorchBatch(self._network, self._device, count, width, height, self._output_stride)
 
     def resize(self, width: int, height: int) -> None:
         """Allocate the buffers for an input of this size."""

@@ -208,7 +208,9 @@ def test_record_survives_the_disk(tmp_path: Path) -> None:
     assert "| 320x180 blur memory | preprocess | 300 | 0.50 | 0.55 | 0.50-0.60 | 0.60 |" in text
     assert "of 302 frames 2 dropped (late 2); 4 late (network 4)" in text
     shown = (tmp_path / "new" / "report.html").read_text()
+    assert shown.startswith("<!doctype html>\n")
     assert shown.count("data:image/png;base64,") == 2
+    assert "<tr><td>320x180 blur memory<td>183.3<td>167-200<td>" in shown
     for name in ("latency", "stages"):
         image = cv2.imread(str(tmp_path / "new" / f"{name}.png"))
         assert image is not None
@@ -368,3 +370,11 @@ def test_the_schema_is_that_of_the_docstring() -> None:
 def test_what_is_wrong_with_a_device_is_said_as_it_is() -> None:
     with pytest.raises(EngineError, match=r"^device cuda:9: "):
         cold.measure(Case(size=SMALL, device="cuda:9"), 1)
+
+
+def test_the_page_escapes_what_it_shows() -> None:
+    found = made_record(5.0)
+    found["results"][0]["name"] = "<b>&"
+    shown = report.page(found)
+    assert "<td>&lt;b&gt;&amp;<td>" in shown
+    assert "<b>" not in shown

@@ -19,7 +19,7 @@ from livecut import ConfigError, EngineError, Pipeline, Segmenter
 from livecut.commands.main import cli
 from livecut.engines import onnx, open_engine, providers
 from livecut.engines.base import MAX_BATCH, split
-from livecut.engines.onnx import Bound, FixedEngine, OnnxEngine
+from livecut.engines.onnx import FixedEngine, OnnxBatch, OnnxEngine
 from livecut.frame import Frame, Image
 from livecut.hardware import nvidia
 from livecut.models import find_model, model_names
@@ -182,7 +182,7 @@ class CopiesWhenBound:
 
 
 def test_each_run_sees_its_own_picture() -> None:
-    batch = Bound(CopiesWhenBound(), (1, 16, 32, 3), 2, ("cpu", 0))
+    batch = OnnxBatch(CopiesWhenBound(), 1, 32, 16, 2, ("cpu", 0))
     for level in (3, 7):
         batch.input[:] = level
         batch.run()

@@ -229,7 +229,7 @@ def test_ctrl_c_ends_all_and_finishes_their_files(engine: FakeEngine, tmp_path: 
 def test_one_that_hangs_at_the_end_is_left_behind_and_its_sinks_closed(
     engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("livecut.pipeline.max_batch.LEFT_BEHIND", 0.2)
+    monkeypatch.setattr("livecut.pipeline.together.LEFT_BEHIND", 0.2)
     hang = threading.Event()
 
     class Hangs(ListSource):
@@ -268,7 +268,7 @@ def test_windows_are_handled_on_the_thread_that_runs_them(
                 raise SinkError("the window broke")
             super().write(output)
 
-    monkeypatch.setattr("livecut.pipeline.max_batch.Window", Pane)
+    monkeypatch.setattr("livecut.pipeline.together.Window", Pane)
     shared, panes = SharedEngine(), [Pane(), Pane(fails=True)]
     pipelines = [
         Pipeline(ListSource([room_picture()] * 8), "#000000", [pane], engine=shared)

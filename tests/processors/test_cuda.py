@@ -121,7 +121,7 @@ def run_live(
 ) -> Recorder:
     """A live run on a lazy device until `then` stops it, 2,000 outputs at most."""
     monkeypatch.setattr(
-        "livecut.pipeline.pipeline.pipeline.open_processor",
+        "livecut.pipeline.pipeline.open_processor",
         lambda model, *, background, temporal, in_flight, stats, **_: CudaProcessor(
             Weights(Path("fake"), Lazy()),
             background,
@@ -232,7 +232,7 @@ def test_a_files_bytes_do_not_depend_on_how_many_are_in_flight(
     pictures = [frame(index).image for index in range(8)]
     found = []
     for in_flight in (1, 2, 3):
-        monkeypatch.setattr("livecut.pipeline.pipeline.pipeline.open_processor", lambda model, *, in_flight, **_: processor(in_flight=in_flight))  # fmt: skip
+        monkeypatch.setattr("livecut.pipeline.pipeline.open_processor", lambda model, *, in_flight, **_: processor(in_flight=in_flight))  # fmt: skip
         recorder = Recorder()
         Pipeline(ListSource(pictures), "#000000", [recorder], in_flight=in_flight).run()
         assert [o.index for o in recorder.outputs] == list(range(8))

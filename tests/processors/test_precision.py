@@ -86,7 +86,7 @@ def test_what_overflows_in_half_precision_is_no_picture(
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Any:
     """benchmarks/precision.py as a module."""
-    monkeypatch.syspath_prepend(Path(__file__).parent.parent / "benchmarks")
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
     return importlib.import_module("precision")
 
 
