@@ -29,7 +29,7 @@ from livecut.bench.cases import held_frames
 from livecut.bench.gpu import Card, CudaClock, Traffic, measure_card, traffic
 from livecut.bench.machine import machine as facts
 from livecut.bench.record import describe, write
-from livecut.frame import BGR, BT709, Frame, Image, PixelFormat, Size, blank_outputs, i420
+from livecut.frame import BGR, BT709, Image, PixelFormat, Size, frame_buffers, i420, output_buffers
 from livecut.models import find_model
 from livecut.processors.cuda.processor import CudaProcessor, Weights
 from livecut.processors.cuda.streams import CudaDevice
@@ -152,29 +152,25 @@ class Runner:
 
     def _run(self, which: int, ahead: int, frames: Sequence[Image], seconds: float) -> list[float]:
         processor, waiting, times = self._processors[which], deque[Any](), list[float]()
-        outputs = (processor.outputs if self._lent else blank_outputs)(
-            self._pixel_format, self._size, ahead
-        )
-        if self._lent:
-            held = frames
-            frames = processor.frames(BGR, self._size, len(held))
-            for image, given in zip(frames, held, strict=True):
-                np.copyto(image, given)
+        make_outputs = processor.outputs if self._lent else output_buffers
+        make_frames = processor.frames if self._lent else frame_buffers
+        outputs = make_outputs(self._pixel_format, self._size, ahead)
+        buffers = make_frames(BGR, self._size, len(frames))
+        for buffer, image in zip(buffers, frames, strict=True):
+            np.copyto(buffer.picture, image)
         end = time.perf_counter() + seconds
         while time.perf_counter() < end:
             begun = time.perf_counter()
-            image = frames[self._count % len(frames)]
-            alpha, out = outputs[self._count % ahead]
-            waiting.append(
-                (processor.infer(Frame(image, self._count, 0.0, 0.0), alpha), alpha, out)
-            )
+            frame = buffers[self._count % len(buffers)].frame(self._count, 0.0, 0.0)
+            out = outputs[self._count % ahead]
+            waiting.append((processor.infer(frame, out), out))
             self._count += 1
             if len(waiting) == ahead:
-                slot, alpha, out = waiting.popleft()
-                processor.compose(self._behind, processor.finish(slot, alpha), out)
+                transfer, out = waiting.popleft()
+                processor.compose(processor.finish(transfer, out), out)
             times.append(time.perf_counter() - begun)
-        for slot, alpha, _ in waiting:
-            processor.finish(slot, alpha)
+        for transfer, out in waiting:
+            processor.finish(transfer, out)
         return times
 
 

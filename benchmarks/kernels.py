@@ -20,13 +20,13 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from rich.console import Console
 
 from livecut.backgrounds import open_background
-from livecut.backgrounds.edge_colours import EdgeColours
 from livecut.bench.cases import held_frames
 from livecut.engines import open_engine
 from livecut.frame import Cutout, Frame, Image
-from livecut.kernels import alpha as alpha_kernels
 from livecut.kernels import composite as composites
-from livecut.kernels import edges
+from livecut.kernels import guided_filter as guided
+from livecut.kernels import smoothing
+from livecut.kernels.edges import EdgeColourEstimator
 from livecut.kernels.guided_filter import GuidedFilter
 from livecut.kernels.pixels import I420
 from livecut.kernels.resize import reduce
@@ -41,7 +41,7 @@ AREA = 256 * 144
 
 @dataclass
 class Scene:
-    """A frame of the demo clip, its alpha, and room to write in."""
+    """A frame of the demo clip and its alpha, both also at the network's size."""
 
     size: tuple[int, int]
     frame: Frame
@@ -89,15 +89,15 @@ def smooth(s: Scene) -> Prepared:
     """The temporal step."""
     alpha, state = s.small_alpha.copy(), s.small_alpha.copy()
     change = np.zeros(alpha.shape, np.uint8)
-    return lambda: alpha_kernels.smooth(alpha, state, change), 0
+    return lambda: smoothing.smooth(alpha, state, change), 0
 
 
-def regress(s: Scene) -> Prepared:
+def fit_lines(s: Scene) -> Prepared:
     """The guided filter's fit."""
     grey = np.asarray(cv2.cvtColor(s.small, cv2.COLOR_BGR2GRAY), np.uint8)
     alpha = np.asarray(cv2.resize(s.small_alpha, grey.shape[::-1]), np.float32)
     slope, offset = np.empty((2, *grey.shape), np.float32)
-    return lambda: alpha_kernels.regress(grey, alpha, slope, offset), 0
+    return lambda: guided.fit_lines(grey, alpha, slope, offset), 0
 
 
 def guided_filter(s: Scene) -> Prepared:
@@ -109,9 +109,9 @@ def guided_filter(s: Scene) -> Prepared:
 
 def composite(s: Scene) -> Prepared:
     """Over a picture."""
-    room, out = np.full_like(s.frame.image, 90), np.empty_like(s.frame.image)
-    found = EdgeColours(s.size)(Cutout(s.frame, s.alpha))
-    return lambda: edges.composite(s.frame.image, s.alpha, found, room, out), 7
+    background, out = np.full_like(s.frame.image, 90), np.empty_like(s.frame.image)
+    edges = EdgeColourEstimator(s.size)(Cutout(s.frame, s.alpha))
+    return lambda: composites.composite(s.frame.image, s.alpha, edges, background, out), 7
 
 
 def composite_rows(s: Scene) -> Prepared:
@@ -124,20 +124,20 @@ def composite_rows(s: Scene) -> Prepared:
 def cutout(s: Scene) -> Prepared:
     """The person alone, with alpha."""
     out = np.empty((*s.alpha.shape, 4), np.uint8)
-    found = EdgeColours(s.size)(Cutout(s.frame, s.alpha))
-    return lambda: edges.cutout(s.frame.image, s.alpha, found, out), 8
+    edges = EdgeColourEstimator(s.size)(Cutout(s.frame, s.alpha))
+    return lambda: composites.cutout(s.frame.image, s.alpha, edges, out), 8
 
 
 def person_colour(s: Scene) -> Prepared:
     """The person's colour at soft edges, which all but the blur ask for."""
-    find, levels = EdgeColours(s.size), list[Image]()
+    find, levels = EdgeColourEstimator(s.size), list[Image]()
     reduce(s.frame.image, s.small.shape[1::-1], levels)
     cut = Cutout(s.frame, s.alpha, levels)
     return lambda: find(cut), 1
 
 
 def blur(s: Scene) -> Prepared:
-    """The blurred room and the composite over it."""
+    """The blurred background and the composite over it."""
     background, out = open_background("blur", s.size), np.empty_like(s.frame.image)
     levels: list[Image] = []
     reduce(s.frame.image, s.small.shape[1::-1], levels)
@@ -156,7 +156,7 @@ def jpeg(s: Scene) -> Prepared:
     return lambda: encoded(s.frame.image), 3
 
 
-STAGES = (copy, reduction, network, smooth, regress, guided_filter, composite, composite_rows,
+STAGES = (copy, reduction, network, smooth, fit_lines, guided_filter, composite, composite_rows,
           cutout, person_colour, blur, i420, jpeg)  # fmt: skip
 
 

@@ -1,9 +1,9 @@
-"""What travels through the pipeline, and how its bytes lie."""
+"""Frames, cutouts and outputs, the buffers they lie in, and the layout of their bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,37 +14,37 @@ Size = tuple[int, int]
 
 BT601 = (0.299, 0.114)
 BT709 = (0.2126, 0.0722)
-"""The weights of red and blue in the luma, of ITU-R BT.601 and BT.709."""
+"""Weights of red and blue in the luma by ITU-R BT.601 and BT.709."""
 
 
 @dataclass(frozen=True)
 class PixelFormat:
-    """One way to lay out a picture in uint8.
+    """One layout of a picture in uint8.
 
-    BGR (H, W, 3); BGRA and RGBA (H, W, 4), alpha straight; YUYV (H, W, 2), W even; I420 (the planes Y,
-    U and V) and NV12 (Y, and U with V pixel by pixel) (H * 3 / 2, W), both even. An odd last row or
-    column is left out where it has no place. Those with luma are in the limited range.
+    BGR (H, W, 3); BGRA and RGBA (H, W, 4), alpha straight; YUYV (H, W, 2), W even; I420 (planes Y, U
+    and V) and NV12 (plane Y, then U and V by turns) (H * 3 / 2, W), H and W even. An odd last row or
+    column is left out where the layout has no place for it. Luma and chroma are in limited range.
     """
 
     name: str
     weights: tuple[float, float] = BT601
-    """The weights of red and blue in the luma, where there is one."""
+    """Weights of red and blue in the luma; without meaning in a format of colours."""
 
     def size(self, size: Size) -> Size:
-        """What of a picture of `size` is kept."""
+        """(width, height) that is kept of a picture of `size`."""
         if self.name in ("I420", "NV12"):
             return even(size)
         return (size[0] & ~1, size[1]) if self.name == "YUYV" else size
 
     def shape(self, size: Size) -> tuple[int, ...]:
-        """Of the array that holds a picture of `size`."""
+        """Shape of the array that holds a picture of `size`."""
         w, h = self.size(size)
         if self.name in ("I420", "NV12"):
             return h * 3 // 2, w
         return h, w, {"BGR": 3, "YUYV": 2}.get(self.name, 4)
 
     def count(self, size: Size) -> int:
-        """Bytes of a picture of `size`."""
+        """Number of bytes of a picture of `size`."""
         w, h = self.size(size)
         if self.name in ("I420", "NV12"):
             return w * h * 3 // 2
@@ -52,28 +52,47 @@ class PixelFormat:
 
     @property
     def transparent(self) -> bool:
-        """Whether it has an alpha channel."""
+        """Whether the format has an alpha channel."""
         return self.name in ("BGRA", "RGBA")
 
 
 BGR, BGRA, RGBA = PixelFormat("BGR"), PixelFormat("BGRA"), PixelFormat("RGBA")
 YUYV, NV12 = PixelFormat("YUYV"), PixelFormat("NV12")
-"""In BT.601, as cameras give them and OpenCV takes them."""
+"""Formats of cameras, in BT.601, as OpenCV takes them."""
 
 
 def i420(weights: tuple[float, float]) -> PixelFormat:
-    """I420 with these weights."""
+    """I420 with these weights of red and blue in the luma."""
     return PixelFormat("I420", weights)
 
 
 def even(size: Size) -> Size:
-    """The size without its odd last column and row, which 4:2:0 cannot hold."""
+    """`size` without an odd last column and row, which 4:2:0 cannot hold."""
     return size[0] & ~1, size[1] & ~1
 
 
 Floats = NDArray[np.float32]
 Image = NDArray[np.uint8]
-"""uint8, one channel (H, W), BGR (H, W, 3) or what else a `PixelFormat` says; C-contiguous."""
+"""uint8, one channel (H, W), BGR (H, W, 3) or the shape of another `PixelFormat`; C-contiguous."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Buffer:
+    """Memory for one picture, and in a buffer for outputs its alpha, which is written again and again."""
+
+    picture: Image
+    """Bytes in `pixel_format`."""
+    pixel_format: PixelFormat = BGR
+    alpha: Image | None = None
+    """(H, W), 255 = person; None in a buffer for frames."""
+    memory: object = None
+    """Handle by which the processor that made the buffer copies it as a whole; None without one."""
+
+    def frame(self, index: int, timestamp: float, position: float) -> Frame:
+        """The frame whose picture lies in this buffer; arguments as the fields of `Frame`."""
+        return Frame(
+            self.picture, index, timestamp, position, self.pixel_format, memory=self.memory
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +100,16 @@ class Frame:
     """One picture of a source."""
 
     image: Image
-    """In the form of `form`. The buffer is written again once its holder has let go of it."""
+    """Bytes in `pixel_format`, written again once the frame's holder has let go of it."""
     index: int
-    """Counts every frame that the source gave, from 0, those dropped included."""
+    """Count of the frames that the source gave before, dropped ones included."""
     timestamp: float
     """`time.perf_counter()` in seconds, taken when the frame was grabbed."""
     position: float
     """Seconds since the source's first frame, in the source's own time."""
     pixel_format: PixelFormat = BGR
+    memory: object = None
+    """`Buffer.memory` of the buffer that the image lies in."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -107,11 +128,11 @@ class Cutout:
     halves: Sequence[Image] = ()
     """The frame averaged to 1/2, 1/4, … of its size, as far as the segmenter made them."""
 
-    def smallest(self, least: tuple[int, int]) -> Image:
-        """The smallest of the frame and its halves that is at least `least` = (width, height) in size."""
+    def smallest(self, min_size: Size) -> Image:
+        """The smallest of the frame and its halves that is at least `min_size` = (width, height)."""
         image = self.frame.image
         for half in self.halves:
-            if half.shape[1] >= least[0] and half.shape[0] >= least[1]:
+            if half.shape[1] >= min_size[0] and half.shape[0] >= min_size[1]:
                 image = half
         return image
 
@@ -121,7 +142,7 @@ class Output:
     """A picture that may leave: made by the guard and by nothing else."""
 
     image: Image
-    """In the form of `form`."""
+    """Bytes in `pixel_format`."""
     alpha: Image | None
     """(H, W), 255 = person; None for a placeholder."""
     index: int
@@ -131,7 +152,7 @@ class Output:
     reason: str = ""
     """What a placeholder says is wrong; empty for a composited frame."""
     pixel_format: PixelFormat = BGR
-    """BGRA where the background is transparent; another where the sinks take it better."""
+    """BGR, BGRA where the background is transparent, or what all sinks prefer."""
 
 
 def as_image(array: NDArray[Any] | None) -> Image:
@@ -144,13 +165,16 @@ def taken_as_bt709(width: int, height: int) -> bool:
     return width >= 1280 or height > 576
 
 
-def blank_frames(pixel_format: PixelFormat, size: Size, count: int) -> list[Image]:
-    """Buffers for frames of a form."""
-    return [np.zeros(pixel_format.shape(size), np.uint8) for _ in range(count)]
-
-
-def blank_outputs(pixel_format: PixelFormat, size: Size, count: int) -> list[tuple[Image, Image]]:
-    """Pairs of alpha (H, W) and a picture of a form."""
+def frame_buffers(pixel_format: PixelFormat, size: Size, count: int) -> list[Buffer]:
+    """Black buffers for frames of a format and size, in ordinary memory."""
     return [
-        (np.zeros(size[::-1], np.uint8), image) for image in blank_frames(pixel_format, size, count)
+        Buffer(np.zeros(pixel_format.shape(size), np.uint8), pixel_format) for _ in range(count)
+    ]
+
+
+def output_buffers(pixel_format: PixelFormat, size: Size, count: int) -> list[Buffer]:
+    """Black buffers for outputs of a format, with alpha (H, W), in ordinary memory."""
+    return [
+        replace(buffer, alpha=np.zeros(size[::-1], np.uint8))
+        for buffer in frame_buffers(pixel_format, size, count)
     ]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -13,26 +11,13 @@ import numpy as np
 from livecut.engines import open_engine
 from livecut.engines.base import Engine
 from livecut.errors import EngineError
-from livecut.frame import (
-    BGR,
-    BGRA,
-    Cutout,
-    Floats,
-    Frame,
-    Image,
-    PixelFormat,
-    blank_frames,
-    blank_outputs,
-)
-from livecut.kernels.alpha import smooth
-from livecut.models import DEFAULT_MODEL, input_size
-from livecut.stats import Stats
-
-if TYPE_CHECKING:
-    from livecut.backgrounds.base import Background
+from livecut.frame import Cutout, Floats, Frame, Image
 from livecut.kernels.constants import MAX_ALPHA, MOTION_WINDOW, SCENE_CUT
 from livecut.kernels.guided_filter import GuidedFilter
 from livecut.kernels.resize import reduce
+from livecut.kernels.smoothing import smooth
+from livecut.models import DEFAULT_MODEL, input_size
+from livecut.stats import Stats
 
 MOTION = np.ones((MOTION_WINDOW, MOTION_WINDOW), np.uint8)
 """The square around a pixel of alpha in which the largest change counts, for `cv2.dilate`."""
@@ -73,9 +58,6 @@ class Segmenter:
     `in_flight` frames apart, all of one size; else it is not to be used by two threads at once.
     """
 
-    takes: Sequence[PixelFormat] = (BGR,)
-    frames, outputs = staticmethod(blank_frames), staticmethod(blank_outputs)
-
     def __init__(
         self,
         model: str | Path = DEFAULT_MODEL,
@@ -97,10 +79,6 @@ class Segmenter:
         self._count = 0
         self._size = (0, 0)
         self.reset()
-
-    def deliver(self, pixel_format: PixelFormat) -> PixelFormat:
-        """BGR, or BGRA where a transparent form is asked for: what `compose` writes in any case."""
-        return BGRA if pixel_format.transparent else BGR
 
     def reset(self) -> None:
         """Forget the frames before: the next alpha is what a new segmenter would give."""
@@ -186,10 +164,6 @@ class Segmenter:
         The cutout's halves are overwritten by the next call.
         """
         return self.finish(self.infer(frame), out)
-
-    def compose(self, background: Background, cutout: Cutout, out: Image) -> None:
-        """Write the cutout over a background into `out`; raises as the background."""
-        background.compose(cutout, out)
 
     def __call__(self, image: Image, out: Image | None = None) -> Image:
         """The alpha of `image`: uint8 (H, W), 255 = person, written into `out` where that is given.

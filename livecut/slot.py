@@ -6,11 +6,11 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from livecut.frame import Image
+from livecut.frame import Buffer, Image
 
 
 class Holder(Protocol):
-    """What a slot carries: something that holds a picture."""
+    """An item of a slot: something that holds a picture, as `Frame` and `Output` do."""
 
     @property
     def image(self) -> Image: ...
@@ -26,7 +26,7 @@ class Slot(Generic[T]):
     """
 
     def __init__(
-        self, buffers: Sequence[Image] = (), on_drop: Callable[[], None] = lambda: None
+        self, buffers: Sequence[Buffer] = (), on_drop: Callable[[], None] = lambda: None
     ) -> None:
         """`on_drop` is called for each item that was replaced before anyone took it."""
         self._buffers, self._on_drop = buffers, on_drop
@@ -37,16 +37,16 @@ class Slot(Generic[T]):
         self._closed = False
         self._error: BaseException | None = None
 
-    def use(self, buffers: Sequence[Image]) -> None:
-        """Other buffers from now on; what waits in the old ones is let go of."""
+    def use(self, buffers: Sequence[Buffer]) -> None:
+        """Hand out other buffers from now on; an item that waits in an old one is let go of."""
         with self._changed:
             self._buffers, self._newest, self._taken = buffers, None, True
 
-    def writable(self) -> Image:
-        """A buffer that is neither waiting nor being read."""
+    def writable(self) -> Buffer:
+        """A buffer whose picture neither waits nor is read."""
         with self._changed:
             busy = [item.image for item in (self._newest, self._reading) if item is not None]
-            return next(b for b in self._buffers if not any(b is held for held in busy))
+            return next(b for b in self._buffers if not any(b.picture is held for held in busy))
 
     def put(self, item: T) -> None:
         """Make `item` the newest."""
@@ -71,7 +71,7 @@ class Slot(Generic[T]):
             return None
 
     def close(self, error: BaseException | None = None) -> None:
-        """No more items will come; the first error given is raised where the next `get` happens."""
+        """End the stream of items; the first error given is raised where the next `get` happens."""
         with self._changed:
             self._closed = True
             self._error = self._error or error

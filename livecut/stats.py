@@ -122,6 +122,15 @@ class Stats:
         yield
         self.stages[stage].add(time.perf_counter() - t)
 
+    def composed(self, begun: float, behind: float) -> None:
+        """Add the stages of a composite that was begun at `begun`, in `perf_counter` seconds.
+
+        `behind` seconds of it went into the picture behind the person; 0 where that was there before.
+        """
+        if behind:
+            self.add("background", behind)
+        self.add("composite", time.perf_counter() - begun - behind)
+
     def drop(self, cause: str) -> None:
         self.drops[cause] = self.drops.get(cause, 0) + 1
 

@@ -9,9 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from livecut.backgrounds import open_background
 from livecut.errors import EngineError
-from livecut.frame import BGR, Frame, Image, as_image
+from livecut.frame import BGR, Buffer, Frame, Image, as_image, output_buffers
 from livecut.pipeline.guard import Guard
 from livecut.sources import open_source
 from tests.fakes import PERSON, ROOM, shows_room
@@ -59,8 +58,9 @@ def frame(index: int) -> Frame:
     return Frame(person_at(4 + index * 12 % 44), index, 0.0, 0.0)
 
 
-def blank() -> Image:
-    return np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+def blank() -> Buffer:
+    [buffer] = output_buffers(BGR, SIZE, 1)
+    return buffer
 
 
 def is_composite(image: Image, index: int) -> bool:
@@ -76,36 +76,36 @@ def never_takes_what_was_given_up(made: Any) -> None:
     made.infer(new)
     guard = Guard(
         SIZE,
-        segment=lambda frame, alpha: made.finish(slot, alpha),
-        compose=lambda cutout, out: made.compose(open_background("#000000", SIZE), cutout, out),
+        segment=lambda frame, out: made.finish(slot, out),
+        compose=made.compose,
         realtime=False,
     )
     with pytest.raises(EngineError, match="of another frame than 1"):
-        guard.process(old, np.zeros(SIZE[::-1], np.uint8), blank())
+        guard.process(old, blank())
     with pytest.raises(EngineError, match="handed over before"):
         made.finish(slot)
 
 
 def uses_lent_buffers_in_place(made: Any) -> None:
     """And others beside them; what was given up never comes into the output of another."""
-    images, pairs = made.frames(BGR, SIZE, 3), made.outputs(BGR, SIZE, 2)
-    background = open_background("#000000", SIZE)
+    buffers, outputs = made.frames(BGR, SIZE, 3), made.outputs(BGR, SIZE, 2)
     for index in range(8):
-        image = images[index % 3]
-        image[:] = frame(index).image
-        sent = frame(index) if index == 4 else Frame(image, index, 0.0, 0.0)
-        alpha, out = (np.zeros(SIZE[::-1], np.uint8), blank()) if index == 5 else pairs[index % 2]
-        slot = made.infer(sent, alpha)
+        buffer = buffers[index % 3]
+        buffer.picture[:] = frame(index).image
+        sent = frame(index) if index == 4 else buffer.frame(index, 0.0, 0.0)
+        out = blank() if index == 5 else outputs[index % 2]
+        slot = made.infer(sent, out)
         if index == 6:
             continue
-        found = made.finish(slot, alpha)
-        assert found.alpha is alpha
+        found = made.finish(slot, out)
+        alpha: Image = found.alpha
+        assert alpha is out.alpha
         assert np.shares_memory(slot.image(BGR), sent.image) == (index != 4)
         assert np.shares_memory(slot.alpha(), alpha) == (index != 5)
-        made.compose(background, found, out)
-        assert np.shares_memory(slot.picture(), out) == (index != 5)
-        assert is_composite(out, index)
-        assert alpha[out.any(-1)].all()
+        made.compose(found, out)
+        assert np.shares_memory(slot.picture(), out.picture) == (index != 5)
+        assert is_composite(out.picture, index)
+        assert alpha[out.picture.any(-1)].all()
 
 
 def composes_only_what_came_down_last(made: Any) -> None:
@@ -113,12 +113,12 @@ def composes_only_what_came_down_last(made: Any) -> None:
     first, second = made.infer(frame(1)), made.infer(frame(2))
     old = made.finish(first)
     made.finish(second)
-    background, out = open_background("#000000", SIZE), blank()
+    out = blank()
     with pytest.raises(EngineError, match="not that of frame 1"):
-        made.compose(background, old, out)
-    assert not out.any()
+        made.compose(old, out)
+    assert not out.picture.any()
     last = made.cut(frame(3))
     made.infer(frame(4))
     made.infer(frame(5))
     with pytest.raises(EngineError, match="frame 5 was sent over frame 3"):
-        made.compose(background, last, out)
+        made.compose(last, out)

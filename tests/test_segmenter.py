@@ -11,10 +11,10 @@ import pytest
 from livecut import EngineError, ModelError, Segmenter, open_source
 from livecut.engines.onnx import open_session
 from livecut.frame import Image
-from livecut.kernels.alpha import smooth
 from livecut.kernels.constants import ALPHA_MARGIN
 from livecut.kernels.guided_filter import GuidedFilter
 from livecut.kernels.resize import reduce
+from livecut.kernels.smoothing import smooth
 from livecut.models import find_model, in_bytes, input_size, model_names
 
 GOLDEN = Path(__file__).parent / "golden"

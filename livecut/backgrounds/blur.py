@@ -1,4 +1,4 @@
-"""The room itself, blurred."""
+"""The frame's own background, blurred."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 import cv2
 import numpy as np
 
-from livecut.frame import Cutout, Image
+from livecut.frame import Cutout, Image, Size
 from livecut.kernels.composite import composite_rows, premultiply, unpremultiply
 from livecut.kernels.constants import (
     BLUR_BOXES,
@@ -23,66 +23,67 @@ from livecut.kernels.constants import (
 from livecut.kernels.resize import reduce
 
 
-def spread(height: int, strength: float) -> float:
-    """The blur's standard deviation in pixels of a picture `height` high; `strength` is 0..1."""
+def deviation(height: int, strength: float) -> float:
+    """Standard deviation in pixels of a blur of `strength`, 0..1, in a picture of `height`."""
     return height * (BLUR_WEAKEST + strength * (BLUR_STRONGEST - BLUR_WEAKEST))
 
 
-def background_size(size: tuple[int, int], strength: float) -> tuple[int, int]:
-    """The least (width, height) that a frame of `size` is averaged down to before it is blurred."""
-    wide = spread(size[1], strength) >= WIDE_BLUR
+def background_size(size: Size, strength: float) -> Size:
+    """Least (width, height) to which a frame of `size` is halved before it is blurred."""
+    wide = deviation(size[1], strength) >= WIDE_BLUR
     share = WIDE_BLUR_REDUCTION if wide else BLUR_REDUCTION
     return -(-size[0] // share), -(-size[1] // share)
 
 
 def box_width(height: int, strength: float) -> int:
-    """The width, odd, of the three box blurs that make a `strength` of a picture `height` high."""
-    # A box of width b has the variance (b^2 - 1) / 12, and those of several add up.
-    variance = spread(height, strength) ** 2 / BLUR_BOXES
+    """Width, odd, of the box blurs that make a `strength` in a picture of `height` pixels."""
+    # A box of width b has the variance (b^2 - 1) / 12, and the variances of several add up.
+    variance = deviation(height, strength) ** 2 / BLUR_BOXES
     return max(BLUR_MIN_BOX, round(math.sqrt(12 * variance + 1)) | 1)
 
 
 class Blur:
-    """The room itself, blurred, by its own pixels only.
+    """The frame's own background, blurred.
 
-    The frame is averaged down to an eighth, or to a sixteenth where the blur is so wide that no eye
-    tells them apart, with the person weighted out (blur(room * (1 - a)) / blur(1 - a)), so that no halo
-    of the person's colours surrounds them; where all is person, the mean of the room stands in. The frame's
-    own colours are blended with it: the rim that they leave at soft edges is of the room's colour, as is
-    what lies behind, and the person's colour in its place would be seen as a shadow.
+    The frame is reduced to an eighth, or to a sixteenth where the blur is so wide that no eye tells
+    them apart, with the person weighted out: blur(frame * (1 - a)) / blur(1 - a). So the person's
+    colours make no halo; where all is person, the mean of the background stands in. The frame's own
+    colours are blended with it: the rim that they leave at soft edges has the background's colour,
+    as has what lies behind; the person's colour in its place would be seen as a shadow.
     """
 
     seconds = 0.0
 
-    def __init__(self, size: tuple[int, int], strength: float = DEFAULT_STRENGTH) -> None:
+    def __init__(self, size: Size, strength: float = DEFAULT_STRENGTH) -> None:
+        """`size` is the frame's (width, height); `strength` is clipped to 0..1."""
         self._size = size
         self.strength = min(max(strength, 0.0), 1.0)
         self.name = f"blur:{self.strength:.2g}"
-        self._least = background_size(size, self.strength)
+        self._min_size = background_size(size, self.strength)
         self._levels: list[Image] = []
-        self._mask_levels: list[Image] = []
+        self._alpha_levels: list[Image] = []
 
     def _allocate(self, height: int, width: int) -> None:
-        self._room = np.empty((height, width, 4), np.float32)
-        self._blurred = np.empty((height, width, 4), np.float32)
-        self._result = np.empty((height, width, 3), np.uint8)
+        self._weighted = np.empty((height, width, 4), np.float32)
+        self._scratch = np.empty((height, width, 4), np.float32)
+        self._background = np.empty((height, width, 3), np.uint8)
         self._rows = np.empty((height, self._size[0], 3), np.uint8)
         self._box = (box_width(height, self.strength),) * 2
 
     def compose(self, cutout: Cutout, out: Image) -> None:
-        """Write the cutout over its own blurred room."""
+        """Write the cutout over its own blurred background."""
         begun = time.perf_counter()
-        image = reduce(cutout.smallest(self._least), self._least, self._levels)
-        alpha = reduce(cutout.alpha, self._least, self._mask_levels)
-        if not hasattr(self, "_room"):
+        image = reduce(cutout.smallest(self._min_size), self._min_size, self._levels)
+        alpha = reduce(cutout.alpha, self._min_size, self._alpha_levels)
+        if not hasattr(self, "_weighted"):
             self._allocate(*alpha.shape)
-        premultiply(image, alpha, self._room)
-        edge = cv2.BORDER_REPLICATE
-        cv2.blur(self._room, self._box, dst=self._blurred, borderType=edge)
-        cv2.blur(self._blurred, self._box, dst=self._room, borderType=edge)
-        cv2.blur(self._room, self._box, dst=self._blurred, borderType=edge)
-        unpremultiply(self._blurred, self._result)
+        blurred, scratch = self._weighted, self._scratch
+        premultiply(image, alpha, blurred)
+        for _ in range(BLUR_BOXES):
+            cv2.blur(blurred, self._box, dst=scratch, borderType=cv2.BORDER_REPLICATE)
+            blurred, scratch = scratch, blurred
+        unpremultiply(blurred, self._background)
         size = (self._rows.shape[1], self._rows.shape[0])
-        cv2.resize(self._result, size, dst=self._rows, interpolation=cv2.INTER_LINEAR)
+        cv2.resize(self._background, size, dst=self._rows, interpolation=cv2.INTER_LINEAR)
         self.seconds = time.perf_counter() - begun
         composite_rows(cutout.frame.image, cutout.alpha, self._rows, out)

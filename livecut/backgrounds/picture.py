@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import cv2
 
-from livecut.backgrounds.edge_colours import EdgeColours
 from livecut.frame import Cutout, Image
-from livecut.kernels import edges
+from livecut.kernels.composite import composite
+from livecut.kernels.edges import EdgeColourEstimator
 
 
 class Still:
@@ -18,7 +18,7 @@ class Still:
     def __init__(self, name: str, image: Image) -> None:
         self.name = name
         self._image = image
-        self._edges = EdgeColours((image.shape[1], image.shape[0]))
+        self._edges = EdgeColourEstimator((image.shape[1], image.shape[0]))
 
     def picture(self, position: float) -> Image:
         """BGR, the same at any time."""
@@ -26,8 +26,8 @@ class Still:
 
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout over the picture."""
-        found = self._edges(cutout)
-        edges.composite(cutout.frame.image, cutout.alpha, found, self._image, out)
+        edges = self._edges(cutout)
+        composite(cutout.frame.image, cutout.alpha, edges, self._image, out)
 
 
 def fit(image: Image, out: Image) -> None:

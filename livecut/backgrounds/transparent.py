@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from livecut.backgrounds.edge_colours import EdgeColours
 from livecut.frame import Cutout, Image
-from livecut.kernels import edges
+from livecut.kernels.composite import cutout as write_cutout
+from livecut.kernels.edges import EdgeColourEstimator
 
 
 class Transparent:
@@ -13,8 +13,8 @@ class Transparent:
     name, seconds = "transparent", 0.0
 
     def __init__(self, size: tuple[int, int]) -> None:
-        self._edges = EdgeColours(size)
+        self._edges = EdgeColourEstimator(size)
 
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout itself."""
-        edges.cutout(cutout.frame.image, cutout.alpha, self._edges(cutout), out)
+        write_cutout(cutout.frame.image, cutout.alpha, self._edges(cutout), out)

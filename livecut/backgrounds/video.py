@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from livecut.backgrounds.edge_colours import EdgeColours
 from livecut.backgrounds.picture import fit
 from livecut.errors import ConfigError
 from livecut.frame import Cutout, Image
-from livecut.kernels import edges
+from livecut.kernels.composite import composite
+from livecut.kernels.edges import EdgeColourEstimator
 
 
 class Video:
@@ -27,7 +27,7 @@ class Video:
         width, height = self._source.size
         self._frame = np.zeros((height, width, 3), np.uint8)
         self._fitted = np.zeros((size[1], size[0], 3), np.uint8)
-        self._edges = EdgeColours(size)
+        self._edges = EdgeColourEstimator(size)
         self._start: float | None = None
         self.shown = -1
         """The number of the picture that `picture` gave last."""
@@ -55,6 +55,6 @@ class Video:
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the cutout over the picture due at the frame's position."""
         begun = time.perf_counter()
-        picture, found = self.picture(cutout.frame.position), self._edges(cutout)
+        picture, edges = self.picture(cutout.frame.position), self._edges(cutout)
         self.seconds = time.perf_counter() - begun
-        edges.composite(cutout.frame.image, cutout.alpha, found, picture, out)
+        composite(cutout.frame.image, cutout.alpha, edges, picture, out)

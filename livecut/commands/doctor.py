@@ -129,19 +129,16 @@ def models() -> Iterator[Finding]:
 
 def trial(what: str, device: str) -> Finding:
     """Cut a blank picture out and blur it on a device: what it ran on, or what failed."""
-    import numpy as np
-
     from livecut.backgrounds.blur import Blur
-    from livecut.frame import Frame
+    from livecut.frame import BGR
     from livecut.processors import open_processor
     from livecut.stats import Stats
 
-    out = np.zeros((360, 640, 3), np.uint8)
-    blur = Blur((640, 360))
+    size = 640, 360
     try:
         processor = open_processor(
             DEFAULT_MODEL,
-            background=blur,
+            background=Blur(size),
             device=device,
             engine="auto",
             threads=0,
@@ -149,7 +146,8 @@ def trial(what: str, device: str) -> Finding:
             in_flight=1,
             stats=Stats(),
         )
-        processor.compose(blur, processor.cut(Frame(np.zeros_like(out), 0, 0.0, 0.0)), out)
+        [frame], [out] = processor.frames(BGR, size, 1), processor.outputs(BGR, size, 1)
+        processor.compose(processor.cut(frame.frame(0, 0.0, 0.0), out), out)
     except Exception as error:  # whatever it is, the report goes on
         advice = "" if device == "cpu" else "mend it, or say --device cpu"
         return Finding(what, f"fails: {error}", advice, broken=device == "cpu")

@@ -1,4 +1,4 @@
-"""Putting frame, alpha and background together, and how its kernels are compiled."""
+"""Picture mathematics on the CPU, and how its kernels are compiled."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Cache(FunctionCache):  # type: ignore[misc]
         self._cache_file = IndexDataCacheFile(self._cache_path, self._impl.filename_base, stamp)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The compiled function of a signature; None where there is none, and it is to be compiled."""
+        """Load the compiled function of a signature; None where it has yet to be compiled."""
         rtsys.initialize(target_context)
         with self._guard_against_spurious_io_errors():
             return self._load_overload(sig, target_context)
@@ -39,9 +39,10 @@ class Cache(FunctionCache):  # type: ignore[misc]
 def kernel(function: F) -> F:
     """Compile a function with numba: at its first call, without the GIL, cached on disk.
 
-    A division by zero gives infinity: the test for it would keep loops from being vectorised. The cache lies beside the function's file, or in the user's where that cannot be written.
+    A division by zero gives infinity: a test for it would keep loops from being vectorised. The
+    cache lies beside the function's file, or in the user's own where that cannot be written.
     """
     compiled = njit(nogil=True, error_model="numpy")(function)
     compiled._cache = Cache(function)
-    found: F = compiled
-    return found
+    typed: F = compiled
+    return typed

@@ -14,7 +14,7 @@ WEIGHT_BITS = 8
 WEIGHT_ONE = 1 << WEIGHT_BITS
 """The fixed-point weight that counts as 1: 256, so that a product of it and a byte fits 16 bits."""
 GREY_WEIGHTS = (29, 150, 77)
-"""Weights of B, G and R in grey, in 1 / WEIGHT_ONE: those of ITU-R BT.601, rounded; their sum is 256."""
+"""Weights of B, G and R in grey, in 1 / WEIGHT_ONE: those of ITU-R BT.601, rounded."""
 
 # Alpha from the network
 
@@ -26,18 +26,19 @@ ALPHA_MARGIN = 0.08
 # Guided filter: names r and eps of He, Sun and Tang, "Guided Image Filtering", 2013
 
 GUIDED_RADIUS = 2
-"""r: half of the window's width, in pixels of the network's input; the kernels' sums are unrolled."""
+"""r in pixels of the network's input; the kernels' sums are unrolled for it."""
 GUIDED_WINDOW = 2 * GUIDED_RADIUS + 1
 """Width of the window in pixels of the network's input."""
 GUIDED_EPSILON = 1e-3
-"""eps: regularisation in squared grey of 0..1; edges of less contrast than its root are smoothed."""
+"""eps: regularisation in squared grey of 0..1; edges of less contrast are smoothed over."""
 SURE_ZERO, SURE_FULL = 0.99, 255.01
-"""Levels. A block whose lines stay below the first for every grey is alpha 0 without being computed,
-one whose lines stay above the second is 255: a hundredth inside what truncation to bytes gives."""
+"""Levels. A block whose lines stay below the first for every grey is alpha 0 without being
+computed, one whose lines stay above the second is 255: a hundredth inside what truncation to bytes
+gives."""
 SURE_BLOCK = 8
 """Width of such a block, in pixels of the network's input."""
 SURE_BORDER = 2
-"""Pixels beside a block, in those of the network's input, that must agree: interpolation reads them."""
+"""Pixels of the network's input beside a block that must agree: interpolation reads them."""
 
 # Temporal smoothing: chosen on image sequences made of training pictures, see models/live.md
 
@@ -48,7 +49,7 @@ SMOOTH_LIMIT_MOVING, SMOOTH_LIMIT_STILL = 0.4, 0.8
 STILL_CHANGE, MOVING_CHANGE = 4.0, 12.0
 """Changes of the picture, in levels of grey, up to which it is still and from which on it moves."""
 SMOOTH_LIFT = 0.99 * ALPHA_MARGIN
-"""The most that the last alpha adds to 0: less than the margin, so the last alpha alone shows nothing."""
+"""The most that the last alpha adds to 0: less than ALPHA_MARGIN, so it alone shows nothing."""
 MOTION_WINDOW = 7
 """Width of the square, in pixels of the network's output, in which the largest change counts."""
 SCENE_CUT = 40.0
@@ -57,8 +58,8 @@ SCENE_CUT = 40.0
 # Blur of the background
 
 BLUR_WEAKEST, BLUR_STRONGEST = 1 / 60, 1 / 12
-"""Standard deviation at strength 0 and 1, as a share of the picture's height. The weakest is 12 pixels
-at 720p, in which print cannot be read."""
+"""Standard deviation at strength 0 and 1, as a share of the picture's height. The weakest is 12
+pixels at 720p, in which print cannot be read."""
 DEFAULT_STRENGTH = 0.5
 """Strength of the blur, 0..1, where none is given."""
 BLUR_BOXES = 3
@@ -67,9 +68,10 @@ Cascaded Uniform Filters", 1986."""
 BLUR_MIN_BOX = 3
 """Least width of a box in pixels; widths are odd."""
 BLUR_REDUCTION, WIDE_BLUR_REDUCTION = 8, 16
-"""How many times smaller than the frame the picture is that is blurred; the second for wide blurs."""
+"""Factors by which a frame is reduced before it is blurred: usually, and for a wide blur."""
 WIDE_BLUR = 2 * WIDE_BLUR_REDUCTION
-"""Standard deviation, in pixels of the frame, from which on a blur is wide: nobody tells them apart."""
+"""Standard deviation, in pixels of the frame, from which on a blur is wide: no eye sees a
+difference."""
 BACKGROUND_FLOOR = 1e-4
 """Weight of a pixel that is all person: a background that cannot be seen has a colour too."""
 
@@ -80,7 +82,7 @@ SMALL_CELL, LARGE_CELL = 8, 16
 LARGE_FRAME = 1440
 """Shorter side of a frame, in pixels, from which on its cells are large."""
 CELL_SQUARINGS = 3
-"""How often a cell's mean alpha is squared to give its weight: mean ** 8, so mixed cells hardly count."""
+"""How often a cell's mean alpha is squared to give its weight: mixed cells hardly count."""
 CELL_POWER = 2**CELL_SQUARINGS
 """The exponent of that weight."""
 CELL_REACH = 3
@@ -92,8 +94,8 @@ CELL_FLOOR = 1e-4
 TINY = 1e-30
 """Least sum of weights that is divided by: 0 / TINY is 0, where nothing counts."""
 COLOUR_NOISE, COLOUR_CLEAR = 300.0, 2700.0
-"""Squared distances of the person's colour from the background's, in squared levels: what a camera's
-noise makes, and where the colour of a pixel counts half in telling whose it is."""
+"""Squared distances of the person's colour from the background's, in squared levels: what a
+camera's noise makes, and where the colour of a pixel counts half in telling whose it is."""
 PERSON_GAIN = 1.3
 """How much more than its colour says a pixel counts as the person's, lest the person is thinned."""
 

@@ -1,4 +1,8 @@
-"""Pictures from one pixel format to another on the CPU."""
+"""Pictures from one pixel format to another on the CPU.
+
+BGR and YUV are related by the matrix of ITU-R BT.601 or BT.709 in the limited range, in fixed
+point. The formulas: `livecut.kernels.reference`.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 from numba import int32, uint8
+from numpy.typing import NDArray
 
-from livecut.frame import BT601, Image, Output, PixelFormat, as_image, even, i420
+from livecut.frame import BT601, Image, Output, PixelFormat, Size, as_image, even, i420
 from livecut.kernels import kernel
 from livecut.kernels.constants import (
     CHROMA_RANGE,
@@ -21,8 +26,24 @@ from livecut.kernels.constants import (
 _TO_BGR = {"YUYV": cv2.COLOR_YUV2BGR_YUYV, "NV12": cv2.COLOR_YUV2BGR_NV12}
 
 
+def yuv_matrix(red: float, blue: float) -> NDArray[np.int32]:
+    """Matrix from BGR to YUV for a luma of these weights: (3, 3), in 1 / 2**MATRIX_BITS.
+
+    The rows are Y, U and V without their offsets, the columns B, G and R.
+    """
+    green = 1 - red - blue
+    rows = np.array(
+        [
+            np.array([blue, green, red]) * (LUMA_WHITE - LUMA_BLACK) / 255,
+            np.array([1 - blue, -green, -red]) / (2 * (1 - blue)) * CHROMA_RANGE / 255,
+            np.array([-blue, -green, 1 - red]) / (2 * (1 - red)) * CHROMA_RANGE / 255,
+        ]
+    )
+    return np.round(rows * (1 << MATRIX_BITS)).astype(np.int32)
+
+
 def convert(image: Image, pixel_format: PixelFormat) -> Image:
-    """A BGR picture, or BGRA for a transparent form, in another form."""
+    """Convert a BGR picture, or BGRA for a transparent format; no copy where nothing changes."""
     if pixel_format.name in ("BGR", "BGRA"):
         return image
     if pixel_format.name == "RGBA":
@@ -39,19 +60,11 @@ def convert(image: Image, pixel_format: PixelFormat) -> Image:
     return flat.reshape(pixel_format.shape(size))
 
 
-def _to_yuyv(image: Image, pixel_format: PixelFormat) -> Image:
-    """Chroma is the mean of two pixels."""
-    k = coefficients(*pixel_format.weights) / (1 << MATRIX_BITS)
-    height, width = image.shape[:2]
-    out = np.empty((height, width // 2, 4), np.uint8)
-    pairs = image.reshape(height, width // 2, 2, 3).astype(np.float32)
-    out[..., 0::2] = pairs @ k[0] + (LUMA_BLACK + 0.5)
-    out[..., 1::2] = pairs.mean(axis=2) @ k[1:].T + (CHROMA_ZERO + 0.5)
-    return out.reshape(height, width, 2)
-
-
 def to_bgr(image: Image, pixel_format: PixelFormat) -> Image:
-    """A BGR, YUYV or NV12 picture as BGR, as OpenCV gives a camera's."""
+    """Convert a BGR, YUYV or NV12 picture to BGR as OpenCV does; no copy where it is BGR.
+
+    YUYV and NV12 must be in BT.601, the only matrix that OpenCV knows.
+    """
     if pixel_format.name == "BGR":
         return image
     assert pixel_format.weights == BT601
@@ -75,19 +88,19 @@ def flip(image: Image, pixel_format: PixelFormat, out: Image) -> None:
 
 
 class I420:
-    """A buffer of one I420 picture and the conversion into it; allocates nothing per frame.
+    """A buffer of one I420 picture, and the conversion into it, which allocates nothing.
 
     The chroma is the mean of four pixels and lies in their centre ("420jpeg"). OpenCV's own
-    conversion takes that of one pixel in four, which makes coloured edges ragged, and knows BT.601
-    only.
+    conversion takes one pixel's chroma for four, which makes coloured edges ragged.
     """
 
     def __init__(
-        self, size: tuple[int, int], prefix: bytes = b"", weights: tuple[float, float] = BT601
+        self, size: Size, prefix: bytes = b"", weights: tuple[float, float] = BT601
     ) -> None:
-        """Room for a picture of `size` (width, height), of which an odd row or column is left out.
+        """Make a buffer for pictures of `size` (width, height).
 
-        `prefix` stands in front of the picture in `data`; `weights` names the matrix.
+        An odd last row or column is left out. `prefix` stands before the picture in `data`;
+        `weights` are those of red and blue in the luma.
         """
         w, h = self.size = even(size)
         self.pixel_format = i420(weights)
@@ -96,47 +109,47 @@ class I420:
         self._flat = flat = np.frombuffer(self.data, np.uint8)[len(prefix) :]
         self._luma = flat[: w * h].reshape(h, w)
         self._u, self._v = flat[w * h :].reshape(2, h // 2, w // 2)
-        self._coefficients = coefficients(*weights)
+        self._matrix = yuv_matrix(*weights)
 
     def convert(self, image: Image) -> None:
-        """Fills `data` from a BGR uint8 (H, W, 3) picture of the size given."""
-        _convert(image, self._coefficients, self._luma, self._u, self._v)
+        """Fill `data` from a BGR uint8 (H, W, 3) picture of the buffer's size."""
+        _to_planes(image, self._matrix, self._luma, self._u, self._v)
 
     def take(self, output: Output) -> None:
-        """Fills `data` from a picture of the size given, in this very form or in BGR."""
+        """Fill `data` from a picture of the buffer's size, in its own format or in BGR."""
         if output.pixel_format == self.pixel_format:
             np.copyto(self._flat, output.image.reshape(-1))
         else:
             self.convert(output.image)
 
     def fill(self, luma: int) -> None:
-        """Makes it one grey; `luma` 16 is black, 235 white."""
+        """Fill `data` with one grey, of LUMA_BLACK to LUMA_WHITE."""
         self._luma[:] = luma
         self._u[:] = self._v[:] = CHROMA_ZERO
 
 
-def coefficients(red: float, blue: float) -> Any:
-    """Rows Y, U, V and columns B, G, R, fixed point, int32 (3, 3); from ITU-R BT.601's definitions."""
-    green = 1 - red - blue
-    rows = np.array(
-        [
-            np.array([blue, green, red]) * (LUMA_WHITE - LUMA_BLACK) / 255,
-            np.array([1 - blue, -green, -red]) / (2 * (1 - blue)) * CHROMA_RANGE / 255,
-            np.array([-blue, -green, 1 - red]) / (2 * (1 - red)) * CHROMA_RANGE / 255,
-        ]
-    )
-    return np.round(rows * (1 << MATRIX_BITS)).astype(np.int32)
+def _to_yuyv(image: Image, pixel_format: PixelFormat) -> Image:
+    """Convert a BGR picture of even width; chroma is the mean of two pixels."""
+    matrix = yuv_matrix(*pixel_format.weights) / (1 << MATRIX_BITS)
+    height, width = image.shape[:2]
+    out = np.empty((height, width // 2, 4), np.uint8)
+    pairs = image.reshape(height, width // 2, 2, 3).astype(np.float32)
+    out[..., 0::2] = pairs @ matrix[0] + (LUMA_BLACK + 0.5)
+    out[..., 1::2] = pairs.mean(axis=2) @ matrix[1:].T + (CHROMA_ZERO + 0.5)
+    return out.reshape(height, width, 2)
 
 
 @kernel
-def _convert(image: Any, k: Any, luma: Any, u: Any, v: Any) -> None:
+def _to_planes(image: Any, matrix: Any, luma: Any, u: Any, v: Any) -> None:
+    """Write luma (h, w) and chroma (h / 2, w / 2) of a BGR picture, by `yuv_matrix`."""
     height, width = luma.shape
     flat = image.reshape(image.shape[0], image.shape[1] * 3)
     half, black = int32(1 << (MATRIX_BITS - 1)), int32(LUMA_BLACK << MATRIX_BITS)
     zero = int32(CHROMA_ZERO << (MATRIX_BITS + 2)) + int32(1 << (MATRIX_BITS + 1))
-    # The channels of two rows apart, and coefficients that are not taken out of the loops, where they
-    # would be widened to 64 bits: what lets LLVM vectorise the sums.
+    # LLVM vectorises the sums because the channels of two rows are apart, and because the matrix is
+    # read inside the loops: taken out of them, its numbers would be widened to 64 bits.
     blue, green, red = np.empty((3, 2, width), np.uint8)
+    k = matrix
     for y in range(0, height, 2):
         for near in range(2):
             row, b, g, r = flat[y + near], blue[near], green[near], red[near]
@@ -159,7 +172,7 @@ def _convert(image: Any, k: Any, luma: Any, u: Any, v: Any) -> None:
 
 @kernel
 def _four(rows: Any, x: Any) -> Any:
-    """The sum of the four pixels of block `x` in two rows."""
+    """Sum of the four pixels of block `x` in two rows."""
     return int32(
         int32(rows[0, 2 * x])
         + int32(rows[0, 2 * x + 1])

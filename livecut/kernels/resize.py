@@ -5,18 +5,19 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from livecut.frame import Image
+from livecut.frame import Image, Size
 
 
-def reduce(image: Image, least: tuple[int, int], levels: list[Image]) -> Image:
-    """`image` halved by averaging while it is at least twice `least` = (width, height) in size.
+def reduce(image: Image, min_size: Size, levels: list[Image]) -> Image:
+    """Halve `image` by averaging while it is at least twice `min_size` = (width, height).
 
-    `levels` holds the buffers, made anew when the image's size changes, and afterwards the halves, each
-    half of the one before. OpenCV averages 2x2 blocks with SIMD; where a side is odd, points between the
-    pixels are taken, which is nearly the same and four times as fast as exact areas.
+    uint8 (H, W) or (H, W, C); gives the last half, or `image` itself. `levels` holds the buffers,
+    made anew when the image's size changes, and afterwards the halves, each half of the one before.
+    OpenCV averages 2x2 blocks with SIMD; where a side is odd, it takes points between the pixels,
+    which is nearly the same and four times as fast as exact areas.
     """
     level = 0
-    while image.shape[1] >= 2 * least[0] and image.shape[0] >= 2 * least[1]:
+    while image.shape[1] >= 2 * min_size[0] and image.shape[0] >= 2 * min_size[1]:
         shape = (image.shape[0] // 2, image.shape[1] // 2, *image.shape[2:])
         if level == len(levels) or levels[level].shape != shape:
             levels[level:] = [np.empty(shape, np.uint8)]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from livecut.errors import SourceError
-from livecut.frame import Frame, Image, PixelFormat, Size, blank_frames
+from livecut.frame import Buffer, Frame, PixelFormat, Size, frame_buffers
 from livecut.slot import Slot
 from livecut.sources.base import Source
 
@@ -16,8 +16,8 @@ RETRY = 0.5
 """Seconds between two tries to reopen a source that was lost."""
 
 
-Buffers = Callable[[PixelFormat, Size, int], Sequence[Image]]
-"""Makes so many buffers for frames."""
+MakeBuffers = Callable[[PixelFormat, Size, int], Sequence[Buffer]]
+"""Function that makes a number of buffers for frames of a format and size."""
 
 
 class Capture:
@@ -27,26 +27,26 @@ class Capture:
         """`on_drop` is called for each frame that a newer one replaced."""
         self.slot: Slot[Frame] = Slot(on_drop=on_drop)
         self.fault = ""
-        """Why frames come in BGR though another form was asked for; empty where they do not."""
+        """Why frames come in BGR though another format was asked for; empty where they do not."""
         self.lost = ""
         """Why there is no picture at present; empty while there is one."""
         self.last = time.perf_counter()
-        """When the last frame was grabbed."""
+        """`perf_counter` seconds when the last frame was grabbed."""
         self.interval = 0.0
-        """Seconds from frame to frame, averaged over about 30 frames: the measured rate."""
+        """Seconds from frame to frame, measured, averaged over about 30 frames."""
         self.name = source.name
         self._source = source
         self._pixel_format: PixelFormat | None = None
-        self._asked: tuple[PixelFormat | None, Buffers] | None = None
-        self._make: Buffers = blank_frames
+        self._asked: tuple[PixelFormat | None, MakeBuffers] | None = None
+        self._make: MakeBuffers = frame_buffers
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def ask(self, pixel_format: PixelFormat | None, make: Buffers) -> None:
-        """Take the frames to come in this form, where the source gives it, into buffers of `make`."""
+    def ask(self, pixel_format: PixelFormat | None, make: MakeBuffers) -> None:
+        """Take the frames to come in this format, where the source gives it, in buffers of `make`."""
         self._asked = pixel_format, make
 
     def stop(self) -> None:
@@ -58,9 +58,9 @@ class Capture:
         index, first = 0, 0.0
         try:
             while not self._stopped.is_set():
-                image = self._buffer()
+                buffer = self._buffer()
                 try:
-                    timestamp = self._source.read(image)
+                    timestamp = self._source.read(buffer.picture)
                 except SourceError as error:
                     self.lost = str(error)
                     if self._source.pixel_format != self._pixel_format:
@@ -73,15 +73,14 @@ class Capture:
                     self.interval += (timestamp - self.last - self.interval) / min(index, 30)
                 self.lost, self.last = "", timestamp
                 first = first or timestamp
-                assert self._pixel_format
-                self.slot.put(Frame(image, index, timestamp, timestamp - first, self._pixel_format))
+                self.slot.put(buffer.frame(index, timestamp, timestamp - first))
                 index += 1
             self.slot.close()
         except BaseException as error:
             self.slot.close(error)
 
-    def _buffer(self) -> Image:
-        """What the source is to fill, in the form that it gives now."""
+    def _buffer(self) -> Buffer:
+        """The buffer for the next frame, in the format that the source gives now."""
         source = self._source
         if self._asked is not None:
             (asked, make), self._asked = self._asked, None

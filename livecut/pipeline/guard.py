@@ -1,8 +1,7 @@
 """The fail-closed gate: nothing reaches a sink except through it.
 
-A picture leaves only as a composite of a frame with the alpha that was computed from that very frame,
-checked here; on anything else a placeholder leaves that says what is wrong. The placeholder holds no
-pixel of the camera.
+A picture leaves only as the composite of a frame with the alpha that was computed from that very
+frame, checked here; else a placeholder leaves that says what is wrong, without a pixel of the camera.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from livecut.errors import EngineError, LivecutError
-from livecut.frame import BGR, Cutout, Frame, Image, Output, PixelFormat
+from livecut.frame import BGR, Buffer, Cutout, Frame, Image, Output, PixelFormat
 from livecut.kernels.pixels import convert
 from livecut.overlay import draw_notice
 
@@ -22,7 +21,10 @@ FRESH = 2.0
 
 
 class Placeholder:
-    """Pictures of `size` = (width, height) that say why there is no other; drawn when the text changes."""
+    """Pictures of `size` = (width, height) that say why there is no other.
+
+    They are drawn when the text changes.
+    """
 
     def __init__(self, size: tuple[int, int], pixel_format: PixelFormat = BGR) -> None:
         self._size, self.pixel_format = size, pixel_format
@@ -39,35 +41,36 @@ class Placeholder:
 class Guard:
     """Makes the outputs of one run, for frames of `size` = (width, height).
 
-    `segment` gives a frame's cutout, its alpha in a buffer; `compose` writes the composite of a cutout
-    into a buffer, in the form of `form`, in which placeholders are too. Where `live`, a failure gives a placeholder and the next frame is tried; else it is raised.
+    `segment` gives a frame's cutout, its alpha written into a buffer; `compose` writes the composite of
+    a cutout into that buffer. `pixel_format` is that of placeholders. With `realtime` a failure gives a
+    placeholder and the next frame is tried; else it is raised.
     """
 
     def __init__(
         self,
         size: tuple[int, int],
         *,
-        segment: Callable[[Frame, Image], Cutout],
-        compose: Callable[[Cutout, Image], None],
+        segment: Callable[[Frame, Buffer], Cutout],
+        compose: Callable[[Cutout, Buffer], None],
         pixel_format: PixelFormat = BGR,
         realtime: bool = False,
     ) -> None:
         self._segment, self._compose, self._realtime = segment, compose, realtime
-        self._placeholder, self._pixel_format = Placeholder(size, pixel_format), pixel_format
+        self._placeholder = Placeholder(size, pixel_format)
         self._last = -1
         self.reason = ""
         """Why the last frame failed; empty where it did not."""
 
-    def process(self, frame: Frame, alpha: Image, out: Image) -> Output:
-        """The output for `frame`: its composite in `out`, or a placeholder.
+    def process(self, frame: Frame, out: Buffer) -> Output:
+        """The output for `frame`: its composite and alpha in `out`, or a placeholder.
 
-        `alpha` uint8 (H, W) and `out`, of the form's shape, are the buffers to use. Raises what failed
-        where the run is not live.
+        `out` is a buffer for outputs of the frame's size. Raises what failed where the run is not
+        `realtime`.
         """
         try:
             if self._realtime and time.perf_counter() - frame.timestamp > FRESH:
                 raise EngineError(f"the frame is more than {FRESH:g} s old")
-            cutout = self._segment(frame, alpha)
+            cutout = self._segment(frame, out)
             self._check(frame, cutout)
             self._compose(cutout, out)
             if self._realtime and time.perf_counter() - frame.timestamp > FRESH:
@@ -81,7 +84,11 @@ class Guard:
         self.reason = ""
         self._last = frame.index
         return Output(
-            out, cutout.alpha, frame.index, frame.timestamp, pixel_format=self._pixel_format
+            out.picture,
+            cutout.alpha,
+            frame.index,
+            frame.timestamp,
+            pixel_format=out.pixel_format,
         )
 
     def _check(self, frame: Frame, cutout: Cutout) -> None:

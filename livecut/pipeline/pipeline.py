@@ -1,7 +1,7 @@
 """Wires source, segmenter, background, guard and sinks together, and runs them.
 
-live:  capture thread -> slot -> worker: segment, composite, guard -> slot -> main thread: sinks
-file:  one loop on the main thread, which drops nothing; beside it the network of the frame to come
+realtime:  capture thread -> slot -> worker: segment, composite, guard -> slot -> main thread: sinks
+file:      one loop on the main thread, which drops nothing; beside it the network of the next frame
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,8 +19,8 @@ import numpy as np
 from livecut.backgrounds import open_background
 from livecut.backgrounds.base import Background
 from livecut.backgrounds.blur import Blur
-from livecut.errors import ConfigError, SinkError
-from livecut.frame import BGR, BGRA, Cutout, Frame, Image, Output, PixelFormat
+from livecut.errors import ConfigError, LivecutError, SinkError
+from livecut.frame import BGR, BGRA, Buffer, Cutout, Frame, Image, Output, PixelFormat
 from livecut.kernels.pixels import flip
 from livecut.models import DEFAULT_MODEL
 from livecut.pipeline.capture import Capture
@@ -29,11 +28,9 @@ from livecut.pipeline.guard import Guard, Placeholder
 from livecut.pipeline.prefetch import Prefetcher
 from livecut.pipeline.worker import STARTING, Worker
 from livecut.processors import open_processor
-from livecut.processors.base import FrameProcessor
-from livecut.processors.shared import SharedEngine
+from livecut.processors.base import FrameProcessor, ProcessorFactory
 from livecut.sinks import open_sink
-from livecut.sinks.base import Sink
-from livecut.sinks.window import TITLE, Window
+from livecut.sinks.base import TITLE, Sink
 from livecut.slot import Slot
 from livecut.sources import open_source
 from livecut.sources.base import Source
@@ -44,7 +41,7 @@ STALL = 1.0
 REPEAT = 0.1
 """Seconds between the repetitions of a placeholder, so that a reader of the output does not hang."""
 CYCLE = ("blur", "#00b140", "#000000")
-"""What the key for the next background goes through, after the one given."""
+"""Backgrounds that the key for the next one goes through, after the one given."""
 
 
 class Pipeline:
@@ -52,28 +49,28 @@ class Pipeline:
 
     >>> Pipeline("clip.mp4", "blur", ["out.mp4"]).run()   # doctest: +SKIP
 
-    `source` and `sinks` are what `open_source` and `open_sink` take, or already open ones; whatever
-    the pipeline opens itself, it closes. `mirror` flips left and right. `max_frames` ends the run
-    after so many composited frames. `model`, `device`, `engine` and `threads` go to the Segmenter;
-    `precision` (auto, float32, float16, bfloat16) is for a GPU on which PyTorch does all of it. A
-    SharedEngine as `engine` is in place of all five. `title` is that of its window.
-    `in_flight` is how many frames of a file are worked on at once: 1 for the least delay, 2 for the
-    highest rate, 0 for 2 where the file's length is known, else 1; of a live source only the newest
-    is. `progress` is called after each composited frame, `notice` with a line when the picture fails
-    or comes back. Raises LivecutError.
+    `source` and each of `sinks` (one alone may stand without a list) are as for `open_source` and
+    `open_sink`, or already open; whatever the pipeline opens itself, it closes. `mirror` flips left and
+    right. `max_frames` ends the run after so many composited frames. `model`, `device`, `engine` and
+    `threads` go to the Segmenter; `precision` (auto, float32, float16, bfloat16) is for a GPU on which
+    PyTorch does all of it. A SharedEngine as `engine` is in place of all five. `title` is that of its
+    window. `in_flight` is how many frames of a file are worked on at once: 1 for the least delay, 2 for
+    the highest rate, 0 for 2 where the file's length is known, else 1; of a live source only the newest
+    is. `progress` is called after each composited frame, `notice` with a line when the picture fails or
+    comes back. Raises LivecutError.
     """
 
     def __init__(
         self,
         source: str | Source,
         background: str = "blur",
-        sinks: Sequence[str | Sink] = ("null",),
+        sinks: str | Sink | Sequence[str | Sink] = "null",
         *,
         mirror: bool = False,
         max_frames: int | None = None,
         model: str | Path = DEFAULT_MODEL,
         device: str = "auto",
-        engine: str | SharedEngine = "auto",
+        engine: str | ProcessorFactory = "auto",
         threads: int = 0,
         precision: str = "auto",
         in_flight: int = 0,
@@ -83,13 +80,13 @@ class Pipeline:
     ) -> None:
         self.stats = Stats()
         self.description = ""
-        """What the network runs on; empty before it is loaded."""
+        """Engine and device of the network, for people; empty before it is loaded."""
         self.mirror = mirror
         self._progress, self._notice, self._max_frames = progress, notice, max_frames
         self._trouble = ""
         self._stopping = threading.Event()
         self._interruptible = False
-        self._wanted: Callable[[], Background | None] | None = None
+        self._processor: FrameProcessor | None = None
         self._frozen = False
         self._transparent = background == "transparent"
         self._choice = 0
@@ -119,13 +116,12 @@ class Pipeline:
             )
             self._load = partial(
                 opener,
-                background=self._background,
                 temporal=source.frames != 1,
                 in_flight=in_flight,
                 stats=self.stats,
             )
             self.sinks: list[Sink] = []
-            for sink in sinks:
+            for sink in [sinks] if isinstance(sinks, str | Sink) else sinks:
                 if isinstance(sink, str):
                     sink = open_sink(
                         sink,
@@ -136,20 +132,19 @@ class Pipeline:
                         title=title,
                     )
                     opened.enter_context(sink)
-                if isinstance(sink, Window):
-                    sink.status = self._status
+                sink.status = self._status
                 self.sinks.append(sink)
             self._opened = opened.pop_all()
         self.pixel_format = BGRA if self._transparent else BGR
-        """Of what goes to the sinks: once the network is loaded, what all of them take best, if it is to be had."""
+        """Format of the composites: what all sinks prefer, where the processor makes it."""
         self._placeholder = Placeholder(source.size, self.pixel_format)
-        self._flipped = [np.empty(0, np.uint8)] * in_flight
+        self._flipped = [Buffer(np.empty(0, np.uint8))] * in_flight
 
     def run(self) -> Stats:
         """Run until the source ends, `max_frames` are done or `stop` is called. Raises LivecutError.
 
-        To be called once, on the main thread where a window is among the sinks. Of several at once
-        see `livecut.run_all`.
+        Call it once, and on the main thread where a window is among the sinks. For several at once see
+        `livecut.run_all`.
         """
         with self._opened:
             for sink in self.sinks:
@@ -173,66 +168,67 @@ class Pipeline:
         return self._stopping.is_set()
 
     def close(self) -> None:
-        """Close what was opened, of a pipeline that is not run after all."""
+        """Close what was opened; for a pipeline that is not run after all."""
         self._opened.close()
 
     def next_background(self) -> None:
-        """Change to the next of the given background, blur, green and black."""
+        """Change to the next of the given background, blur, green and black.
+
+        Where it cannot be opened any more, a notice says why and the one before stays.
+        """
         if not self._transparent:
             self._choice = (self._choice + 1) % len(self._cycle)
-            spec = self._cycle[self._choice]
-            self._wanted = lambda: open_background(spec, self.source.size)
+            try:
+                self._change(open_background(self._cycle[self._choice], self.source.size))
+            except LivecutError as error:
+                self._notice(str(error))
 
     def change_blur(self, by: float) -> None:
         """Make a blurred background stronger or weaker by this much of 0..1."""
         background = self._background
         if isinstance(background, Blur):
-            self._wanted = lambda: Blur(self.source.size, background.strength + by)
+            self._change(Blur(self.source.size, background.strength + by))
+
+    def _change(self, background: Background) -> None:
+        """Put another background behind the frames to come."""
+        self._background = background
+        if self._processor is not None:
+            self._processor.background = background
 
     def _status(self) -> list[str]:
         return [*self.stats.status(), self._background.name, self.description]
 
     # what happens to a frame
 
-    def _compose(self, segmenter: FrameProcessor, cutout: Cutout, out: Image) -> None:
-        if self._wanted is not None:
-            wanted, self._wanted = self._wanted, None
-            self._background = wanted() or self._background
-        begun = time.perf_counter()
-        segmenter.compose(self._background, cutout, out)
-        took, behind = time.perf_counter() - begun, self._background.seconds
-        if behind:
-            self.stats.add("background", behind)
-        self.stats.add("composite", took - behind)
-
-    def _guard(self, segmenter: FrameProcessor, segment: Callable[[Frame, Image], Cutout]) -> Guard:
+    def _guard(
+        self, processor: FrameProcessor, segment: Callable[[Frame, Buffer], Cutout]
+    ) -> Guard:
         return Guard(
             self.source.size,
             segment=segment,
-            compose=partial(self._compose, segmenter),
+            compose=processor.compose,
             pixel_format=self.pixel_format,
             realtime=self.source.realtime,
         )
 
-    def _prepare(
-        self, capture: Capture, outputs: Slot[Output]
-    ) -> tuple[FrameProcessor, Guard, list[tuple[Image, Image]]]:
-        """A live run's processor, warmed up, its guard, and the pairs of alpha and picture for `outputs`.
+    def _prepare(self, capture: Capture, outputs: Slot[Output]) -> tuple[FrameProcessor, Guard]:
+        """A live run's processor, warmed up, and its guard; `outputs` and the source use its buffers.
 
-        From then on the source gives what the processor takes as the camera has it.
+        The source gives its native format from then on, where the processor takes it.
         """
         processor = self._opened_processor()
-        pairs = processor.outputs(self.pixel_format, self.source.size, 3)
-        outputs.use([out for _, out in pairs])
+        buffers = processor.outputs(self.pixel_format, self.source.size, 3)
+        outputs.use(buffers)
         native = self.source.native
         native = native if native in processor.takes else None
         capture.ask(native, processor.frames)
-        self._warm_up(processor, *pairs[0], native or BGR)
-        return processor, self._guard(processor, processor.cut), pairs
+        self._warm_up(processor, buffers[0], native or BGR)
+        return processor, self._guard(processor, processor.cut)
 
     def _opened_processor(self) -> FrameProcessor:
-        """The processor, which gives composites in the form that all sinks take best, where there is one."""
-        processor = self._load()
+        """The processor; its composites are in the format that all sinks prefer, where there is one."""
+        self._processor = processor = self._load(background=self._background)
+        processor.background = self._background  # which may have changed while the network loaded
         wanted = {sink.pixel_format or self.pixel_format for sink in self.sinks}
         pixel_format = wanted.pop() if len(wanted) == 1 else self.pixel_format
         self.pixel_format = processor.deliver(
@@ -243,24 +239,24 @@ class Pipeline:
         return processor
 
     def _warm_up(
-        self, segmenter: FrameProcessor, alpha: Image, out: Image, pixel_format: PixelFormat = BGR
+        self, processor: FrameProcessor, out: Buffer, pixel_format: PixelFormat = BGR
     ) -> None:
         """Do everything once, so that no frame waits for compilers and allocations; shown nowhere."""
         image = np.zeros(pixel_format.shape(self.source.size), np.uint8)
         blank = Frame(image, -1, 0.0, 0.0, pixel_format)
-        for _ in range(2):  # only the second has one before it to be steadied by
-            segmenter.compose(self._background, segmenter.cut(blank, alpha), out)
-        segmenter.reset()
+        for _ in range(2):  # only the second has one before it to be smoothed by
+            processor.compose(processor.cut(blank, out), out)
+        processor.reset()
         self.stats.restart()
 
     def _prepared(self, frame: Frame) -> Frame:
         if not self.mirror:
             return frame
         place = frame.index % len(self._flipped)
-        if self._flipped[place].shape != frame.image.shape:
+        if self._flipped[place].picture.shape != frame.image.shape:
             [self._flipped[place]] = self._frames(frame.pixel_format, self.source.size, 1)
-        flip(frame.image, frame.pixel_format, self._flipped[place])
-        return replace(frame, image=self._flipped[place])
+        flip(frame.image, frame.pixel_format, self._flipped[place].picture)
+        return self._flipped[place].frame(frame.index, frame.timestamp, frame.position)
 
     def _hand_over(self, output: Output) -> None:
         with self.stats.timed("sink"):
@@ -301,38 +297,38 @@ class Pipeline:
 
     def _run_file(self) -> None:
         source = self.source
-        segmenter = self._opened_processor()
+        processor = self._opened_processor()
         paced = any(sink.paced for sink in self.sinks)
-        [(alpha, out)] = segmenter.outputs(self.pixel_format, source.size, 1)
-        self._warm_up(segmenter, alpha, out)
-        images = segmenter.frames(BGR, source.size, len(self._flipped))
+        [out] = processor.outputs(self.pixel_format, source.size, 1)
+        self._warm_up(processor, out)
+        buffers = processor.frames(BGR, source.size, len(self._flipped))
         due = time.perf_counter()
-        with Prefetcher(self._next, segmenter, images) as prefetcher:
-            guard = self._guard(segmenter, prefetcher.cut)
+        with Prefetcher(self._next, processor, buffers) as prefetcher:
+            guard = self._guard(processor, prefetcher.cut)
             while not self._stopping.is_set():
                 frame = prefetcher.next()
                 if frame is None:
                     break
-                output = guard.process(frame, alpha, out)
+                output = guard.process(frame, out)
                 self._hand_over(output)
                 self._act()
                 if paced:
                     due = max(due + 1 / source.fps, time.perf_counter() - 1 / source.fps)
                     self._hold(output, due)
 
-    def _next(self, index: int, image: Image) -> Frame | None:
-        """The source's next frame, number `index`, read into `image`; None at the end."""
+    def _next(self, index: int, buffer: Buffer) -> Frame | None:
+        """The source's next frame, number `index`, read into `buffer`; None at the end."""
         begun = time.perf_counter()
-        timestamp = self._read(image)
+        timestamp = self._read(buffer.picture)
         if timestamp is None:
             return None
         self.stats.add("read", timestamp - begun)
-        return self._prepared(Frame(image, index, timestamp, index / self.source.fps))
+        return self._prepared(buffer.frame(index, timestamp, index / self.source.fps))
 
     def _read(self, image: Image) -> float | None:
-        """As the source's `read`; None also where `stop` cuts a read short that waits for a pipe.
+        """Read as the source does; None also where `stop` cuts a read short that waits for a pipe.
 
-        Only the main thread's can be cut short.
+        Only a read on the main thread can be cut short.
         """
         self._interruptible = threading.current_thread() is threading.main_thread()
         try:
@@ -343,7 +339,7 @@ class Pipeline:
             self._interruptible = False
 
     def _hold(self, output: Output, due: float) -> None:
-        """Keep a picture up until the next is due; while frozen; a still until the person quits."""
+        """Keep a picture up until the next is due, while frozen, or a still until the person quits."""
         while not self._stopping.is_set():
             again = self._frozen or self.source.frames == 1
             left = due - time.perf_counter()
@@ -400,7 +396,7 @@ class Pipeline:
             self.stats.source_fps = 1 / capture.interval if capture.interval else 0.0
 
     def _placeholder_for(self, reason: str) -> Output:
-        """A placeholder, in the form that composites have by now."""
+        """A placeholder in the format that composites have by now."""
         if self._placeholder.pixel_format != self.pixel_format:
             self._placeholder = Placeholder(self.source.size, self.pixel_format)
         return self._placeholder(reason)

@@ -1,4 +1,4 @@
-"""Two halves of a frame's way on two threads: the network of those to come beside the rest."""
+"""Two halves of a frame's way on two threads: the network of the frames to come beside the rest."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
-from livecut.frame import Cutout, Frame, Image
+from livecut.frame import Buffer, Cutout, Frame
 from livecut.processors.base import FrameProcessor
 
 
 class Prefetcher:
-    """Reads frames in order, as many ahead as there are `images` to hold them, and infers them.
+    """Reads frames in order, as many ahead as there are `buffers` to hold them, and infers them.
 
-    `read` gets a frame's number and an image to write it into, and gives the frame, or None at the
-    end. It is called by the thread that calls `next`; the network runs on a thread of its own, but
-    where there is only one image.
+    `read` gets a frame's number and a buffer to write it into, and gives the frame, or None at the
+    end; it is called by the thread that calls `next`. The network runs on a thread of its own, unless
+    there is only one buffer.
     """
 
     def __init__(
         self,
-        read: Callable[[int, Image], Frame | None],
-        segmenter: FrameProcessor,
-        images: Sequence[Image],
+        read: Callable[[int, Buffer], Frame | None],
+        processor: FrameProcessor,
+        buffers: Sequence[Buffer],
     ) -> None:
-        self._read, self._segmenter, self._images = read, segmenter, images
-        self._network = ThreadPoolExecutor(1, "network") if len(images) > 1 else None
+        self._read, self._processor, self._buffers = read, processor, buffers
+        self._network = ThreadPoolExecutor(1, "network") if len(buffers) > 1 else None
         self._waiting: deque[tuple[Frame, Future[Any] | None]] = deque()
         self._inference: Future[Any] | None = None
         self._index = 0
@@ -40,13 +40,13 @@ class Prefetcher:
             self._network.shutdown(cancel_futures=True)
 
     def next(self) -> Frame | None:
-        """The frame to process now, while the one before is done with; None after the last."""
-        while len(self._waiting) < len(self._images) and not self._ended:
-            frame = self._read(self._index, self._images[self._index % len(self._images)])
+        """The frame to process now, once the one before is done with; None after the last."""
+        while len(self._waiting) < len(self._buffers) and not self._ended:
+            frame = self._read(self._index, self._buffers[self._index % len(self._buffers)])
             if frame is None:
                 self._ended = True
                 break
-            infer = self._segmenter.infer
+            infer = self._processor.infer
             job = self._network.submit(infer, frame) if self._network else None
             self._waiting.append((frame, job))
             self._index += 1
@@ -55,8 +55,8 @@ class Prefetcher:
         frame, self._inference = self._waiting.popleft()
         return frame
 
-    def cut(self, frame: Frame, out: Image) -> Cutout:
+    def cut(self, frame: Frame, out: Buffer) -> Cutout:
         """The cutout of the frame that `next` gave last; raises as `FrameProcessor.cut`."""
         if self._inference is None:
-            return self._segmenter.cut(frame, out)
-        return self._segmenter.finish(self._inference.result(), out)
+            return self._processor.cut(frame, out)
+        return self._processor.finish(self._inference.result(), out)

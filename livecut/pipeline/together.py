@@ -13,7 +13,6 @@ from typing import Any
 
 from livecut.errors import LivecutError, SinkError
 from livecut.pipeline.pipeline import Pipeline
-from livecut.sinks.window import Window
 
 LEFT_BEHIND = 8.0
 """Seconds after the order to end until a pipeline that hangs is left behind."""
@@ -78,8 +77,7 @@ def run_all(pipelines: Sequence[Pipeline], *, failed: Failed | None = None) -> N
     threads = [threading.Thread(target=run, args=(p,), daemon=True) for p in pipelines]
     for pipeline, thread in zip(pipelines, threads, strict=True):
         for sink in pipeline.sinks:
-            if isinstance(sink, Window):
-                sink.on_main = main
+            sink.on_main = main
         thread.start()
 
     def wait() -> list[Pipeline]:

@@ -1,4 +1,4 @@
-"""The thread of a live run between its two slots: loads the network, then makes outputs out of frames."""
+"""The thread of a live run between its two slots: loads the network, then turns frames into outputs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from livecut.frame import Frame, Image, Output
+from livecut.frame import Frame, Output
 from livecut.pipeline.capture import Capture
 from livecut.pipeline.guard import Guard
 from livecut.processors.base import FrameProcessor
@@ -19,8 +19,8 @@ STARTING = "starting: loading the network"
 class Worker:
     """Takes frames from `capture`, and puts outputs into `outputs`.
 
-    `prepare` loads the processor, warms it up and gives it, its guard, and pairs of alpha and picture, the
-    latter those of `outputs`; `seen` is what a frame becomes before it is cut.
+    `prepare` loads the processor and warms it up; it gives the processor and its guard. `seen` turns a
+    frame into what is cut, its mirror image perhaps.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class Worker:
         capture: Capture,
         outputs: Slot[Output],
         *,
-        prepare: Callable[[], tuple[FrameProcessor, Guard, list[tuple[Image, Image]]]],
+        prepare: Callable[[], tuple[FrameProcessor, Guard]],
         seen: Callable[[Frame], Frame],
         stats: Stats,
     ) -> None:
@@ -46,7 +46,7 @@ class Worker:
         self._thread.join(timeout=3.0)
 
     def stuck(self) -> str:
-        """Who it is that gives nothing at present, for the placeholder."""
+        """Text for the placeholder: who gives nothing at present."""
         if not self._ready:
             return STARTING
         if self._capture.lost:
@@ -58,8 +58,7 @@ class Worker:
     def _run(self) -> None:
         stats, capture = self._stats, self._capture
         try:
-            processor, guard, pairs = self._prepare()
-            alphas = {id(out): alpha for alpha, out in pairs}
+            processor, guard = self._prepare()
             self._ready = True
             lost = ""
             while True:
@@ -72,8 +71,7 @@ class Worker:
                 if lost != capture.lost:
                     processor.reset()
                     lost = capture.lost
-                out = self._outputs.writable()
-                output = guard.process(self._seen(frame), alphas[id(out)], out)
+                output = guard.process(self._seen(frame), self._outputs.writable())
                 if output.reason:
                     processor.reset()
                     stats.drop("failed: " + output.reason)

@@ -10,12 +10,13 @@ from livecut.backgrounds.base import Background
 from livecut.errors import ConfigError, ModelError
 from livecut.hardware import nvidia
 from livecut.models import find_model
+from livecut.processors.base import FrameProcessor
+from livecut.processors.cpu import CpuProcessor
 from livecut.segmenter import Segmenter
 from livecut.stats import Stats
 
 if TYPE_CHECKING:
     from livecut.processors.cuda.processor import Weights
-from livecut.processors.base import FrameProcessor
 
 
 def open_processor(
@@ -37,7 +38,7 @@ def open_processor(
     weights = gpu_weights(model, device, engine)
     if weights is None:
         require_auto(precision, model, device, engine)
-        return Segmenter(
+        segmenter = Segmenter(
             model,
             device=device,
             engine=engine,
@@ -46,6 +47,7 @@ def open_processor(
             in_flight=in_flight,
             stats=stats,
         )
+        return CpuProcessor(segmenter, background, stats)
     from livecut.processors.cuda.processor import CudaProcessor
 
     return CudaProcessor(

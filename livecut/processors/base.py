@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from livecut.backgrounds.base import Background
-from livecut.frame import Cutout, Frame, Image, PixelFormat, Size
-
-if TYPE_CHECKING:
-    pass
+from livecut.frame import Buffer, Cutout, Frame, PixelFormat, Size
+from livecut.stats import Stats
 
 
 class FrameProcessor(Protocol):
@@ -18,33 +16,45 @@ class FrameProcessor(Protocol):
     description: str
     """What runs where, for people."""
     takes: Sequence[PixelFormat]
-    """The forms in which a frame may be."""
+    """Formats that a frame may have."""
+    background: Background
+    """What stands behind the person; may be changed at any time, by any thread, for frames to come."""
 
     def deliver(self, pixel_format: PixelFormat) -> PixelFormat:
-        """Ask for composites in a form: that in which `compose` writes them from now on.
+        """Ask for composites in a format; gives that in which `compose` writes them from now on.
 
         Where the one asked for is not made here, it is BGR, or BGRA for a transparent one.
         """
 
-    def frames(self, pixel_format: PixelFormat, size: Size, count: int) -> list[Image]:
-        """Buffers for frames of a form, from which they are taken up fastest."""
+    def frames(self, pixel_format: PixelFormat, size: Size, count: int) -> list[Buffer]:
+        """Buffers for frames of a format, from which they are taken up fastest."""
 
-    def outputs(
-        self, pixel_format: PixelFormat, size: Size, count: int
-    ) -> list[tuple[Image, Image]]:
-        """Pairs of alpha and picture, for `cut` and `compose`, into which both are written fastest."""
+    def outputs(self, pixel_format: PixelFormat, size: Size, count: int) -> list[Buffer]:
+        """Buffers with alpha, for `cut` and `compose`, into which both are written fastest."""
 
     def reset(self) -> None:
         """Forget the frames before."""
 
     def infer(self, frame: Frame) -> Any:
-        """The first half of `cut`: what `finish` is to be given."""
+        """The first half of `cut`: reads the frame, and gives what `finish` is to be given."""
 
-    def finish(self, found: Any, out: Image | None = None) -> Cutout:
+    def finish(self, inference: Any, out: Buffer | None = None) -> Cutout:
         """The second half of `cut`, in the order of the frames."""
 
-    def cut(self, frame: Frame, out: Image | None = None) -> Cutout:
-        """A frame with its alpha, uint8 (H, W), written into `out` where that is given."""
+    def cut(self, frame: Frame, out: Buffer | None = None) -> Cutout:
+        """A frame with its alpha, uint8 (H, W), written into that of `out` where it is given."""
 
-    def compose(self, background: Background, cutout: Cutout, out: Image) -> None:
-        """Write the composite of the cutout that was made last into `out`."""
+    def compose(self, cutout: Cutout, out: Buffer) -> None:
+        """Write the composite of the cutout that was made last over the background into `out`.
+
+        Raises LivecutError.
+        """
+
+
+class ProcessorFactory(Protocol):
+    """Gives pipelines their processors, as `livecut.SharedEngine` does."""
+
+    def open_processor(
+        self, *, background: Background, temporal: bool, in_flight: int, stats: Stats
+    ) -> FrameProcessor:
+        """A processor of its own for one stream; raises as `livecut.processors.open_processor`."""

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 from livecut.backgrounds.base import Background
 from livecut.engines import open_engine
+from livecut.engines.shared import Batcher, Port
 from livecut.models import DEFAULT_MODEL
 from livecut.processors import gpu_weights, on_gpu, require_auto
 from livecut.processors.base import FrameProcessor
+from livecut.processors.cpu import CpuProcessor
 from livecut.segmenter import Segmenter
 from livecut.stats import Stats
 
 if TYPE_CHECKING:
     from livecut.processors.cuda.processor import Weights
-from livecut.engines.shared import Batcher, Port
 
 
 class SharedEngine:
@@ -60,9 +61,10 @@ class SharedEngine:
                     raise
         loaded = self._loaded
         if isinstance(loaded, Batcher):
-            return Segmenter(
+            segmenter = Segmenter(
                 engine=Port(loaded), temporal=temporal, in_flight=in_flight, stats=stats
             )
+            return CpuProcessor(segmenter, background, stats)
         from livecut.processors.cuda.processor import CudaProcessor
 
         return CudaProcessor(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from livecut.frame import BGR, Image, Output, PixelFormat
+
+TITLE = "livecut"
+"""A window's title, where no other is given."""
 
 
 class Sink(ABC):
@@ -18,29 +21,34 @@ class Sink(ABC):
     name: str
     """For people: "out.mp4", "/dev/video10 (livecut)"."""
     paced = False
-    """Shown in real time, so that a file is to be played at its own rate."""
+    """Whether it shows pictures in real time, so that a file is to be played at its own rate."""
     duplicated = 0
-    """Pictures that were repeated to keep a constant rate."""
+    """Number of pictures that were repeated to keep a constant rate."""
     hints: tuple[str, ...] = ()
     """Lines for the person who opens it: where to look, what to beware of."""
     pixel_format: PixelFormat | None = None
-    """The form in which it takes pictures best; BGR, or BGRA where transparent, it takes in any case."""
+    """Format in which it takes pictures best; it always takes BGR, or BGRA where transparent."""
+    status: Callable[[], list[str]] = staticmethod(list[str])
+    """Gives the run's figures in lines, for a sink that shows them; set by the pipeline."""
+    on_main: Callable[[Callable[[], Any]], Any] = staticmethod(lambda job: job())
+    """Does a job on the main thread, for a sink that may act only there, and gives its result; set by
+    whoever writes from another thread."""
 
     def __init__(self, name: str, size: tuple[int, int], channels: Sequence[int] = (3,)) -> None:
-        """`size` is (width, height) of the pictures to come; `channels` how many they may have."""
+        """`size` is (width, height) of the pictures to come, `channels` the numbers they may have."""
         self.name, self._size = name, size
         self._shapes = [(size[1], size[0], c) for c in channels]
 
     @abstractmethod
     def write(self, output: Output) -> None:
-        """Takes one picture, and keeps no reference to it. Raises SinkError."""
+        """Take one picture, and keep no reference to it. Raises SinkError."""
 
     def close(self) -> None:
-        """Finishes the file and releases the device; may be called again. Raises SinkError."""
+        """Finish the file and release the device; may be called again. Raises SinkError."""
         return
 
     def abort(self) -> None:
-        """After a failure of this sink: releases all it holds and leaves nothing half-written."""
+        """Release everything after a failure of this sink, and leave nothing half-written."""
         self.close()
 
     def pressed(self) -> list[str]:
@@ -48,7 +56,7 @@ class Sink(ABC):
         return []
 
     def _check(self, image: Image, pixel_format: PixelFormat = BGR) -> None:
-        """Raises TypeError or ValueError where it is not a picture that was announced."""
+        """Raise TypeError or ValueError for a picture other than those announced."""
         own = self.pixel_format is not None and pixel_format == self.pixel_format
         shapes = [pixel_format.shape(self._size)] if own else self._shapes
         if image.dtype != np.uint8:

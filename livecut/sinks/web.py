@@ -24,7 +24,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import Application, HTTPError, RequestHandler
 
 from livecut.errors import SinkError
-from livecut.frame import Image, Output
+from livecut.frame import BGR, Image, Output, frame_buffers
 from livecut.overlay import draw_notice
 from livecut.sinks.base import Sink
 from livecut.slot import Slot
@@ -67,8 +67,7 @@ class Preview(Sink):
                 f"encrypted; -o http://{HOST}:{port} is for this machine alone",
             )
         self._size = size
-        buffers = [np.zeros((size[1], size[0], 3), np.uint8) for _ in range(3)]
-        self._slot = Slot[Output](buffers)
+        self._slot = Slot[Output](frame_buffers(BGR, size, 3))
         self._viewers: set[asyncio.Task[None]] = set()
         self._part: bytes | None = encoded(draw_notice(STARTING, size))
         self._written = self._closed = False
@@ -87,9 +86,9 @@ class Preview(Sink):
         if self._closed:
             raise ValueError(f"{self.name} is closed")
         if self._viewers:
-            buffer = self._slot.writable()
-            np.copyto(buffer, output.image)
-            self._slot.put(Output(buffer, None, output.index, output.timestamp, output.reason))
+            image = self._slot.writable().picture
+            np.copyto(image, output.image)
+            self._slot.put(Output(image, None, output.index, output.timestamp, output.reason))
             self._loop.call_soon_threadsafe(self._encode)
         elif not self._written:
             self._loop.call_soon_threadsafe(self._publish, None)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -18,9 +17,8 @@ import numpy as np
 from livecut.errors import SinkError
 from livecut.frame import Image, Output
 from livecut.pictures import save_picture
-from livecut.sinks.base import Sink
+from livecut.sinks.base import TITLE, Sink
 
-TITLE = "livecut"
 HELP = [
     ("q, Esc", "quit"),
     ("b", "next background"),
@@ -68,10 +66,6 @@ class Window(Sink):
         require_display()
         width, height = size
         self.title = title
-        self.on_main: Callable[[Callable[[], Any]], Any] = lambda job: job()
-        """Does a job on the main thread; set by whoever writes from another."""
-        self.status: Callable[[], list[str]] | None = None
-        """Gives the lines that `f` shows; set by whoever has the figures."""
         self._latest = np.empty((height, width, channels), np.uint8)
         self._alpha: Image = np.zeros((height, width), np.uint8)
         self._view = np.empty((height, width, 3), np.uint8)
@@ -174,8 +168,8 @@ class Window(Sink):
             cv2.insertChannel(self._alpha, self._layer, 1)
             cv2.addWeighted(self._view, 1.0, self._layer, 0.5, 0.0, dst=self._view)
         if self._statistics:
-            lines = self.status() if self.status is not None else []
-            _draw_table(self._view, [(line, "") for line in lines or ["no figures yet"]])
+            lines = self.status() or ["no figures yet"]
+            _draw_table(self._view, [(line, "") for line in lines])
         if self._help:
             _draw_table(self._view, HELP, right=self._statistics)
         if perf_counter() < self._note_until:

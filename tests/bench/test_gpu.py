@@ -36,7 +36,7 @@ from livecut.bench.measure import Result
 from livecut.commands.bench import examine_gpus
 from livecut.frame import BGR, BT709, YUYV, i420
 from livecut.models import find_model
-from livecut.processors.cuda.buffers import HEADER
+from livecut.processors.cuda.compositor import HEADER
 from livecut.processors.cuda.processor import CudaProcessor
 from livecut.processors.cuda.streams import CpuDevice, Device
 from tests.bench.test_bench import MACHINE, made_round

@@ -8,9 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from livecut.frame import Image
-from livecut.kernels import edges
-from livecut.kernels.alpha import apply_linear, mean_5x5, regress, saturation, smooth
-from livecut.kernels.composite import composite_rows
+from livecut.kernels.composite import composite, composite_rows, cutout
 from livecut.kernels.constants import (
     MOVING_CHANGE,
     SMOOTH_LIFT,
@@ -20,12 +18,14 @@ from livecut.kernels.constants import (
     STILL_CHANGE,
 )
 from livecut.kernels.edges import (
-    Edges,
+    EdgeColours,
+    cell_means,
     cell_size,
+    corner_colours,
     premultiply_cells,
-    spread_cells,
-    survey,
 )
+from livecut.kernels.guided_filter import apply_lines, find_sure_blocks, fit_lines, window_mean
+from livecut.kernels.smoothing import smooth
 
 rng = np.random.default_rng(0)
 
@@ -36,12 +36,12 @@ def picture(
     return rng.integers(0, 256, (height, width, channels), np.uint8)
 
 
-def plain(alpha: Image) -> Edges:
+def plain(alpha: Image) -> EdgeColours:
     """Edges of a cutout whose person and room have everywhere the colour (40, 80, 120)."""
     height, width = alpha.shape
     cell = cell_size((width, height))
     mean = np.empty((-(-height // cell), -(-width // cell)), np.float32)
-    survey(alpha, cell, mean)
+    cell_means(alpha, cell, mean)
     colours = np.empty((2, mean.shape[0] + 1, mean.shape[1] + 1, 3), np.uint8)
     colours[:] = (40, 80, 120)
     return mean, colours, cell
@@ -62,7 +62,7 @@ def test_composite_is_the_blend(height: int, width: int) -> None:
         picture(height, width, 1)[..., 0],
     )
     out = np.empty_like(frame)
-    edges.composite(frame, alpha, plain(alpha), back, out)
+    composite(frame, alpha, plain(alpha), back, out)
     a = alpha[..., None] / 255
     expected = blended(frame, alpha) * a + back * (1 - a)
     assert np.abs(out - expected).max() <= 3.5
@@ -74,7 +74,7 @@ def test_alpha_0_and_255_are_exact() -> None:
     alpha[:, 32:] = 255
     alpha[20, 30], alpha[28, 40] = 100, 100
     out = np.empty_like(frame)
-    edges.composite(frame, alpha, plain(alpha), back, out)
+    composite(frame, alpha, plain(alpha), back, out)
     assert (out[alpha == 0] == back[alpha == 0]).all()
     assert (out[alpha == 255] == frame[alpha == 255]).all()
 
@@ -95,7 +95,7 @@ def test_cutout_has_the_persons_colour_and_none_under_alpha_0() -> None:
     alpha[20:] = 200
     alpha[30:] = 255
     out = np.empty((48, 64, 4), np.uint8)
-    edges.cutout(frame, alpha, plain(alpha), out)
+    cutout(frame, alpha, plain(alpha), out)
     assert not out[:10].any()
     assert np.abs(out[10:30, :, :3] - blended(frame, alpha)[10:30]).max() <= 3
     assert (out[30:, :, :3] == frame[30:]).all()
@@ -111,14 +111,14 @@ def test_a_pixel_is_drawn_to_whom_its_colour_tells() -> None:
     mean, colours, cell = plain(alpha)
     colours[0], colours[1] = 20, 220
     out = np.empty((16, 24, 4), np.uint8)
-    edges.cutout(frame, alpha, (mean, colours, cell), out)
+    cutout(frame, alpha, (mean, colours, cell), out)
     assert (out[:, :8] == (20, 20, 20, 128)).all(), "the person's stays"
     assert out[:, 8:16, 3].max() < 72, "of the room's colour half of the alpha goes"
     assert (out[:, 16:, 3] > 72).all(), "between, less"
     assert (out[:, 16:, 3] < 128).all()
     assert out[..., 2].max() <= 128, "and no colour stays the room's"
     colours[1] = 24
-    edges.cutout(frame, alpha, (mean, colours, cell), out)
+    cutout(frame, alpha, (mean, colours, cell), out)
     assert (np.abs(out[..., 3].astype(int) - 128) <= 2).all(), "colours too near to tell"
 
 
@@ -130,7 +130,7 @@ def test_survey_is_the_mean_and_exact_at_its_ends(size: tuple[int, int], cell: i
     alpha[:16, :16], alpha[-1:, -1:] = 0, 255
     alpha[16:32, 16:32] = 255
     mean = np.empty((-(-height // cell), -(-width // cell)), np.float32)
-    survey(alpha, cell, mean)
+    cell_means(alpha, cell, mean)
     for y, x in np.ndindex(mean.shape):
         block = alpha[y * cell : (y + 1) * cell, x * cell : (x + 1) * cell]
         assert mean[y, x] == pytest.approx(block.mean() / 255, abs=1e-6)
@@ -146,7 +146,7 @@ def test_spread_cells_takes_the_nearest_of_the_person() -> None:
     image[:6, :6], image[6:, :6] = (0, 0, 200), (200, 0, 0)
     weighted, out = np.empty((12, 14, 4), np.float32), np.zeros((13, 15, 3), np.uint8)
     premultiply_cells(image, mean, weighted)
-    spread_cells(weighted, mean, out)
+    corner_colours(weighted, mean, out)
     assert np.abs(out[1, 6].astype(int) - (0, 0, 200)).max() <= 2
     assert np.abs(out[11, 6].astype(int) - (200, 0, 0)).max() <= 2
     assert np.abs(out[6, 6].astype(int) - (100, 0, 100)).max() <= 2
@@ -161,7 +161,7 @@ def test_regress_is_the_line_of_least_squares(size: tuple[int, int]) -> None:
     grey = rng.integers(0, 256, size[::-1], np.uint8)
     alpha = rng.random(size[::-1], np.float32)
     slope, offset = np.empty((2, *size[::-1]), np.float32)
-    regress(grey, alpha, slope, offset)
+    fit_lines(grey, alpha, slope, offset)
 
     def mean(plane: NDArray[np.float64]) -> NDArray[np.float64]:
         """Over 5x5, the edge mirrored as often as it takes."""
@@ -175,16 +175,16 @@ def test_regress_is_the_line_of_least_squares(size: tuple[int, int]) -> None:
     assert np.abs(slope - s / 0.84).max() < 1e-4
     assert np.abs(offset - o).max() < 0.02
     out = np.empty_like(slope)
-    mean_5x5(slope, out)
+    window_mean(slope, out)
     assert np.abs(out - mean(slope.astype(np.float64))).max() < 1e-4
 
 
-def test_apply_linear() -> None:
+def test_apply_lines() -> None:
     frame = picture(72, 64)
     slope, offset = rng.normal(0, 1, (2, 9, 64)).astype(np.float32)
     offset = offset * 100 + 100
     out = np.empty(frame.shape[:2], np.uint8)
-    apply_linear(frame, slope, offset, np.zeros((9, 4), np.uint8), out)
+    apply_lines(frame, slope, offset, np.zeros((9, 4), np.uint8), out)
     full = [cv2.resize(x, (64, 72), interpolation=cv2.INTER_LINEAR) for x in (slope, offset)]
     grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
     expected = np.clip(full[0] * grey + full[1], 0, 255)
@@ -198,13 +198,13 @@ def test_known_blocks_are_what_would_have_been_computed() -> None:
     offset = ((x - 16) * 60 + (y - 9) * 20).astype(np.float32)
     slope = rng.normal(0, 0.3, (18, 32)).astype(np.float32)
     flat = np.empty((18, 4), np.uint8)
-    saturation(slope, offset, flat)
+    find_sure_blocks(slope, offset, flat)
     assert {0, 1, 2} == set(flat.ravel().tolist())
     both = cv2.resize(np.vstack([slope, offset]), (161, 36), interpolation=cv2.INTER_LINEAR)
     lines = both.astype(np.float32)
     skipped, computed = np.empty((2, 90, 161), np.uint8)
-    apply_linear(frame, lines[:18], lines[18:], flat, skipped)
-    apply_linear(frame, lines[:18], lines[18:], np.zeros_like(flat), computed)
+    apply_lines(frame, lines[:18], lines[18:], flat, skipped)
+    apply_lines(frame, lines[:18], lines[18:], np.zeros_like(flat), computed)
     assert np.array_equal(skipped, computed)
 
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from livecut.errors import EngineError
-from livecut.frame import BGRA, Cutout, Frame, Image
+from livecut.frame import BGRA, Buffer, Cutout, Frame, Image
 from livecut.pipeline.guard import Guard, Placeholder
 from livecut.slot import Slot
 from tests.fakes import room_picture, shows_room
 
 
-def compose(cutout: Cutout, out: Image) -> None:
-    np.copyto(out, cutout.frame.image)
+def compose(cutout: Cutout, out: Buffer) -> None:
+    np.copyto(out.picture, cutout.frame.image)
 
 
 def frame(index: int = 0, age: float = 0.0) -> Frame:
@@ -24,7 +24,7 @@ def frame(index: int = 0, age: float = 0.0) -> Frame:
 
 
 def guard(alpha: Image | Exception) -> Guard:
-    def segment(frame: Frame, out: Image) -> Cutout:
+    def segment(frame: Frame, out: Buffer) -> Cutout:
         if isinstance(alpha, Exception):
             raise alpha
         return Cutout(frame, alpha)
@@ -46,7 +46,7 @@ GOOD = np.zeros((48, 64), np.uint8)
     ],
 )
 def test_bad_alpha_gives_a_placeholder(alpha: Image | Exception, reason: str) -> None:
-    output = guard(alpha).process(frame(), GOOD.copy(), room_picture())
+    output = guard(alpha).process(frame(), Buffer(room_picture()))
     assert reason in output.reason
     assert output.alpha is None
     assert not shows_room(output.image)
@@ -55,19 +55,19 @@ def test_bad_alpha_gives_a_placeholder(alpha: Image | Exception, reason: str) ->
 def test_another_frames_alpha_is_refused() -> None:
     other = Cutout(frame(0), GOOD)
     g = Guard((64, 48), segment=lambda frame, out: other, compose=compose, realtime=True)
-    output = g.process(frame(1), GOOD.copy(), room_picture())
+    output = g.process(frame(1), Buffer(room_picture()))
     assert "of another frame than 1" in output.reason
     assert not shows_room(output.image)
 
 
 def test_old_and_repeated_frames_are_refused() -> None:
     g = guard(GOOD)
-    out = np.zeros((48, 64, 3), np.uint8)
-    assert "2 s old" in g.process(frame(age=3), GOOD, out).reason
-    assert g.process(frame(5), GOOD, out).reason == ""
-    assert "came after" in g.process(frame(5), GOOD, out).reason
-    assert "came after" in g.process(frame(4), GOOD, out).reason
-    assert g.process(frame(6), GOOD, out).reason == ""
+    out = Buffer(np.zeros((48, 64, 3), np.uint8))
+    assert "2 s old" in g.process(frame(age=3), out).reason
+    assert g.process(frame(5), out).reason == ""
+    assert "came after" in g.process(frame(5), out).reason
+    assert "came after" in g.process(frame(4), out).reason
+    assert g.process(frame(6), out).reason == ""
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (64, 48), (16, 16), (200, 2000)])
@@ -86,12 +86,12 @@ class Item:
 
 
 def test_slot_holds_the_newest_and_counts_drops() -> None:
-    buffers = [np.zeros((1, 1), np.uint8) for _ in range(3)]
+    buffers = [Buffer(np.zeros((1, 1), np.uint8)) for _ in range(3)]
     dropped: list[None] = []
     slot: Slot[Item] = Slot(buffers, lambda: dropped.append(None))
     assert slot.get(timeout=0.01) is None
     for n in range(5):
-        slot.put(Item(slot.writable(), n))
+        slot.put(Item(slot.writable().picture, n))
     got = slot.get()
     assert got is not None
     assert got.number == 4
@@ -101,13 +101,13 @@ def test_slot_holds_the_newest_and_counts_drops() -> None:
 
 def test_slot_never_gives_out_a_buffer_in_use() -> None:
     """A writer and a reader at full speed: what is being read never changes under the reader."""
-    buffers = [np.zeros((64, 64), np.int64).view(np.uint8) for _ in range(3)]
+    buffers = [Buffer(np.zeros((64, 64), np.int64).view(np.uint8)) for _ in range(3)]
     dropped: list[None] = []
     slot: Slot[Item] = Slot(buffers, lambda: dropped.append(None))
 
     def write() -> None:
         for n in range(3000):
-            image = slot.writable()
+            image = slot.writable().picture
             image.view(np.int64)[:] = n
             slot.put(Item(image, n))
         slot.close()

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from livecut import Pipeline, SinkError, SourceError
-from livecut.errors import EngineError, ModelError
-from livecut.frame import Output
+from livecut.errors import ConfigError, EngineError, ModelError
+from livecut.frame import Cutout, Image, Output
 from tests.fakes import (
     PERSON,
     FakeEngine,
@@ -247,22 +247,49 @@ def test_swapping_backgrounds_never_shows_the_room(use: UseEngine) -> None:
     assert not any(shows_room(image) for image in plain)
 
 
+@pytest.mark.parametrize("live", [True, False])
+def test_next_background_that_is_gone_is_told_and_the_old_one_goes_on(
+    use: UseEngine, live: bool
+) -> None:
+    use(FakeEngine())
+    recorder, told = Recorder(), list[str]()
+    source = LiveSource(room_picture()) if live else ListSource([room_picture()] * 9)
+    pipeline = Pipeline(source, "#000000", [recorder], max_frames=9, notice=told.append)
+    pipeline._cycle = ("gone.png",)
+    recorder.queue = ["background"]
+    pipeline.run()
+    assert ["gone.png" in text for text in told] == [True]
+    assert len(recorder.frames) == 9
+    assert not recorder.reasons
+    assert not any(shows_room(o.image) for o in recorder.outputs)
+
+
 def test_background_that_breaks_gives_placeholders(use: UseEngine) -> None:
+    """One that fails while it composes, half-way through the picture."""
+
+    class Breaks:
+        name, seconds = "breaks", 0.0
+        count = 0
+
+        def compose(self, cutout: Cutout, out: Image) -> None:
+            self.count += 1
+            np.copyto(out, cutout.frame.image if self.count == 4 else np.uint8(0))
+            if self.count == 4:
+                raise ConfigError("background gone.mp4 gives no picture any more")
+
     use(FakeEngine())
     recorder = Recorder()
     pipeline = Pipeline(LiveSource(room_picture()), "#000000", [recorder])
-    pipeline._cycle = ("gone.png",)
+    pipeline._change(Breaks())
 
     def then(r: Recorder) -> None:
-        if not r.reasons:
-            pipeline.next_background()
         if (r.reasons and r.outputs[-1].reason == "") or len(r.frames) > 500:
             pipeline.stop()
 
     recorder.then = then
     pipeline.run()
-    assert any("gone.png" in reason for reason in recorder.reasons)
-    assert recorder.outputs[-1].reason == "", "the old background goes on"
+    assert any("gone.mp4" in reason for reason in recorder.reasons)
+    assert recorder.outputs[-1].reason == ""
     assert not any(shows_room(o.image) for o in recorder.outputs)
 
 

@@ -248,16 +248,13 @@ def test_one_that_hangs_at_the_end_is_left_behind_and_its_sinks_closed(
     hang.set()
 
 
-def test_windows_are_handled_on_the_thread_that_runs_them(
-    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_windows_are_handled_on_the_thread_that_runs_them(engine: FakeEngine) -> None:
     """And what fails there is raised in the pipeline whose window it is."""
 
     class Pane(Recorder):
         def __init__(self, fails: bool = False) -> None:
             super().__init__()
             self.fails, self.threads = fails, set[threading.Thread]()
-            self.on_main: Callable[[Callable[[], object]], object] = lambda job: job()
 
         def write(self, output: Output) -> None:
             self.on_main(lambda: self._write(output))
@@ -268,7 +265,6 @@ def test_windows_are_handled_on_the_thread_that_runs_them(
                 raise SinkError("the window broke")
             super().write(output)
 
-    monkeypatch.setattr("livecut.pipeline.together.Window", Pane)
     shared, panes = SharedEngine(), [Pane(), Pane(fails=True)]
     pipelines = [
         Pipeline(ListSource([room_picture()] * 8), "#000000", [pane], engine=shared)

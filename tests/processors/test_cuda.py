@@ -20,14 +20,25 @@ from torch import Tensor, nn
 from livecut import EngineError, Pipeline
 from livecut.backgrounds import open_background
 from livecut.bench.gpu import STAGES, CudaClock, measure_card, profile
-from livecut.frame import BGR, BT709, NV12, RGBA, YUYV, Frame, PixelFormat, i420
+from livecut.frame import (
+    BGR,
+    BT709,
+    NV12,
+    RGBA,
+    YUYV,
+    Buffer,
+    Frame,
+    PixelFormat,
+    i420,
+    output_buffers,
+)
 from livecut.kernels.pixels import convert
 from livecut.models import find_model, input_size
 from livecut.network.base import Portable
 from livecut.network.weights import load_weights
+from livecut.processors.cuda.buffers import Transfer
 from livecut.processors.cuda.precision import choose_precision
 from livecut.processors.cuda.processor import CudaProcessor, Weights
-from livecut.processors.cuda.slots import Slot
 from livecut.processors.cuda.streams import CpuDevice, CudaDevice, Device
 from livecut.segmenter import Segmenter
 from tests import remote
@@ -46,19 +57,18 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Blueness:
 def test_each_frame_comes_back_as_its_own(
     network: Blueness, machine: type[CpuDevice], in_flight: int
 ) -> None:
-    made, alpha = processor(machine(), in_flight=in_flight), np.zeros(SIZE[::-1], np.uint8)
-    background, out = open_background("#000000", SIZE), np.zeros((*SIZE[::-1], 3), np.uint8)
-    waiting: list[tuple[Frame, Slot]] = []
+    made, [out] = processor(machine(), in_flight=in_flight), output_buffers(BGR, SIZE, 1)
+    waiting: list[tuple[Frame, Transfer]] = []
     for index in range(9):
         sent = frame(index)
         waiting.append((sent, made.infer(sent)))
         sent.image[:] = ROOM  # the source writes its buffer again
         if len(waiting) == in_flight:
             expected, slot = waiting.pop(0)
-            found = made.finish(slot, alpha)
+            found = made.finish(slot, out)
             assert found.frame is expected
-            made.compose(background, found, out)
-            assert is_composite(out, expected.index)
+            made.compose(found, out)
+            assert is_composite(out.picture, expected.index)
 
 
 @pytest.mark.parametrize("left_out", [1, 2])
@@ -95,14 +105,14 @@ def test_lent_buffers_are_used_in_place(network: Blueness, in_flight: int) -> No
 
 def test_a_lent_output_of_another_form_is_written_by_a_copy(network: Blueness) -> None:
     made, pixel_format = processor(), i420(BT709)
-    [(alpha, out)] = made.outputs(BGR, SIZE, 1)
+    [out] = made.outputs(BGR, SIZE, 1)
     planar = np.zeros(pixel_format.shape(SIZE), np.uint8)
     made.deliver(pixel_format)
-    found = made.cut(frame(1), alpha)
-    assert found.alpha is alpha
-    assert alpha.any()
-    made.compose(open_background("#000000", SIZE), found, planar)
-    assert not out.any()
+    found = made.cut(frame(1), out)
+    assert found.alpha is out.alpha
+    assert found.alpha.any()
+    made.compose(found, Buffer(planar, pixel_format))
+    assert not out.picture.any()
     expected = convert(
         np.where((frame(1).image == PERSON).all(-1)[..., None], PERSON, 0).astype(np.uint8),
         pixel_format,
@@ -195,9 +205,10 @@ def test_swapping_backgrounds_never_shows_the_room_nor_the_frame_alone(
 def test_a_configuration_that_cannot_be_built_is_built_again_before_any_picture(
     network: Blueness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    machine, out = CpuDevice(), np.zeros((*SIZE[::-1], 3), np.uint8)
-    made, black = processor(machine), open_background("#000000", SIZE)
-    made.compose(open_background("blur", SIZE), made.cut(frame(0)), out)
+    machine, out = CpuDevice(), Buffer(np.zeros((*SIZE[::-1], 3), np.uint8))
+    made = processor(machine)
+    made.compose(made.cut(frame(0)), out)
+    made.background = open_background("blur", SIZE)
 
     def full(job: Callable[[], object]) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
@@ -207,22 +218,23 @@ def test_a_configuration_that_cannot_be_built_is_built_again_before_any_picture(
         for _ in range(2):
             with pytest.raises(EngineError, match="the device failed: CUDA out of memory"):
                 made.cut(frame(1))
-        made._background = black
+        made.background = open_background("#000000", SIZE)
         with pytest.raises(EngineError, match="out of memory"):
             made.cut(frame(2))
-    made.compose(black, made.cut(frame(3)), out)
-    assert is_composite(out, 3)
+    made.compose(made.cut(frame(3)), out)
+    assert is_composite(out.picture, 3)
 
 
 def test_raw_is_labelled_by_the_host(network: Blueness) -> None:
     """It is the only background that shows the room; the label needs a picture that is large enough."""
-    made, raw = processor(background="raw"), open_background("raw", SIZE)
+    made = processor(background="raw")
     out = np.zeros((*SIZE[::-1], 3), np.uint8)
     sent = frame(1)
     found = made.cut(sent)
-    made.compose(raw, found, out)
+    made.compose(found, Buffer(out))
     assert (out != sent.image).any(), "labelled"
-    made.compose(open_background("#000000", SIZE), found, out)
+    made.background = open_background("#000000", SIZE)
+    made.compose(found, Buffer(out))
     assert is_composite(out, 1), "as soon as it is over"
 
 
@@ -366,7 +378,7 @@ def test_gpu_gives_what_the_cpu_gives(
     background, out = open_background(spec, size), np.zeros((size[1], size[0], 3), np.uint8)
     segmenter = Segmenter(device="cpu", engine="onnx", temporal=True)
     frames = [Frame(image, i, 0.0, 0.0) for i, image in enumerate(demo(size, 3))]
-    waiting: list[Slot] = []
+    waiting: list[Transfer] = []
     expected = np.empty_like(out)
     for f in [*frames, *[None] * (in_flight - 1)]:
         if f is not None:
@@ -374,7 +386,7 @@ def test_gpu_gives_what_the_cpu_gives(
         if f is not None and len(waiting) < in_flight:
             continue
         found = made.finish(waiting.pop(0))
-        made.compose(background, found, out)
+        made.compose(found, Buffer(out))
         reference = segmenter.cut(found.frame)
         background.compose(reference, expected)
         assert iou(found.alpha, reference.alpha) > 0.99
@@ -430,12 +442,12 @@ def test_gpu_steady_state_allocates_nothing_and_waits_for_nothing(
 ) -> None:
     """PyTorch refuses any call that waits for the device; the event of the frame is no such call."""
     size = (1280, 720)
-    made, background = real(CudaDevice(gpu), spec, size, 2), open_background(spec, size)
+    made = real(CudaDevice(gpu), spec, size, 2)
     made.deliver(form_out)
     image = convert(demo(size)[0], form_in)
     out = np.zeros(form_out.shape(size), np.uint8)
 
-    def sent(index: int) -> Slot:
+    def sent(index: int) -> Transfer:
         return made.infer(Frame(image, index, 0.0, 0.0, form_in))
 
     slots = [sent(i) for i in range(2)]
@@ -445,7 +457,7 @@ def test_gpu_steady_state_allocates_nothing_and_waits_for_nothing(
     with refusing_to_wait():
         slots = [sent(i) for i in range(2, 4)]
         for index in range(4, 30):
-            made.compose(background, made.finish(slots.pop(0)), out)
+            made.compose(made.finish(slots.pop(0)), Buffer(out))
             slots.append(sent(index))
     assert torch.cuda.memory_stats(gpu)["allocation.all.allocated"] == before
 
@@ -458,13 +470,13 @@ def test_gpu_forms_are_the_hosts(
 ) -> None:
     """Two levels apart at most in all but single pixels: half precision rounds each step."""
     size = (640, 360)
-    made, green = real(CudaDevice(gpu), "#00b140", size, 1), open_background("#00b140", size)
+    made = real(CudaDevice(gpu), "#00b140", size, 1)
     raw = convert(demo(size)[0], form_in)
     got, expected = np.zeros(form_out.shape(size), np.uint8), np.zeros((360, 640, 3), np.uint8)
-    made.compose(green, made.cut(Frame(raw, 0, 0.0, 0.0, form_in)), expected)
+    made.compose(made.cut(Frame(raw, 0, 0.0, 0.0, form_in)), Buffer(expected))
     made.deliver(form_out)
     made.reset()
-    made.compose(green, made.cut(Frame(raw, 1, 0.0, 0.0, form_in)), got)
+    made.compose(made.cut(Frame(raw, 1, 0.0, 0.0, form_in)), Buffer(got))
     apart = np.abs(got.astype(int) - convert(expected, form_out))
     assert np.percentile(apart, 99.9) <= 2
 

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from livecut.backgrounds import open_background
-from livecut.backgrounds.edge_colours import EdgeColours
 from livecut.frame import (
     BGR,
     BGRA,
@@ -31,19 +30,20 @@ from livecut.frame import (
     as_image,
     i420,
 )
-from livecut.kernels import edges
-from livecut.kernels.alpha import mean_5x5, regress, smooth
+from livecut.kernels import composite as host
 from livecut.kernels.composite import premultiply, unpremultiply
 from livecut.kernels.constants import MOTION_WINDOW, SCENE_CUT
-from livecut.kernels.edges import cell_size, cells_least
+from livecut.kernels.edges import EdgeColourEstimator, cell_size, cells_min_size
+from livecut.kernels.guided_filter import fit_lines, window_mean
 from livecut.kernels.pixels import convert, to_bgr
 from livecut.kernels.resize import reduce
+from livecut.kernels.smoothing import smooth
 from livecut.models import find_model, input_size
 from livecut.network.base import Portable
 from livecut.network.weights import load_weights
 from livecut.processors.cuda import colours
 from livecut.processors.cuda import compositor as device
-from livecut.processors.cuda.buffers import HEADER
+from livecut.processors.cuda.compositor import HEADER
 from livecut.processors.cuda.scene import Scene, blur_matrix, halved, mean_matrix, spread_matrix
 from livecut.segmenter import Segmenter
 from tests.remote import SIZES, demo, iou
@@ -141,11 +141,11 @@ def test_regress_is_the_cpus(size: tuple[int, int]) -> None:
     grey, levels = rng.integers(0, 256, (2, h, w), np.uint8)
     alpha = levels / np.float32(255)  # whole levels, to which the CPU rounds
     slope, offset, mean = np.empty((3, h, w), np.float32)
-    regress(grey, alpha, slope, offset)
+    fit_lines(grey, alpha, slope, offset)
     rows, columns = tensors(mean_matrix(h), mean_matrix(w).T)
-    got = device.regress(torch.from_numpy(grey).float(), torch.from_numpy(alpha), rows, columns)
+    got = device.fit_lines(torch.from_numpy(grey).float(), torch.from_numpy(alpha), rows, columns)
     for mine, plane, close in ((got[0], slope, 1e-4), (got[1], offset, 0.05)):
-        mean_5x5(plane, mean)
+        window_mean(plane, mean)
         assert apart(mine, mean) < close
 
 
@@ -178,24 +178,24 @@ def test_the_persons_colour_and_the_composite_are_the_cpus(
     )
     alpha = as_image(cv2.GaussianBlur(alpha, (0, 0), size[1] / 60))
     cell, soft = cell_size(size), (alpha > 0) & (alpha < 255)
-    found = EdgeColours(size)(Cutout(Frame(image, 0, 0.0, 0.0), alpha))
+    found = EdgeColourEstimator(size)(Cutout(Frame(image, 0, 0.0, 0.0), alpha))
     expected, black = np.empty_like(image), np.zeros_like(image)
     reduced = [planes(image, dtype)]
-    for _ in halved(size, cells_least(size)):
+    for _ in halved(size, cells_min_size(size)):
         reduced.append(device.halve(reduced[-1]))
     spread = tensors(*(spread_matrix(-(-side // cell)) for side in size))
     person, shown = device.soft_edges(
         reduced[0], torch.from_numpy(alpha), reduced[-1], cell, spread[1], spread[0].T
     )
     for back in (black, behind):
-        edges.composite(image, alpha, found, back, expected)
+        host.composite(image, alpha, found, back, expected)
         got = device.composite(person, shown, planes(back, dtype))
         assert apart(got, expected) <= 12
         difference = np.abs(got.permute(1, 2, 0).float().numpy() - expected)
         assert difference[soft].mean() <= 1
         assert not difference[~soft].any()
     expected4 = np.empty((*alpha.shape, 4), np.uint8)
-    edges.cutout(image, alpha, found, expected4)
+    host.cutout(image, alpha, found, expected4)
     cut = torch.empty(*alpha.shape, 4, dtype=torch.uint8)
     colours.cutout(person, shown, BGRA, cut)
     both = (cut.numpy()[..., 3] > 0) & (expected4[..., 3] > 0)  # 0 or 1 is a matter of rounding

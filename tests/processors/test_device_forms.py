@@ -22,6 +22,7 @@ from livecut.frame import (
     NV12,
     RGBA,
     YUYV,
+    Buffer,
     Frame,
     Image,
     PixelFormat,
@@ -53,9 +54,9 @@ def shown(image: Image, pixel_format: PixelFormat) -> Image:
     return to_bgr(image, pixel_format)
 
 
-def composite(made: CudaProcessor, sent: Frame, spec: str, pixel_format: PixelFormat) -> Image:
+def composite(made: CudaProcessor, sent: Frame, pixel_format: PixelFormat) -> Image:
     out = np.zeros(pixel_format.shape(SIZE), np.uint8)
-    made.compose(open_background(spec, SIZE), made.cut(sent), out)
+    made.compose(made.cut(sent), Buffer(out))
     return out
 
 
@@ -65,8 +66,8 @@ def test_gives_the_form_asked_for(pixel_format: PixelFormat, spec: str) -> None:
     """One level apart from the host's conversion of the BGR composite; raw the host makes itself."""
     plain, made = processor(background=spec), processor(background=spec)
     assert made.deliver(pixel_format) == pixel_format
-    expected = convert(composite(plain, frame(1), spec, BGR), pixel_format)
-    got = composite(made, frame(1), spec, pixel_format)
+    expected = convert(composite(plain, frame(1), BGR), pixel_format)
+    got = composite(made, frame(1), pixel_format)
     assert np.abs(got.astype(int) - expected).max() <= (0 if spec == "raw" else 1)
 
 
@@ -74,8 +75,8 @@ def test_gives_the_form_asked_for(pixel_format: PixelFormat, spec: str) -> None:
 def test_gives_transparent_forms(pixel_format: PixelFormat) -> None:
     plain, made = processor(background="transparent"), processor(background="transparent")
     made.deliver(pixel_format)
-    expected = convert(composite(plain, frame(1), "transparent", BGRA), pixel_format)
-    assert (composite(made, frame(1), "transparent", pixel_format) == expected).all()
+    expected = convert(composite(plain, frame(1), BGRA), pixel_format)
+    assert (composite(made, frame(1), pixel_format) == expected).all()
 
 
 @pytest.mark.parametrize("pixel_format", [YUYV, NV12], ids=str)
@@ -84,9 +85,9 @@ def test_takes_frames_as_a_camera_has_them(pixel_format: PixelFormat, spec: str)
     made = processor(background=spec)
     for index in range(4):
         raw = convert(frame(index).image, pixel_format)
-        got = composite(made, Frame(raw, index, 0.0, 0.0, pixel_format), spec, BGR)
+        got = composite(made, Frame(raw, index, 0.0, 0.0, pixel_format), BGR)
         if spec == "raw":
-            expected = composite(processor(background=spec), frame(index), spec, BGR)
+            expected = composite(processor(background=spec), frame(index), BGR)
             assert np.abs(got.astype(int) - expected).mean() < 6
         else:
             assert is_composite(got, index)
@@ -116,11 +117,25 @@ def test_builds_once_for_each_configuration() -> None:
     assert count(raw) == 1
     made.deliver(I420)
     assert count(raw) == 1
-    made._background = open_background("blur", SIZE)
+    made.background = open_background("blur", SIZE)
     assert count(raw) == 1
     assert count(small) == 1
-    made._background = open_background("raw", SIZE)
+    made.background = open_background("raw", SIZE)
     assert count(small) == 0, "its alpha is made by what there is"
+
+
+@pytest.mark.parametrize("pixel_format", OPAQUE, ids=str)
+def test_the_host_composes_into_pinned_buffers_of_any_form(pixel_format: PixelFormat) -> None:
+    """Raw has no scene on the device, whose alpha alone comes down."""
+    made, plain = processor(background="raw"), processor(background="raw")
+    made.deliver(pixel_format)
+    [out] = made.outputs(pixel_format, SIZE, 1)
+    found = made.cut(frame(1), out)
+    assert found.alpha is out.alpha
+    made.compose(found, out)
+    expected = composite(plain, frame(1), BGR)
+    assert (out.picture == convert(expected, pixel_format)).all()
+    assert (found.alpha == plain.cut(frame(1)).alpha).all()
 
 
 def test_changing_forms_never_shows_the_room() -> None:
@@ -131,7 +146,7 @@ def test_changing_forms_never_shows_the_room() -> None:
         sink: PixelFormat = (BGR, I420, NV12, YUYV)[rng.integers(4)]
         made.deliver(sink)
         sent = Frame(convert(frame(index).image, pixel_format), index, 0.0, 0.0, pixel_format)
-        got = composite(made, sent, "#000000", sink)
+        got = composite(made, sent, sink)
         assert is_composite(shown(got, sink), index)
 
 

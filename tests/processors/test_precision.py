@@ -21,6 +21,7 @@ from torch import Tensor
 from livecut import ConfigError, EngineError, Segmenter
 from livecut.backgrounds import open_background
 from livecut.evaluation.pictures import find_pairs
+from livecut.frame import Buffer
 from livecut.hardware.nvidia import graph_wanted
 from livecut.processors import open_processor
 from livecut.processors.cuda.precision import planes_dtype
@@ -45,7 +46,7 @@ def test_the_precision_named_is_taken_and_said(precision: str) -> None:
     assert made.description.endswith(precision)
     out = np.zeros((*SIZE[::-1], 3), np.uint8)
     for index in range(3):
-        made.compose(open_background("#000000", SIZE), made.cut(frame(index)), out)
+        made.compose(made.cut(frame(index)), Buffer(out))
         assert is_composite(out, index)
 
 
@@ -73,12 +74,12 @@ def test_what_overflows_in_half_precision_is_no_picture(
     """An infinite logit would be a person, and its pixel the room's."""
     network.broken = overflow
     out = np.zeros((*SIZE[::-1], 3), np.uint8)
-    half, black = processor(precision="float16"), open_background("#000000", SIZE)
+    half = processor(precision="float16")
     with pytest.raises(EngineError, match="no valid alpha"):
-        half.compose(black, half.cut(frame(0)), out)
+        half.compose(half.cut(frame(0)), Buffer(out))
     assert not out.any()
     network.broken = None
-    half.compose(black, half.cut(frame(1)), out)
+    half.compose(half.cut(frame(1)), Buffer(out))
     assert is_composite(out, 1)
     assert not shows_room(out)
 

@@ -365,7 +365,7 @@ def test_nan_in_one_stream_is_its_own_affair(monkeypatch: pytest.MonkeyPatch) ->
         ahead = pool.submit(waiting)
         assert inside.wait(20)
         jobs = [pool.submit(c.cut, f) for c, f in zip(processors, frames, strict=True)]
-        due(processors[0]._engine, 2)  # type: ignore[attr-defined]
+        due(processors[0]._segmenter._engine, 2)  # type: ignore[attr-defined]
         go_on.set()
         with pytest.raises(EngineError, match="no valid alpha"):
             jobs[0].result(20)

@@ -16,7 +16,7 @@ import torch
 
 from livecut import EngineError, Pipeline, SharedEngine, run_all
 from livecut.backgrounds import open_background
-from livecut.frame import Frame, Image
+from livecut.frame import BGR, Buffer, Frame, Image, output_buffers
 from livecut.models import find_model
 from livecut.network.base import Facts
 from livecut.processors.cuda import processor as cuda
@@ -55,14 +55,12 @@ def test_streams_in_turn_get_each_their_own(network: Blueness, in_flight: int) -
     one, other = processors(
         Weights(Path("fake"), Lazy()), "#000000", "#000000", in_flight=in_flight
     )
-    black, out = open_background("#000000", SIZE), np.zeros((*SIZE[::-1], 3), np.uint8)
-    alpha = np.zeros(SIZE[::-1], np.uint8)
+    [out] = output_buffers(BGR, SIZE, 1)
     for index in range(8):
         slots = [one.infer(frame(index)), other.infer(frame(index + 3))]
         for made, slot, expected in ((other, slots[1], index + 3), (one, slots[0], index)):
-            found = made.finish(slot, alpha)
-            made.compose(black, found, out)
-            assert is_composite(out, expected)
+            made.compose(made.finish(slot, out), out)
+            assert is_composite(out.picture, expected)
 
 
 def test_states_and_failures_are_each_their_own(network: Blueness) -> None:
@@ -140,7 +138,7 @@ def test_gpu_streams_give_what_each_gives_alone() -> None:
         for index, image in enumerate(images * 20):
             cutout = made.cut(Frame(image, index, 0.0, 0.0))
             out = np.zeros((size[1], size[0], 3), np.uint8)
-            made.compose(background, cutout, out)
+            made.compose(cutout, Buffer(out))
             found.append(out)
         return found
 

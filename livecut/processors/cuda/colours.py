@@ -1,7 +1,7 @@
-"""Pictures from one form to another on the device. See `livecut.frame` and, for the CPU's, `livecut.kernels.pixels`.
+"""Pictures from one pixel format to another on the device. On the CPU: `livecut.kernels.pixels`.
 
-Planes are BGR (3, H, W) of 0..255; those written from are whole numbers. Luma is computed in their type,
-which in float16 is within an eighth of a level, chroma in float32.
+Planes are BGR (3, H, W) of 0..255; `write` expects whole numbers. Luma is computed in the planes'
+type, which in float16 is within an eighth of a level, chroma in float32.
 """
 
 from __future__ import annotations
@@ -13,33 +13,35 @@ from torch import Tensor
 
 from livecut.frame import PixelFormat
 from livecut.kernels.constants import CHROMA_ZERO, LUMA_BLACK, MATRIX_BITS
-from livecut.kernels.pixels import coefficients
+from livecut.kernels.pixels import yuv_matrix
 
 _ONE = 1 << MATRIX_BITS
 
 
 def to_yuv(pixel_format: PixelFormat) -> Tensor:
-    """From BGR to a form's bytes, float32 (3, 4): the rows Y, U and V; the columns B, G and R, and what is
-    added, a half for rounding within it.
+    """Matrix from BGR to the bytes of a format, float32 (3, 4).
+
+    The rows are Y, U and V; the columns B, G, R and the offset, which holds a half for rounding.
     """
     offsets = torch.tensor([[LUMA_BLACK + 0.5], [CHROMA_ZERO + 0.5], [CHROMA_ZERO + 0.5]])
     return torch.cat(
-        [torch.from_numpy(coefficients(*pixel_format.weights)).float() / _ONE, offsets], 1
+        [torch.from_numpy(yuv_matrix(*pixel_format.weights)).float() / _ONE, offsets], 1
     )
 
 
 def from_yuv(pixel_format: PixelFormat) -> list[list[float]]:
-    """From a form's luma and chroma less their offsets to BGR: the rows B, G and R, the columns Y, U and V."""
-    found: list[list[float]] = np.linalg.inv(coefficients(*pixel_format.weights) / _ONE).tolist()
+    """Matrix from luma and chroma, less their offsets, to BGR: rows B, G, R, columns Y, U, V."""
+    found: list[list[float]] = np.linalg.inv(yuv_matrix(*pixel_format.weights) / _ONE).tolist()
     return found
 
 
 def read(
     picture: Tensor, pixel_format: PixelFormat, matrix: list[list[float]], out: Tensor
 ) -> None:
-    """Write a picture of bytes, of the form's shape, into planes `out`; `matrix` is that of `from_yuv`.
+    """Write a picture of bytes, of its format's shape, into planes `out`.
 
-    A pixel's chroma is that of its pair (YUYV) or of its four (NV12), as OpenCV has it.
+    `matrix` is that of `from_yuv`. A pixel's chroma is that of its pair (YUYV) or of its four
+    (NV12), as OpenCV has it.
     """
     if pixel_format.name == "BGR":
         out.copy_(picture.permute(2, 0, 1))
@@ -59,14 +61,14 @@ def read(
 
 
 def _spread(chroma: Tensor, rows: int, like: Tensor) -> Tensor:
-    """Each sample of chroma at its two pixels, in `rows` rows; 0 is none."""
+    """Repeat each sample of chroma at its two pixels, in `rows` rows, less CHROMA_ZERO."""
     height, width = chroma.shape
     at = (chroma.to(like.dtype) - CHROMA_ZERO)[:, None, :, None]
     return at.expand(height, rows, width, 2).reshape(height * rows, width * 2)
 
 
 def write(planes: Tensor, pixel_format: PixelFormat, matrix: Tensor, out: Tensor) -> None:
-    """Write opaque planes into the bytes `out` in a form; `matrix` is that of `to_yuv`.
+    """Write opaque planes into the bytes `out` in a format; `matrix` is that of `to_yuv`.
 
     An odd last row or column is left out where it has no place; chroma is the mean of its pixels.
     """

@@ -1,9 +1,10 @@
-"""From a frame to its composite in PyTorch operations: on an NVIDIA GPU, and the same on any device.
+"""From a frame to its composite in PyTorch, on an NVIDIA GPU and the same on any device.
 
-Each step mirrors one of `livecut.segmenter`, `livecut.backgrounds` and `livecut.compositor.cpu`.
-Planes are (C, H, W) of 0..255. Those of the frame's size may be float16, small ones are float32: the
-guided filter's variances, at 0.25 and over 1e-3, are less than what float16 tells apart. Blurs are
-pairs of small matrices, one for the rows and one for the columns.
+Each step mirrors one of `livecut.segmenter`, `livecut.backgrounds` and `livecut.kernels`; the
+formulas are in `livecut.kernels.reference`. Planes are (C, H, W) of 0..255. Those of the frame's
+size may be float16, small ones are float32: the guided filter's variances, of 0.25 to less than
+1e-3, are finer than float16 tells apart. Blurs are pairs of small matrices, one for the rows and
+one for the columns.
 """
 
 from __future__ import annotations
@@ -37,10 +38,9 @@ from livecut.kernels.constants import (
     TINY,
     WEIGHT_ONE,
 )
-from livecut.kernels.edges import cell_size, cells_least
+from livecut.kernels.edges import cell_size, cells_min_size
 from livecut.network.base import Portable
 from livecut.processors.cuda import colours
-from livecut.processors.cuda.buffers import HEADER
 from livecut.processors.cuda.scene import (
     Scene,
     blur_matrix,
@@ -49,6 +49,9 @@ from livecut.processors.cuda.scene import (
     spread_matrix,
 )
 
+HEADER = 16
+"""Bytes before the picture on both ways, two int64. Up: the frame's index, and 1 where it follows the
+frame before. Down: the receipt, and an unused one."""
 INVALID = -(1 << 62)
 """The receipt in place of the frame's index where the network gave no valid alpha."""
 
@@ -56,9 +59,10 @@ INVALID = -(1 << 62)
 class Compositor:
     """The way of frames of one size through one network, on buffers that are allocated once.
 
-    Fill `incoming`, call `run`, read `outgoing`. `network` is in its own precision, `small` its
-    input's size; sizes are (width, height). `form` is that of the frames: BGR,
-    YUYV or NV12. `dtype` is that of planes of the frame's size. With `temporal` each alpha is steadied by the last, where the header says so.
+    Fill `incoming`, call `run`, read `outgoing`. `network` is in its own precision, `small` is its
+    input's size; sizes are (width, height). `pixel_format` is the frames': BGR, YUYV or NV12.
+    `dtype` is that of planes of the frame's size. With `temporal` each alpha is smoothed by the
+    last, where the header says so.
     """
 
     def __init__(
@@ -77,7 +81,7 @@ class Compositor:
         self._network, self._scene, self._temporal = network, scene, temporal
         self._pixel_format, shape = pixel_format, pixel_format.shape(size)
         self.mark: Callable[[str], object] = lambda stage: None
-        """Called with "start", and at the end of each stage with its name: for those who measure."""
+        """Called with "start", then with the name of each stage at its end: for measurements."""
 
         def buffer(*shape: int, dtype: torch.dtype = torch.uint8) -> Tensor:
             return torch.zeros(shape, dtype=dtype, device=device)
@@ -106,20 +110,19 @@ class Compositor:
         self._state = buffer(*coarse, dtype=torch.float32)
         self._means = pair(mean_matrix(h), mean_matrix(w))
         to_network = halved(size, small)
-        to_room = (
-            halved(size, background_size(size, scene.strength)) if scene.kind == "blur" else []
-        )
-        to_cells = [] if scene.kind == "blur" else halved(size, cells_least(size))
-        self._to_network, self._to_room = len(to_network), len(to_room)
+        blurs = scene.kind == "blur"
+        to_blur = halved(size, background_size(size, scene.strength)) if blurs else []
+        to_cells = [] if blurs else halved(size, cells_min_size(size))
+        self._to_network, self._to_blur = len(to_network), len(to_blur)
         self._to_cells, self._cell = len(to_cells), cell_size(size)
         cells = -(-height // self._cell), -(-width // self._cell)
         self._spread = pair(*(spread_matrix(n) for n in cells))
-        levels = [size, *max(to_network, to_room, to_cells, key=len)]
+        levels = [size, *max(to_network, to_blur, to_cells, key=len)]
         self._halvings = len(levels) - 1
-        if scene.kind == "blur":
-            room_width, room_height = levels[self._to_room]
-            box = box_width(room_height, scene.strength)
-            self._blur = pair(blur_matrix(room_height, box), blur_matrix(room_width, box))
+        if blurs:
+            blur_width, blur_height = levels[self._to_blur]
+            box = box_width(blur_height, scene.strength)
+            self._blur = pair(blur_matrix(blur_height, box), blur_matrix(blur_width, box))
         self._from_yuv = colours.from_yuv(pixel_format)
         self._to_yuv = colours.to_yuv(scene.pixel_format).to(device)
 
@@ -150,19 +153,19 @@ class Compositor:
             return
         if self._scene.kind == "blur":
             small_alpha = self._alpha[None].to(self._planes.dtype)
-            for _ in range(self._to_room):
+            for _ in range(self._to_blur):
                 small_alpha = halve(small_alpha)
-            room = blur_background(levels[self._to_room], small_alpha[0], *self._blur)
-            behind = resize(room.to(self._planes.dtype), self._size)
+            blurred = blur_background(levels[self._to_blur], small_alpha[0], *self._blur)
+            background = resize(blurred.to(self._planes.dtype), self._size)
         else:
-            behind = self.picture.permute(2, 0, 1).to(self._planes.dtype)
+            background = self.picture.permute(2, 0, 1).to(self._planes.dtype)
         self.mark("background")
-        shown = composite(person, shown, behind)
+        shown = composite(person, shown, background)
         colours.write(shown, pixel_format, self._to_yuv, self._out)
         self.mark("composite")
 
     def _segment(self, reduced: Tensor) -> tuple[Tensor, Tensor]:
-        """Alpha (h, w) in 0..1, steadied; and a bool (), whether it is that."""
+        """Alpha (h, w), smoothed; and a bool (), whether all of it is numbers in 0..1."""
         self._input.copy_((resize(reduced, self._small) + 0.5).permute(1, 2, 0))
         if not self._temporal:
             alpha = self._network(self._input[None])[0].float()
@@ -178,7 +181,7 @@ class Compositor:
     def _refine(self, alpha: Tensor) -> None:
         """The guided filter, fitted at the network's input size and applied at full size."""
         to_grey(self._input.permute(2, 0, 1), self._small_grey)
-        model = regress(self._small_grey, resize(alpha[None], self._small)[0], *self._means)
+        model = fit_lines(self._small_grey, resize(alpha[None], self._small)[0], *self._means)
         slope, offset = resize(model, self._size)
         to_grey(self._planes, self._grey)
         self._alpha.copy_(slope.mul_(self._grey).add_(offset).clamp_(0, 255))
@@ -213,7 +216,7 @@ def in_range(alpha: Tensor) -> Tensor:
 
 
 def difference(image: Tensor, last: Tensor, stride: int) -> Tensor:
-    """How far bytes (h, w, 3) are from others in grey, averaged over blocks of `stride`: float32 planes."""
+    """Difference in grey of bytes (h, w, 3), averaged over blocks: float32, whole levels."""
     apart = (image.float() - last.float()).abs_().permute(2, 0, 1)
     grey = torch.empty_like(apart[0])
     to_grey(apart, grey)
@@ -221,9 +224,9 @@ def difference(image: Tensor, last: Tensor, stride: int) -> Tensor:
 
 
 def smooth(alpha: Tensor, state: Tensor, change: Tensor, follows: Tensor) -> None:
-    """`Segmenter`'s steadying by `change` (h, w) where the bool () `follows` is true.
+    """Smooth alpha (h, w) by `state`, the last one, in place, where the bool () `follows` is true.
 
-    Else alpha stays; `state` becomes the result.
+    `change` is (h, w) in levels of grey. Else alpha stays; `state` becomes the result.
     """
     moved = F.max_pool2d(change[None], MOTION_WINDOW, 1, MOTION_WINDOW // 2)[0]
     still = ((MOVING_CHANGE - moved) / (MOVING_CHANGE - STILL_CHANGE)).clamp_(0, 1)
@@ -235,10 +238,11 @@ def smooth(alpha: Tensor, state: Tensor, change: Tensor, follows: Tensor) -> Non
     alpha.copy_(state)
 
 
-def regress(grey: Tensor, alpha: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """The guided filter's slope and offset, (2, h, w), averaged: `cpu.regress`, `cpu.mean_5x5` twice.
+def fit_lines(grey: Tensor, alpha: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Fit the guided filter's lines, and average them: slope and offset (2, h, w) in levels.
 
-    `rows` and `columns` are those of `mean_matrix`, the latter transposed.
+    grey is (h, w) of 0..255, alpha (h, w) of 0..1; `rows` and `columns` are those of `mean_matrix`,
+    the latter transposed. The same as `livecut.kernels.guided_filter` makes.
     """
     i = grey / 255
     i_mean, p_mean, ip_mean, ii_mean = rows @ torch.stack([i, alpha, i * alpha, i * i]) @ columns
@@ -248,24 +252,24 @@ def regress(grey: Tensor, alpha: Tensor, rows: Tensor, columns: Tensor) -> Tenso
     return rows @ torch.stack([slope * gain, offset]) @ columns
 
 
-def blur_background(room: Tensor, alpha: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """BGR planes without the person, blurred: float32 (3, h, w). `alpha` is (h, w) of 0..255.
+def blur_background(image: Tensor, alpha: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Blur planes (3, h, w) without the person, as `livecut.backgrounds.blur.Blur`: float32.
 
-    Weighed, blurred and unweighed as by `livecut.backgrounds.blur.Blur`; the matrices are those of
-    `blur_matrix`, the latter transposed.
+    `alpha` is (h, w) of 0..255; the matrices are those of `blur_matrix`, the latter transposed.
     """
     weight = (1 - alpha.float() / 255).square() + BACKGROUND_FLOOR
-    weighted = rows @ torch.cat([room * weight, weight[None]]) @ columns
+    weighted = rows @ torch.cat([image * weight, weight[None]]) @ columns
     return (weighted[:3] / weighted[3:]).clamp_(0, 255)
 
 
 def soft_edges(
     planes: Tensor, alpha: Tensor, reduced: Tensor, cell: int, rows: Tensor, columns: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The person's colours, planes of the frame's type, and the alpha to show, as by `compositor.edges`.
+    """The person's colours, planes of the frame's type, and the alpha to show, uint8 (H, W).
 
-    Both are the frame's and `alpha` uint8 (H, W) where that is 0 or 255. `reduced` is the frame at about the
-    size of its cells; the matrices are those of `spread_matrix`, the latter transposed.
+    Where `alpha` uint8 (H, W) is 0 or 255, both are as given. `reduced` is the frame at about the
+    size of its cells of `cell` pixels; the matrices are those of `spread_matrix`, the latter
+    transposed. The same as `livecut.kernels.edges` and `livecut.kernels.composite` make.
     """
     height, width = alpha.shape
     a = alpha.float() / 255
@@ -283,9 +287,9 @@ def soft_edges(
         )
         return resize(colour, wide)[:, half : half + height, half : half + width]
 
-    person, room = around(mean**CELL_POWER), around((1 - mean) ** CELL_POWER)
-    apart = (person - room).square().sum(0)
-    along = ((planes - room) * (person - room)).sum(0)
+    person, old = around(mean**CELL_POWER), around((1 - mean) ** CELL_POWER)
+    apart = (person - old).square().sum(0)
+    along = ((planes - old) * (person - old)).sum(0)
     share = (along / (apart + COLOUR_NOISE)).clamp(0, 1)
     sure = apart / (apart + COLOUR_CLEAR)
     s = a * a * (3 - 2 * a)
@@ -296,8 +300,8 @@ def soft_edges(
     return torch.lerp(person, planes.float(), own).to(planes.dtype), shown
 
 
-def composite(planes: Tensor, alpha: Tensor, behind: Tensor) -> Tensor:
-    """Planes where `alpha` uint8 (H, W) is 255, `behind` where it is 0; whole numbers."""
+def composite(planes: Tensor, alpha: Tensor, background: Tensor) -> Tensor:
+    """Planes where `alpha` uint8 (H, W) is 255, the background where it is 0; whole numbers."""
     weight = alpha.to(planes.dtype)
     weight = weight.add_(weight >= WEIGHT_ONE // 2).mul_(1 / WEIGHT_ONE)
-    return torch.lerp(behind, planes, weight).round_()
+    return torch.lerp(background, planes, weight).round_()

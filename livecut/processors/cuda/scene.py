@@ -1,4 +1,4 @@
-"""What is made of a cutout away from the host, and the numbers that making it takes."""
+"""The composite that a device is to make of a cutout, and the matrices that it takes."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from livecut.kernels.constants import (
 
 @dataclass(frozen=True)
 class Scene:
-    """What is made of a cutout."""
+    """The composite to make of a cutout."""
 
     kind: str
-    """blur; picture, which is brought there; or transparent."""
+    """blur; picture, for one that is sent to the device; or transparent."""
     strength: float = 0.0
-    """Of the blur, 0..1."""
+    """Strength of the blur, 0..1."""
     pixel_format: PixelFormat = BGR
-    """Of the output: BGRA or RGBA where transparent, else another."""
+    """Pixel format of the composite: BGRA or RGBA where transparent, else another."""
 
     def __post_init__(self) -> None:
         if self.pixel_format.transparent != (self.kind == "transparent"):
@@ -38,7 +38,7 @@ class Scene:
 
 
 def scene_of(background: Background, pixel_format: PixelFormat) -> Scene | None:
-    """The scene that a background is, given in a form; None for one that the host is to compose."""
+    """The scene of a background in a pixel format; None for one that the host is to compose."""
     if isinstance(background, Blur):
         return Scene("blur", background.strength, pixel_format)
     if isinstance(background, Still | Video):
@@ -51,7 +51,7 @@ def scene_of(background: Background, pixel_format: PixelFormat) -> Scene | None:
 
 
 def halved(size: Size, least: Size) -> list[Size]:
-    """The sizes that `livecut.kernels.resize.reduce` goes through, that of the frame left out."""
+    """Sizes that `livecut.kernels.resize.reduce` goes through, without that of the frame."""
     sizes = []
     while size[0] >= 2 * least[0] and size[1] >= 2 * least[1]:
         size = size[0] // 2, size[1] // 2
@@ -60,7 +60,7 @@ def halved(size: Size, least: Size) -> list[Size]:
 
 
 def mean_matrix(n: int) -> Floats:
-    """(n, n): the mean over five, mirrored beyond the ends as in `cpu.mean_5x5`."""
+    """Matrix (n, n) of means over GUIDED_WINDOW, mirrored beyond the ends as by `window_mean`."""
     near = np.arange(n)[:, None] + np.arange(-GUIDED_RADIUS, GUIDED_RADIUS + 1)
     near = np.where(near < 0, -1 - near, np.where(near >= n, 2 * n - 1 - near, near))
     mean: Floats = (np.eye(n)[near.clip(0, n - 1)].sum(1) / GUIDED_WINDOW).astype(np.float32)
@@ -68,7 +68,7 @@ def mean_matrix(n: int) -> Floats:
 
 
 def blur_matrix(n: int, box: int) -> Floats:
-    """(n, n): three means over `box` (odd), the end pixels repeated beyond the ends."""
+    """Matrix (n, n) of BLUR_BOXES means over `box` (odd), the end pixels repeated beyond."""
     near = np.arange(n)[:, None] + np.arange(-(box // 2), box // 2 + 1)
     once = np.eye(n)[near.clip(0, n - 1)].sum(1) / box
     mean: Floats = np.linalg.matrix_power(once, BLUR_BOXES).astype(np.float32)
@@ -76,7 +76,7 @@ def blur_matrix(n: int, box: int) -> Floats:
 
 
 def spread_matrix(n: int) -> Floats:
-    """(n + 1, n): what each of n cells counts at each corner, in one direction."""
+    """Matrix (n + 1, n) of what each of n cells counts at each corner, in one direction."""
     steps = np.arange(n) - np.arange(n + 1)[:, None]
     steps = np.where(steps < 0, -1 - steps, steps)
     spread: Floats = np.where(steps < CELL_REACH, CELL_FALL**steps, 0.0).astype(np.float32)
