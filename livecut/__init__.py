@@ -4,6 +4,8 @@ The public names, loaded when first used, so that `import livecut` costs next to
 
     Pipeline      source, background and sinks, wired and run
     Segmenter     image in, alpha out
+    stream        the frames of a source with their alphas, one by one
+    composite     an image with its alpha over another background
     SharedEngine  one network for several pipelines
     run_all       several pipelines at once
     open_source   a camera, file, stream or pipe
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
         SourceError,
     )
     from livecut.pipeline.pipeline import Pipeline
+    from livecut.pipeline.stills import composite
+    from livecut.pipeline.stream import stream
     from livecut.pipeline.together import run_all
     from livecut.processors.shared import SharedEngine
     from livecut.segmenter import Segmenter
@@ -42,9 +46,11 @@ __all__ = [
     "SharedEngine",
     "SinkError",
     "SourceError",
+    "composite",
     "open_sink",
     "open_source",
     "run_all",
+    "stream",
 ]
 __version__ = "0.1.0"
 
@@ -52,9 +58,11 @@ _HOMES = {
     "Pipeline": "pipeline.pipeline",
     "Segmenter": "segmenter",
     "SharedEngine": "processors.shared",
+    "composite": "pipeline.stills",
     "open_sink": "sinks",
     "open_source": "sources",
     "run_all": "pipeline.together",
+    "stream": "pipeline.stream",
 }
 
 

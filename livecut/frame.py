@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,9 +22,10 @@ BT709 = (0.2126, 0.0722)
 class PixelFormat:
     """One layout of a picture in uint8.
 
-    BGR (H, W, 3); BGRA and RGBA (H, W, 4), alpha straight; YUYV (H, W, 2), W even; I420 (planes Y, U
-    and V) and NV12 (plane Y, then U and V by turns) (H * 3 / 2, W), H and W even. An odd last row or
-    column is left out where the layout has no place for it. Luma and chroma are in limited range.
+    BGR (H, W, 3); BGRA and RGBA (H, W, 4), alpha straight; YUYV (H, W, 2), W even; I420 (planes Y,
+    U and V) and NV12 (plane Y, then U and V by turns) (H * 3 / 2, W), H and W even. An odd last row
+    or column is left out where the layout has no place for it. Luma and chroma are in limited
+    range.
     """
 
     name: str
@@ -78,7 +80,7 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Buffer:
-    """Memory for one picture, and in a buffer for outputs its alpha, which is written again and again."""
+    """Memory for one picture, and in outputs its alpha, that is written again and again."""
 
     picture: Image
     """Bytes in `pixel_format`."""
@@ -128,8 +130,13 @@ class Cutout:
     halves: Sequence[Image] = ()
     """The frame averaged to 1/2, 1/4, … of its size, as far as the segmenter made them."""
 
+    @property
+    def image(self) -> Image:
+        """The frame's picture."""
+        return self.frame.image
+
     def smallest(self, min_size: Size) -> Image:
-        """The smallest of the frame and its halves that is at least `min_size` = (width, height)."""
+        """The smallest of frame and halves that is at least `min_size` = (width, height)."""
         image = self.frame.image
         for half in self.halves:
             if half.shape[1] >= min_size[0] and half.shape[0] >= min_size[1]:
@@ -150,7 +157,7 @@ class Output:
     timestamp: float
     """The frame's `perf_counter` seconds; the time of its making for a placeholder."""
     reason: str = ""
-    """What a placeholder says is wrong; empty for a composited frame."""
+    """Text of a placeholder, which says what is wrong; empty for a composited frame."""
     pixel_format: PixelFormat = BGR
     """BGR, BGRA where the background is transparent, or what all sinks prefer."""
 
@@ -160,8 +167,39 @@ def as_image(array: NDArray[Any] | None) -> Image:
     return np.asarray(array, np.uint8)
 
 
+def checked_bgr(image: object, name: str = "image") -> Image:
+    """A picture of a caller as BGR uint8 (H, W, 3), C-contiguous; a copy only where it is not that.
+
+    Raises TypeError and ValueError, which say what it is and how it becomes what is expected.
+    """
+    expected = "expected a NumPy array, BGR uint8 (H, W, 3)"
+    if image is None:
+        raise TypeError(f"{name} is None, as cv2.imread gives for what it cannot read; {expected}")
+    if isinstance(image, str | os.PathLike):
+        raise TypeError(f"{name} is the path '{os.fspath(image)!s}'; {expected}: read it first")
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f"{name} is a {type(image).__name__}; {expected}")
+    if image.dtype != np.uint8:
+        raise TypeError(f"{name} is {image.dtype}; {expected}, of 0 to 255")
+    if image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        conversion = {1: "GRAY2BGR", 4: "BGRA2BGR"}.get((*image.shape, 1)[2])
+        advice = f"; see cv2.COLOR_{conversion}" if image.ndim in (2, 3) and conversion else ""
+        raise ValueError(f"{name} has shape {image.shape}; {expected}{advice}")
+    return np.require(image, requirements="C")
+
+
+def checked_alpha(alpha: object, shape: tuple[int, int], name: str = "alpha") -> Image:
+    """A caller's uint8 array of `shape` (H, W), as it is. Raises TypeError and ValueError."""
+    if not isinstance(alpha, np.ndarray) or alpha.dtype != np.uint8:
+        found = alpha.dtype if isinstance(alpha, np.ndarray) else type(alpha).__name__
+        raise TypeError(f"{name} is {found}; expected a NumPy array, uint8 {shape}")
+    if alpha.shape != shape:
+        raise ValueError(f"{name} has shape {alpha.shape}; expected that of the image, {shape}")
+    return alpha
+
+
 def taken_as_bt709(width: int, height: int) -> bool:
-    """Whether players take video of this size, in pixels, as BT.709 where it does not say; else BT.601."""
+    """Whether players take video of this size, in pixels, as BT.709 unless it says otherwise."""
     return width >= 1280 or height > 576
 
 

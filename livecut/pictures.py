@@ -11,6 +11,9 @@ from livecut.errors import SinkError, SourceError
 from livecut.files import atomic_write, require_folder
 from livecut.frame import Image, as_image
 
+# OpenCV prints what is raised here as one line, and printing is the program's affair.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
 READABLE = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jp2", ".webp", ".avif", ".bmp", ".dib", ".tif", ".tiff"}
     | {".ppm", ".pgm", ".pbm", ".pnm"}

@@ -11,7 +11,7 @@ import numpy as np
 from livecut.engines import open_engine
 from livecut.engines.base import Engine
 from livecut.errors import EngineError
-from livecut.frame import Cutout, Floats, Frame, Image
+from livecut.frame import Cutout, Floats, Frame, Image, checked_alpha, checked_bgr
 from livecut.kernels.constants import MAX_ALPHA, MOTION_WINDOW, SCENE_CUT
 from livecut.kernels.guided_filter import GuidedFilter
 from livecut.kernels.resize import reduce
@@ -24,7 +24,7 @@ MOTION = np.ones((MOTION_WINDOW, MOTION_WINDOW), np.uint8)
 
 
 class Inference:
-    """What the network made of one frame, in buffers of its own."""
+    """The network's result for one frame, in buffers of its own."""
 
     frame: Frame
 
@@ -39,7 +39,7 @@ class Inference:
         self.follows = False
         """Whether the frame before is of the same scene."""
         self.change = np.zeros(self.alpha.shape, np.uint8)
-        """How far the frame is from the one before, where `follows`."""
+        """Difference from the frame before, 0..255 for each pixel of alpha, where `follows`."""
         self.levels: list[Image] = []
         """The frame halved and halved again, see `reduce`."""
 
@@ -49,10 +49,11 @@ class Segmenter:
 
     >>> alpha = Segmenter()(cv2.imread("me.jpg"))   # doctest: +SKIP
 
-    `model` is a shipped name or a path; `device` is one of `livecut.engines.base.DEVICES`, or as in cuda:1; `engine` is auto, onnx
-    or torch; `threads` counts the network's CPU threads (0: half of the cores, at most 4). With `temporal`, each
-    alpha is steadied by the last, for consecutive frames; `reset()` and a cut to another scene forget
-    the last. Raises ModelError, EngineError and ConfigError.
+    `model` is a shipped name or a path; `device` is one of `livecut.engines.base.DEVICES`, or as in
+    cuda:1; `engine` is auto, onnx or torch; `threads` counts the network's CPU threads (0: half of
+    the cores, at most 4). With `temporal`, each alpha is steadied by the last, for consecutive
+    frames; `reset()` and a cut to another scene forget the last. Raises ModelError, EngineError and
+    ConfigError.
 
     One thread may `infer` the frames to come while another does `finish` those before, up to
     `in_flight` frames apart, all of one size; else it is not to be used by two threads at once.
@@ -142,7 +143,7 @@ class Segmenter:
         return Cutout(found.frame, out, found.levels)
 
     def _compare(self, image: Image, change: Image) -> bool:
-        """Write how far `image` is from the last, and give whether that is one of the same scene."""
+        """Write how far `image` is from the last; whether that is one of the same scene."""
         cv2.absdiff(image, self._last, dst=self._difference)
         np.copyto(self._last, image)
         cv2.cvtColor(self._difference, cv2.COLOR_BGR2GRAY, dst=self._grey)
@@ -159,20 +160,27 @@ class Segmenter:
         self._steady = True
 
     def cut(self, frame: Frame, out: Image | None = None) -> Cutout:
-        """A frame with its alpha, which is written into `out` where that is given; raises as a call.
+        """A frame with its alpha, written into `out` where that is given; raises as a call.
 
         The cutout's halves are overwritten by the next call.
         """
         return self.finish(self.infer(frame), out)
 
     def __call__(self, image: Image, out: Image | None = None) -> Image:
-        """The alpha of `image`: uint8 (H, W), 255 = person, written into `out` where that is given.
+        """The alpha of a picture: uint8 (H, W), 255 = person, written into `out` where it is given.
 
-        `image` is BGR uint8 (H, W, 3), C-contiguous. Raises TypeError or ValueError for another form,
-        EngineError where the network fails or gives anything but numbers in 0..1.
+        `image` is BGR uint8 (H, W, 3), `out` uint8 (H, W); both may be views of any kind (a crop, a
+        flip, `rgb[..., ::-1]`), which are copied where they are not C-contiguous. Raises TypeError
+        or ValueError for anything else, EngineError where the network fails or gives anything but
+        numbers in 0..1.
         """
-        if image.dtype != np.uint8:
-            raise TypeError(f"image is {image.dtype}; expected uint8")
-        if image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise ValueError(f"image has shape {image.shape}; expected BGR (H, W, 3)")
-        return self.cut(Frame(image, 0, 0.0, 0.0), out).alpha
+        image = checked_bgr(image)
+        if out is None:
+            return self.cut(Frame(image, 0, 0.0, 0.0)).alpha
+        checked_alpha(out, image.shape[:2], "out")
+        if not out.flags.writeable:
+            raise ValueError("out is read-only; expected an array that can be written")
+        if out.flags.c_contiguous:
+            return self.cut(Frame(image, 0, 0.0, 0.0), out).alpha
+        np.copyto(out, self.cut(Frame(image, 0, 0.0, 0.0)).alpha)
+        return out

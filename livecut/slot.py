@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
+from livecut.clock import CLOCK, Clock
 from livecut.frame import Buffer, Image
 
 
@@ -26,10 +27,13 @@ class Slot(Generic[T]):
     """
 
     def __init__(
-        self, buffers: Sequence[Buffer] = (), on_drop: Callable[[], None] = lambda: None
+        self,
+        buffers: Sequence[Buffer] = (),
+        on_drop: Callable[[], None] = lambda: None,
+        clock: Clock = CLOCK,
     ) -> None:
         """`on_drop` is called for each item that was replaced before anyone took it."""
-        self._buffers, self._on_drop = buffers, on_drop
+        self._buffers, self._on_drop, self._clock = buffers, on_drop, clock
         self._changed = threading.Condition()
         self._newest: T | None = None
         self._reading: T | None = None
@@ -59,10 +63,11 @@ class Slot(Generic[T]):
     def get(self, timeout: float | None = None) -> T | None:
         """The newest item not yet taken; waits for one. It stays the reader's until the next `get`.
 
-        None after `timeout` seconds, or once the slot is closed. Raises the error it was closed with.
+        None after `timeout` seconds, or once the slot is closed. Raises the error it was closed
+        with.
         """
         with self._changed:
-            self._changed.wait_for(lambda: not self._taken or self._closed, timeout)
+            self._clock.wait(self._changed, lambda: not self._taken or self._closed, timeout)
             if not self._taken and self._error is None:
                 self._reading, self._taken = self._newest, True
                 return self._reading

@@ -1,9 +1,9 @@
-"""What a run measures of itself: time by stage in ring buffers, and drops by cause."""
+"""Measurements of a run by itself: time by stage in ring buffers, and drops by cause."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -28,12 +28,16 @@ STAGES = (
     "sink",
     "age",
 )
-"""In the order of the flow. `read`: decoding, of a file; `capture`: from the grab of a live frame to its
-being taken up; `background`: making what stands behind the person, where it is made for each frame;
-`age`: from the grab of a frame to its being handed to every sink."""
+"""Stages in the order of the flow. `read`: decoding of a file; `capture`: from the grab of a live
+frame until it is taken up; `background`: making the picture behind the person, where each frame has
+its own; `age`: from the grab of a frame until every sink has it."""
 PIPELINE = (("preprocess", "network"), ("refine", "background", "composite"))
-"""What livecut itself does to a frame, reading and writing apart; with several in flight the first
-two run beside the others."""
+"""Stages of livecut's own work, without reading and writing, in two halves that run beside each
+other where several frames are in flight."""
+
+
+SHOWN = {"p50 ms": 50, "p95 ms": 95, "p99 ms": 99}
+"""Percentiles that tables of the stages have, by their heads."""
 
 
 class Ring:
@@ -44,7 +48,7 @@ class Ring:
         self.count = 0
         self.total = 0.0
         self.last = 0.0
-        """What was added last; 0 once it was taken note of."""
+        """The duration that was added last, in seconds; 0 once it was taken note of."""
 
     def add(self, seconds: float) -> None:
         self._values[self.count % WINDOW] = seconds
@@ -74,7 +78,8 @@ class Stats:
     drops: dict[str, int] = field(default_factory=dict)
     """Frames that were not shown, by cause."""
     late: dict[str, int] = field(default_factory=dict)
-    """Live frames that were handed over when the next was due already, by the stage that took longest."""
+    """Number of live frames that were handed over when the next was due already, by the stage that
+    took longest."""
     frames: int = 0
     """Composited frames that were handed to the sinks."""
     placeholders: int = 0
@@ -82,10 +87,11 @@ class Stats:
     source_fps: float = 0.0
     """Frames per second that a live source really gave, lately; 0 for files."""
     first: float = 0.0
-    """`perf_counter` when the first composited frame was handed over; 0 before."""
+    """Time, on the clock of the frames, when the first composited frame was handed over; 0
+    before."""
     last: float = 0.0
     in_flight: int = 1
-    """How many frames are worked on at once."""
+    """Number of frames that are worked on at once."""
     _made: dict[int, dict[str, float]] = field(default_factory=dict)
 
     def restart(self) -> None:
@@ -97,14 +103,14 @@ class Stats:
         self.stages[stage].add(seconds)
 
     def made(self, index: int) -> None:
-        """A live frame's composite is ready: what was added to the stages since the last one is its."""
+        """Take the durations added since the last call as those of a live frame's composite."""
         before = {n: r for n, r in self.stages.items() if n not in ("sink", "age")}
         self._made[index] = {name: ring.last for name, ring in before.items()}
         for ring in before.values():
             ring.last = 0.0
 
     def judge(self, index: int, timestamp: float, period: float) -> None:
-        """Count a live frame that was handed over just now as late where it is older than `period`."""
+        """Count a live frame that was handed over just now as late if older than `period`."""
         parts = self._made.pop(index, {})
         for dropped in [i for i in tuple(self._made) if i < index]:  # another thread adds
             del self._made[dropped]
@@ -125,7 +131,8 @@ class Stats:
     def composed(self, begun: float, behind: float) -> None:
         """Add the stages of a composite that was begun at `begun`, in `perf_counter` seconds.
 
-        `behind` seconds of it went into the picture behind the person; 0 where that was there before.
+        `behind` seconds of it went into the picture behind the person; 0 where that was there
+        before.
         """
         if behind:
             self.add("background", behind)
@@ -134,9 +141,9 @@ class Stats:
     def drop(self, cause: str) -> None:
         self.drops[cause] = self.drops.get(cause, 0) + 1
 
-    def handed_over(self, timestamp: float) -> None:
-        """A composited frame, grabbed at `timestamp`, has reached every sink."""
-        self.last = time.perf_counter()
+    def handed_over(self, timestamp: float, now: float) -> None:
+        """Count a composited frame, grabbed at `timestamp`, that has reached every sink `now`."""
+        self.last = now
         self.first = self.first or self.last
         self.frames += 1
         self.stages["age"].add(self.last - timestamp)
@@ -155,6 +162,25 @@ class Stats:
         count = self.stages["composite"].count
         return count / seconds if seconds else 0.0
 
+    def __str__(self) -> str:
+        """The figures as text: the counts, and a table of the stages in milliseconds."""
+        return f"{self.counts}\n{text_table([('stage', *SHOWN), *self.rows()])}"
+
+    @property
+    def counts(self) -> str:
+        """Frames, rate, drops and placeholders in one line."""
+        drops = ", ".join(f"{count} ({cause})" for cause, count in self.drops.items()) or "none"
+        placeholders = f", placeholders: {self.placeholders}" if self.placeholders else ""
+        return f"{self.frames} frames, {self.fps:.1f} fps, drops: {drops}{placeholders}"
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """A row for each stage that was measured: its name, and the percentiles of `SHOWN`."""
+        return [
+            (name, *(f"{value:.2f}" for value in ring.percentiles(*SHOWN.values())))
+            for name, ring in self.stages.items()
+            if ring.count
+        ]
+
     def status(self) -> list[str]:
         """Lines for the picture."""
         p50, p95 = self.stages["age"].percentiles(50, 95)
@@ -164,6 +190,17 @@ class Stats:
             f"age p50 {p50:.1f} ms, p95 {p95:.1f} ms",
             f"drops: {dropped}",
         ]
+
+
+def text_table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of words in columns, the first flush left, the others right; no last newline."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])],
+        ).rstrip()
+        for row in rows
+    )
 
 
 def number_table(*headers: str) -> Table:

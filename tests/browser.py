@@ -7,7 +7,6 @@ import base64
 import json
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from livecut.frame import Image
+from tests.waiting import wait_until
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser")
 OPTIONS = (
@@ -96,13 +96,13 @@ class Page:
 
     def until(self, true: Callable[[Page], bool]) -> None:
         """Wait until something is true of the page."""
-        end = time.perf_counter() + PATIENCE
-        while time.perf_counter() < end:
+
+        def holds() -> bool:
             with suppress(RefusedError, TimeoutError):
-                if true(self):
-                    return
-            time.sleep(0.05)
-        raise AssertionError("it never came to that")
+                return true(self)
+            return False
+
+        wait_until(holds, PATIENCE, every=0.05)
 
 
 async def _connect(address: str) -> WebSocketClientConnection:
@@ -121,11 +121,13 @@ def browse(profile: Path) -> Iterator[Page]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     runner = asyncio.Runner()
     try:
-        told, end = profile / "DevToolsActivePort", time.perf_counter() + PATIENCE
-        while not told.exists() or "\n" not in told.read_text():
+        told = profile / "DevToolsActivePort"
+
+        def answers() -> bool:
             assert process.poll() is None, "Chromium does not start"
-            assert time.perf_counter() < end, "Chromium does not answer"
-            time.sleep(0.05)
+            return told.exists() and "\n" in told.read_text()
+
+        wait_until(answers, PATIENCE, every=0.05)
         with urlopen(f"http://127.0.0.1:{told.read_text().split()[0]}/json/list") as answer:
             [page] = [t for t in json.load(answer) if t["type"] == "page"]
         socket = runner.run(_connect(page["webSocketDebuggerUrl"]))

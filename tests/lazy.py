@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from livecut.backgrounds import open_background
+from livecut.backgrounds.base import Background
 from livecut.network.base import Facts
 from livecut.processors.cuda import processor as cuda
 from livecut.processors.cuda.processor import CudaProcessor, Weights
@@ -37,7 +38,7 @@ class Blueness(nn.Module):
 
 
 class LazyEvent:
-    """Where it is in a queue when it was recorded last."""
+    """Its place in a queue when it was recorded last."""
 
     point: tuple[LazyQueue, int] | None = None
 
@@ -48,7 +49,7 @@ class LazyEvent:
 
 
 class LazyQueue:
-    """Does nothing before somebody waits, and then no more than must have been done: a GPU at its worst."""
+    """A GPU at its worst: does nothing before somebody waits, and then no more than it must."""
 
     def __init__(self) -> None:
         self._jobs: list[Callable[[], object]] = []
@@ -84,7 +85,7 @@ class Lazy(CpuDevice):
 
 
 def load_blueness(monkeypatch: pytest.MonkeyPatch) -> Blueness:
-    """What every processor loads from now on."""
+    """The network that every processor loads from now on."""
     made = Blueness()
     facts = Facts("fake", SIZE[0] * SIZE[1])
     monkeypatch.setattr(cuda, "load_weights", lambda path: (made, facts))
@@ -99,3 +100,10 @@ def processor(
 ) -> CudaProcessor:
     weights = Weights(Path("fake"), machine or Lazy(), precision)
     return CudaProcessor(weights, open_background(background, SIZE), temporal=True, **more)
+
+
+class OnDevice:
+    """Gives each stream a processor on a lazy device of its own."""
+
+    def open_processor(self, *, background: Background, **options: Any) -> CudaProcessor:
+        return CudaProcessor(Weights(Path("fake"), Lazy()), background, **options)

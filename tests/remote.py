@@ -1,4 +1,4 @@
-"""What a processor away from the host is tested with: frames that can be told apart, and what holds of both."""
+"""Frames that can be told apart, and checks of a processor away from the host."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from livecut.errors import EngineError
 from livecut.frame import BGR, Buffer, Frame, Image, as_image, output_buffers
 from livecut.pipeline.guard import Guard
 from livecut.sources import open_source
-from tests.fakes import PERSON, ROOM, shows_room
+from livecut.testing import PERSON, ROOM, shows_room
 
 SIZE = (64, 48)
 SIZES = [(640, 360), (321, 243), (203, 360)]
@@ -70,7 +70,7 @@ def is_composite(image: Image, index: int) -> bool:
 
 
 def never_takes_what_was_given_up(made: Any) -> None:
-    """Of a processor with one frame in flight."""
+    """Check a processor with one frame in flight."""
     old, new = frame(1), frame(2)
     slot = made.infer(old)
     made.infer(new)
@@ -87,7 +87,7 @@ def never_takes_what_was_given_up(made: Any) -> None:
 
 
 def uses_lent_buffers_in_place(made: Any) -> None:
-    """And others beside them; what was given up never comes into the output of another."""
+    """Check that lent buffers and others may be mixed, and a frame may be given up."""
     buffers, outputs = made.frames(BGR, SIZE, 3), made.outputs(BGR, SIZE, 2)
     for index in range(8):
         buffer = buffers[index % 3]
@@ -109,7 +109,7 @@ def uses_lent_buffers_in_place(made: Any) -> None:
 
 
 def composes_only_what_came_down_last(made: Any) -> None:
-    """Of a processor with two frames in flight."""
+    """Check a processor with two frames in flight."""
     first, second = made.infer(frame(1)), made.infer(frame(2))
     old = made.finish(first)
     made.finish(second)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 from livecut import EngineError, ModelError, Segmenter, open_source
 from livecut.engines.onnx import open_session
-from livecut.frame import Image
+from livecut.frame import Image, checked_bgr
 from livecut.kernels.constants import ALPHA_MARGIN
 from livecut.kernels.guided_filter import GuidedFilter
 from livecut.kernels.resize import reduce
@@ -91,17 +93,73 @@ def test_a_cut_is_a_reset() -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "error"),
+    ("image", "error", "match"),
     [
-        (np.zeros((10, 10, 3), np.float32), TypeError),
-        (np.zeros((10, 10), np.uint8), ValueError),
-        (np.zeros((10, 10, 4), np.uint8), ValueError),
-        (np.zeros((0, 10, 3), np.uint8), ValueError),
+        (None, TypeError, "image is None, as cv2.imread gives"),
+        ("me.jpg", TypeError, "image is the path 'me.jpg'"),
+        (Path("me.jpg"), TypeError, "image is the path 'me.jpg'"),
+        ([[[0, 0, 0]]], TypeError, "image is a list"),
+        (np.zeros((10, 10, 3), np.float32), TypeError, "image is float32"),
+        (np.zeros((10, 10), np.uint8), ValueError, r"shape \(10, 10\).*GRAY2BGR"),
+        (np.zeros((10, 10, 1), np.uint8), ValueError, "GRAY2BGR"),
+        (np.zeros((10, 10, 4), np.uint8), ValueError, "BGRA2BGR"),
+        (np.zeros((0, 10, 3), np.uint8), ValueError, r"shape \(0, 10, 3\)"),
     ],
 )
-def test_refuses_other_forms(segmenter: Segmenter, image: Image, error: type[Exception]) -> None:
-    with pytest.raises(error, match="expected"):
+def test_refuses_other_things_in_one_line(
+    segmenter: Segmenter, image: Any, error: type[Exception], match: str
+) -> None:
+    with pytest.raises(error, match=match) as raised:
         segmenter(image)
+    assert "expected a NumPy array, BGR uint8 (H, W, 3)" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda image: image[40:300, 100:540],
+        lambda image: image[:, ::-1],
+        lambda image: image[::-1],
+        lambda image: image[..., ::-1],
+        lambda image: image[::2, ::2],
+        lambda image: np.asfortranarray(image),
+        lambda image: image.transpose(1, 0, 2),
+        lambda image: np.frombuffer(image.tobytes(), np.uint8).reshape(image.shape),
+    ],
+    ids=["crop", "mirror", "upside down", "RGB", "stride", "Fortran", "turned", "read-only"],
+)
+def test_takes_views_as_it_takes_their_copies(
+    segmenter: Segmenter, view: Callable[[Image], Image]
+) -> None:
+    image = view(demo_frame())
+    assert (segmenter(image) == segmenter(np.array(image, order="C"))).all()
+
+
+def test_copies_only_what_is_not_contiguous(segmenter: Segmenter) -> None:
+    image = demo_frame()
+    assert checked_bgr(image) is image
+    band = image[100:200]
+    assert np.shares_memory(checked_bgr(band), band)
+    assert not np.shares_memory(checked_bgr(image[:, ::-1]), image)
+
+
+def test_writes_into_a_channel_and_refuses_other_outs(segmenter: Segmenter) -> None:
+    image = demo_frame()
+    bgra = np.zeros((*image.shape[:2], 4), np.uint8)
+    segmenter(image, bgra[..., 3])
+    assert (bgra[..., 3] == segmenter(image)).all()
+    fixed = np.zeros(image.shape[:2], np.uint8)
+    fixed.flags.writeable = False
+    outs: list[tuple[Any, type[Exception], str]] = [
+        (bgra, ValueError, "out has shape"),
+        (np.zeros((8, 8), np.uint8), ValueError, "out has shape"),
+        (np.zeros(image.shape[:2]), TypeError, "out is float64"),
+        (fixed, ValueError, "out is read-only"),
+    ]
+    for out, error, match in outs:
+        with pytest.raises(error, match=match):
+            segmenter(image, out)
 
 
 def test_engines_agree() -> None:

@@ -11,7 +11,8 @@ from livecut import Pipeline
 from livecut.frame import Floats, Image
 from livecut.kernels.composite import premultiply
 from livecut.stats import Stats
-from tests.fakes import FakeEngine, LiveSource, Recorder, room_picture
+from livecut.testing import FakeEngine, LiveSource, Recorder, room_picture
+from tests.waiting import pause
 
 
 def arrive(stats: Stats, index: int, age: float, **stages: float) -> None:
@@ -22,7 +23,7 @@ def arrive(stats: Stats, index: int, age: float, **stages: float) -> None:
     stats.made(index)
     stats.add("sink", stages.get("sink", 0.0))
     now = time.perf_counter()
-    stats.handed_over(now - age)
+    stats.handed_over(now - age, now)
     stats.judge(index, now - age, 0.03)
 
 
@@ -47,16 +48,31 @@ def test_a_frame_that_was_dropped_is_not_taken_for_another() -> None:
 
 def test_a_slow_background_is_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the lateness, and of no other stage's time."""
-    monkeypatch.setattr("livecut.segmenter.open_engine", lambda *_, **__: FakeEngine())
-    monkeypatch.setattr("livecut.hardware.nvidia.driver_loads", lambda: False)
 
     def slow(image: Image, alpha: Image, out: Floats) -> None:
-        time.sleep(0.1)
+        pause(0.1)
         premultiply(image, alpha, out)
 
     monkeypatch.setattr("livecut.backgrounds.blur.premultiply", slow)
     source = LiveSource(room_picture(320, 192), period=0.03)
-    stats = Pipeline(source, "blur", [Recorder()], max_frames=10).run()
+    stats = Pipeline(source, "blur", [Recorder()], max_frames=10, engine=FakeEngine()).run()
     assert max(stats.late, key=stats.late.__getitem__) == "background"
     assert stats.stages["background"].samples().min() >= 0.1
     assert np.median(stats.stages["composite"].samples()) < 0.05
+
+
+def test_prints_as_figures() -> None:
+    stats = Stats()
+    assert str(stats) == "0 frames, 0.0 fps, drops: none\nstage  p50 ms  p95 ms  p99 ms"
+    for _ in range(3):
+        stats.add("network", 0.0125)
+        stats.add("composite", 1.5)
+        stats.handed_over(1.0, 1.01)
+    stats.drop("a newer frame came")
+    first, *table = str(stats).splitlines()
+    assert first.startswith("3 frames, ")
+    assert first.endswith(" fps, drops: 1 (a newer frame came)")
+    assert table[0] == "stage       p50 ms   p95 ms   p99 ms"
+    assert table[1] == "network      12.50    12.50    12.50"
+    assert table[2] == "composite  1500.00  1500.00  1500.00"
+    assert table[3:] == ["age          10.00    10.00    10.00"]

@@ -8,6 +8,8 @@ import time
 import cv2
 import numpy as np
 
+from livecut.backgrounds.base import Background
+from livecut.errors import ConfigError
 from livecut.frame import Cutout, Image, Size
 from livecut.kernels.composite import composite_rows, premultiply, unpremultiply
 from livecut.kernels.constants import (
@@ -42,7 +44,7 @@ def box_width(height: int, strength: float) -> int:
     return max(BLUR_MIN_BOX, round(math.sqrt(12 * variance + 1)) | 1)
 
 
-class Blur:
+class Blur(Background):
     """The frame's own background, blurred.
 
     The frame is reduced to an eighth, or to a sixteenth where the blur is so wide that no eye tells
@@ -52,7 +54,9 @@ class Blur:
     as has what lies behind; the person's colour in its place would be seen as a shadow.
     """
 
-    seconds = 0.0
+    forms = ("blur", "blur:0.8")
+    help = "the room, blurred, from blur:0.0 to blur:1.0"
+    scene = "blur"
 
     def __init__(self, size: Size, strength: float = DEFAULT_STRENGTH) -> None:
         """`size` is the frame's (width, height); `strength` is clipped to 0..1."""
@@ -62,6 +66,23 @@ class Blur:
         self._min_size = background_size(size, self.strength)
         self._levels: list[Image] = []
         self._alpha_levels: list[Image] = []
+
+    @classmethod
+    def accepts(cls, spec: str) -> bool:
+        return spec.partition(":")[0] == "blur"
+
+    @classmethod
+    def open(cls, spec: str, size: Size) -> Blur:
+        text = spec.partition(":")[2]
+        try:
+            strength = float(text) if text else DEFAULT_STRENGTH
+        except ValueError:
+            strength = float("nan")
+        if not 0.0 <= strength <= 1.0:
+            raise ConfigError(
+                f"background '{spec}': the blur's strength must be 0.0 to 1.0, as in blur:0.5"
+            )
+        return cls(size, strength)
 
     def _allocate(self, height: int, width: int) -> None:
         self._weighted = np.empty((height, width, 4), np.float32)

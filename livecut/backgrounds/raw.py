@@ -5,13 +5,20 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from livecut.frame import Cutout, Image
+from livecut.backgrounds.base import Background
+from livecut.frame import Cutout, Image, Size
 
 
-class Raw:
+class Raw(Background):
     """The camera as it is: the only way to show the room, and it says so on the picture."""
 
-    name, seconds = "raw", 0.0
+    forms = ("raw",)
+    help = "the room as it is, which the picture then says"
+    name = "raw"
+
+    @classmethod
+    def open(cls, spec: str, size: Size) -> Raw:
+        return cls()
 
     def compose(self, cutout: Cutout, out: Image) -> None:
         """Write the frame itself, labelled."""

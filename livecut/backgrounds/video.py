@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
 
-from livecut.backgrounds.picture import fit
+from livecut.backgrounds.picture import PictureBackground, fit
 from livecut.errors import ConfigError
-from livecut.frame import Cutout, Image
-from livecut.kernels.composite import composite
-from livecut.kernels.edges import EdgeColourEstimator
+from livecut.frame import Image, Size
 
 
-class Video:
+class Video(PictureBackground):
     """A video that plays at its own rate and begins again at its end."""
 
-    seconds = 0.0
+    forms = ("loop.mp4",)
+    help = "a video, which begins again at its end"
 
-    def __init__(self, path: Path, size: tuple[int, int]) -> None:
+    def __init__(self, path: Path, size: Size) -> None:
+        """Open the video at `path`. Raises SourceError."""
         from livecut.sources.video import VideoFile
 
-        self.name = path.name
+        super().__init__(path.name, size)
         self._source = VideoFile(path)
         width, height = self._source.size
         self._frame = np.zeros((height, width, 3), np.uint8)
         self._fitted = np.zeros((size[1], size[0], 3), np.uint8)
-        self._edges = EdgeColourEstimator(size)
         self._start: float | None = None
         self.shown = -1
-        """The number of the picture that `picture` gave last."""
+
+    @classmethod
+    def accepts(cls, spec: str) -> bool:
+        return Path(spec).is_file()
+
+    @classmethod
+    def open(cls, spec: str, size: Size) -> Video:
+        return cls(Path(spec), size)
 
     def _advance(self) -> None:
         if self._source.read(self._frame) is None:
@@ -40,7 +45,6 @@ class Video:
         self.shown += 1
 
     def picture(self, position: float) -> Image:
-        """BGR: what is due at this position of the frames, in a buffer that is written again."""
         if self._start is None:
             self._start = position
         due = int((position - self._start) * self._source.fps)
@@ -51,10 +55,3 @@ class Video:
                 self._advance()
             fit(self._frame, self._fitted)
         return self._fitted
-
-    def compose(self, cutout: Cutout, out: Image) -> None:
-        """Write the cutout over the picture due at the frame's position."""
-        begun = time.perf_counter()
-        picture, edges = self.picture(cutout.frame.position), self._edges(cutout)
-        self.seconds = time.perf_counter() - begun
-        composite(cutout.frame.image, cutout.alpha, edges, picture, out)

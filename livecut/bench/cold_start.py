@@ -73,7 +73,7 @@ def main(case: Case) -> None:
         for pipeline in pipelines:
             pipeline.stop()
         first = max(run.result().first for run in runs)
-    print(json.dumps({"first": first, "rss": rss}))
+    sys.stdout.write(json.dumps({"first": first, "rss": rss}) + "\n")
 
 
 if __name__ == "__main__":

@@ -77,10 +77,10 @@ def library(module: str) -> Finding:
 def runtimes() -> Iterator[Finding]:
     """The engines that run exported networks, of which the CPU needs one."""
     builds = [name for name in choice.versions() if name.startswith("onnxruntime")]
-    for engine, name in choice.SPOKEN.items():
+    for engine, name in choice.EXPORTED.items():
         package = choice.MODULES[engine]
         if not choice.installed(engine):
-            lacks = not any(choice.installed(other) for other in choice.SPOKEN)
+            lacks = not any(choice.installed(other) for other in choice.EXPORTED)
             advice = f"pip install {package}" if lacks else ""
             yield Finding(name, "not installed", advice, broken=lacks)
         elif engine == "onnx" and len(builds) > 1:

@@ -22,10 +22,11 @@ from livecut.commands.terminal import (
     say_over,
     summarise,
 )
+from livecut.commands.usage import UsageCommand
 from livecut.errors import ConfigError
 
 
-@click.command()
+@click.command(cls=UsageCommand)
 @click.argument("first", metavar="[SOURCE]", required=False)
 @click.option(
     "--source",
@@ -37,13 +38,14 @@ from livecut.errors import ConfigError
     "--background",
     default="blur",
     show_default=True,
-    help="blur, blur:0.0 to blur:1.0, #rrggbb, a colour's name, a picture, a video, transparent; raw shows the room.",
+    help="What stands behind the person, as listed below.",
 )
 @click.option(
     "-o",
     "--output",
     multiple=True,
-    help="May be given again; of several sources each gets one of its own, in order, or one for all with {n} or {name} in its name. window (the default), virtual or /dev/videoN (virtual camera), http or http://HOST:PORT (a page for browsers; http is http://127.0.0.1:8080), a video or picture file, a folder/ of PNGs, - (YUV4MPEG2 to standard output), null.",
+    help="Where the result goes, as listed below; may be given again. Of several sources each gets "
+    "one of its own, in order, or one for all with {n} or {name} in its name.",
 )
 @click.option("--size", type=Size(), help="Ask the camera for this size; scale a file to it.")
 @click.option("--fps", type=click.FloatRange(1, 1000), help="Ask the camera for this rate.")
@@ -76,14 +78,13 @@ def run(
 ) -> None:
     """Segment SOURCE, replace its background, and show or write the result.
 
-    SOURCE is a camera (0, 1, /dev/video0; default: 0), a video file, a picture, an rtsp:// or http://
-    stream, - (YUV4MPEG2 on standard input), or demo.
+    Sources, backgrounds and outputs are listed at the end.
 
     Keys in the window: q quit, b next background, + and - blur, m mask, h mirror, f statistics,
     s save a picture, space freeze, ? help.
     """
     from livecut.models import find_model
-    from livecut.pipeline.pipeline import Pipeline
+    from livecut.pipeline.pipeline import Pipeline, require_words
     from livecut.sources import open_source
 
     find_model(model, ".safetensors" if engine == "torch" else Path(model).suffix or ".onnx")
@@ -120,6 +121,7 @@ def run(
         if interrupted and not realtime:
             raise SystemExit(INTERRUPTED)
         return
+    require_words(background, output)
     with open_source(*source or ("0",), **ask) as opened, progress_bar() as bar:
         say(f"source: {opened.name}, {opened.description}")
         task = bar.add_task("frames", total=min_known(opened.frames, max_frames))

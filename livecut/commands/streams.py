@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 
     from livecut.pipeline.pipeline import Pipeline
 
-FOR_ALL = ("window", "virtual", "null")
-"""Outputs of which every source gets one of its own."""
-
 
 def assign_outputs(outputs: Sequence[str], sources: Sequence[str]) -> list[list[str]]:
     """The outputs of each source, in their order.
 
-    Every source gets those of `FOR_ALL`, and those with {n} or {name} in them, its number from 1 and its
-    name. Of the others each belongs to one source, in order. Raises ConfigError.
+    Every source gets the outputs that are `per_source`, such as a window, and those with {n} or
+    {name} in them, its number from 1 and its name. Each of the others belongs to one source, in
+    order. Raises ConfigError, and SinkError for an unknown output.
     """
+    from livecut.sinks import find_sink
+
     outputs = outputs or ["window"]
-    own = [o for o in outputs if o not in FOR_ALL and "{n}" not in o and "{name}" not in o]
+    for_all = [o for o in outputs if "{n}" in o or "{name}" in o or find_sink(o).per_source]
+    own = [o for o in outputs if o not in for_all]
     if own and len(own) != len(sources):
         raise ConfigError(
             f"{len(sources)} sources, but {len(own)} output{'s' * (len(own) > 1)} ({', '.join(own)}); give one "
@@ -46,7 +47,7 @@ def assign_outputs(outputs: Sequence[str], sources: Sequence[str]) -> list[list[
                 if o not in own or o in mine
             ]
         )
-    found = Counter(o for mine in dealt for o in mine if o not in FOR_ALL)
+    found = Counter(o for mine in dealt for o in mine if not find_sink(o).per_source)
     twice = next((o for o, count in found.items() if count > 1), None)
     if twice is not None:
         raise ConfigError(f"several sources would write to '{twice}'; put {{n}} into its name")
@@ -69,12 +70,14 @@ def run_streams(
     `ask` goes to `open_source`, `network` to `SharedEngine`, `more` to each `Pipeline`; `until` gets what
     ends them all. Raises LivecutError.
     """
-    from livecut.pipeline.pipeline import Pipeline
+    from livecut.pipeline.pipeline import Pipeline, require_words
     from livecut.pipeline.together import run_all
     from livecut.processors.shared import SharedEngine
     from livecut.sources import open_source
 
     dealt = assign_outputs(outputs, sources)
+    for words in dealt:
+        require_words(background, words)
     if sources.count("-") > 1:
         raise ConfigError("several sources are '-', and there is one standard input")
     engine = SharedEngine(**network)

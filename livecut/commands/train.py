@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from livecut.commands.export import needs_torch
 from livecut.commands.terminal import Size, by_option, config_option, progress_bar, say
-from livecut.models import REFERENCES
+from livecut.network.build import network_names
 
 
 def parse_weights(
@@ -71,7 +71,7 @@ def parse_stages(
     "--model",
     default="live",
     show_default=True,
-    help=f"The network: live, deep, quality, unet, or one of torchvision's: {', '.join(REFERENCES)}.",
+    help=f"The network, one of: {', '.join(network_names())}.",
 )
 @click.option(
     "--encoder",

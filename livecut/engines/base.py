@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -11,7 +13,6 @@ from numpy.typing import NDArray
 from livecut.errors import ConfigError
 from livecut.frame import Image
 
-ENGINES = ("auto", "openvino", "onnx", "torch")
 MAX_BATCH = 16
 """Pictures in a batch on a GPU, at most."""
 
@@ -62,8 +63,20 @@ class Engine(Protocol):
         """Buffers for so many pictures of this size, which may run beside others. Raises EngineError."""
 
 
+class EngineType(Protocol):
+    """A class of engines, as `livecut.engines.ENGINES` leads to it."""
+
+    forms: Sequence[str]
+    """Words for --engine, as examples."""
+    help: str
+    """What the engine is, for people, in lower case and without a full stop."""
+
+    def open(self, model: str | Path, *, device: str, threads: int) -> Engine:
+        """Load a model, as `livecut.engines.open_engine` does; raises as it does."""
+
+
 def split(device: str) -> tuple[str, int]:
-    """A device's kind, one of `DEVICES`, and its number. Raises ConfigError."""
+    """The kind of a device, one of `DEVICES`, and its number. Raises ConfigError."""
     kind, colon, number = device.partition(":")
     if kind not in DEVICES or (colon and not (kind in NUMBERED and number.isdecimal())):
         raise ConfigError(

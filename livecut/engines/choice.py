@@ -19,14 +19,24 @@ from pathlib import Path
 
 import numpy as np
 
-from livecut.engines.base import ENGINES, Engine, split
+from livecut.engines.base import Engine, EngineType, split
 from livecut.engines.metadata import read_metadata
 from livecut.errors import ConfigError, EngineError, LivecutError
 from livecut.files import atomic_write, cache_folder
 from livecut.hardware import cpu, nvidia
 from livecut.models import in_bytes, input_size
+from livecut.registry import Registry
 
-SPOKEN = {"openvino": "OpenVINO", "onnx": "ONNX Runtime"}
+ENGINES = Registry[EngineType](
+    "engine",
+    {
+        "openvino": "livecut.engines.openvino:OpenVinoEngine",
+        "onnx": "livecut.engines.onnx:OnnxEngine",
+        "torch": "livecut.engines.torch:TorchEngine",
+    },
+    "livecut.engines",
+)
+EXPORTED = {"openvino": "OpenVINO", "onnx": "ONNX Runtime"}
 """Engines that run exported networks, by their makers' names."""
 MODULES = {"openvino": "openvino", "onnx": "onnxruntime"}
 PACKAGES = ("openvino", "onnxruntime", "onnxruntime-gpu", "onnxruntime-directml")
@@ -91,10 +101,13 @@ def parse_engine(text: str, given_by: str = "") -> tuple[str, str]:
     Raises ConfigError, which names `given_by`.
     """
     engine, colon, precision = text.partition(":")
-    if engine not in ENGINES or (colon and (engine not in SPOKEN or precision not in PRECISIONS)):
+    known = engine == "auto" or engine in ENGINES.own or ENGINES.named(engine) is not None
+    if not known or (colon and (engine not in EXPORTED or precision not in PRECISIONS)):
+        faults = "".join(f"; {fault}" for fault in ENGINES.faults)
         raise ConfigError(
-            f"unknown engine '{text}'{given_by}; expected one of: {', '.join(ENGINES)}; "
-            f"{' and '.join(SPOKEN)} also with a precision ({', '.join(PRECISIONS)}), as in onnx:int8"
+            f"unknown engine '{text}'{given_by}; expected one of: "
+            f"{', '.join(('auto', *ENGINES.names()))}; {' and '.join(EXPORTED)} also with a precision "
+            f"({', '.join(PRECISIONS)}), as in onnx:int8{faults}"
         )
     return engine, precision
 
@@ -114,7 +127,7 @@ def open_exported(path: Path, *, named: bool, engine: str, device: str, threads:
     owner = OWNERS.get(kind, "")
     if owner and name not in ("auto", owner):
         raise ConfigError(
-            f"device {device} is {SPOKEN[owner]}'s alone; take --engine auto or {owner}"
+            f"device {device} is {EXPORTED[owner]}'s alone; take --engine auto or {owner}"
         )
     fault = ""
     if owner == "onnx" or (kind == "auto" and name != "openvino" and nvidia.driver_loads()):
@@ -143,7 +156,7 @@ def open_provider(path: Path, device: str) -> Engine:
 
 
 def installed(engine: str) -> bool:
-    """Whether an engine of `SPOKEN` is installed."""
+    """Whether an engine of `EXPORTED` is installed."""
     return find_spec(MODULES[engine]) is not None
 
 
@@ -162,10 +175,10 @@ def list_candidates(
     bytes overflow, and float32 where the same engine has bfloat16. Raises ModelError, EngineError and
     ConfigError where there are none.
     """
-    engines = [e for e in SPOKEN if engine in ("auto", e) and OWNERS.get(kind, e) == e]
+    engines = [e for e in EXPORTED if engine in ("auto", e) and OWNERS.get(kind, e) == e]
     there = [e for e in engines if installed(e)]
     if not there:
-        names = " or ".join(SPOKEN[e] for e in engines)
+        names = " or ".join(EXPORTED[e] for e in engines)
         raise EngineError(
             f"{names} is not installed; install it with: pip install "
             f"{MODULES[engines[0]]}{' (or onnxruntime)' if len(engines) > 1 else ''}"

@@ -24,6 +24,7 @@ from livecut.engines.providers import (
 from livecut.errors import EngineError, ModelError
 from livecut.hardware import cpu, nvidia
 from livecut.hardware.nvidia import driver_loads
+from livecut.models import find_model
 
 DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 """Types that a network's alpha may have."""
@@ -112,6 +113,8 @@ class OnnxBatch(Batch):
 class OnnxEngine:
     """A network under ONNX Runtime on the CPU, its buffers bound once per size. See `livecut.engines.base.Engine`."""
 
+    forms = ("onnx",)
+    help = "ONNX Runtime: any CPU, and the network alone on a GPU"
     max_batch = 1
 
     def __init__(self, path: Path, *, threads: int = 0) -> None:
@@ -121,8 +124,19 @@ class OnnxEngine:
         self._output_stride = facts.output_stride
         self.description += ", int8" * facts.int8
 
+    @classmethod
+    def open(cls, model: str | Path, *, device: str, threads: int) -> OnnxEngine:
+        """Load a model in the precision of its .onnx file; see `livecut.engines.open_engine`."""
+        kind, _ = split(device)
+        if kind in ("auto", "cpu"):
+            return cls(find_model(model), threads=threads)
+        return FixedEngine(find_model(model), device)
+
     def batch(self, count: int, width: int, height: int) -> OnnxBatch:
-        """Buffers for so many pictures of this size, which may run beside others. Raises EngineError."""
+        """Buffers for so many pictures of this size, which may run beside others.
+
+        Raises EngineError.
+        """
         return OnnxBatch(self._session, count, width, height, self._output_stride)
 
     def resize(self, width: int, height: int) -> None:

@@ -20,6 +20,7 @@ from livecut.engines.metadata import read_metadata
 from livecut.errors import EngineError, ModelError
 from livecut.files import atomic_write, cache_folder
 from livecut.hardware import cpu
+from livecut.models import find_model
 
 if TYPE_CHECKING:
     import openvino
@@ -149,7 +150,14 @@ class OpenVinoEngine:
     wrongly.
     """
 
+    forms = ("openvino",)
+    help = "OpenVINO: x86-64 CPUs, and Intel's GPUs and NPUs"
     max_batch = 1
+
+    @classmethod
+    def open(cls, model: str | Path, *, device: str, threads: int) -> OpenVinoEngine:
+        """Load a model in the precision of its .onnx file; see `livecut.engines.open_engine`."""
+        return cls(find_model(model), device=device, precision="float32", threads=threads)
 
     def __init__(
         self, path: Path, *, device: str = "cpu", precision: str = "auto", threads: int = 0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from livecut.engines.base import MAX_BATCH, Batch
-from livecut.errors import EngineError
+from livecut.engines.base import MAX_BATCH, Batch, split
+from livecut.errors import ConfigError, EngineError
+from livecut.models import TORCHVISION, find_model
 
 try:
     import torch
@@ -50,6 +51,19 @@ class TorchEngine:
 
     One of `livecut.models.REFERENCES` by its name comes with torchvision's own weights.
     """
+
+    forms = ("torch",)
+    help = "PyTorch, from .safetensors: all of a frame on an NVIDIA GPU, or a CPU"
+
+    @classmethod
+    def open(cls, model: str | Path, *, device: str, threads: int) -> TorchEngine:
+        """Load a model, see `livecut.engines.open_engine`."""
+        kind, _ = split(device)
+        if kind not in ("auto", "cpu", "cuda"):
+            raise ConfigError(f"PyTorch does not run on device {device}; give an .onnx file")
+        theirs = str(model).startswith(TORCHVISION)
+        found = str(model) if theirs else find_model(model, ".safetensors")
+        return cls(found, device=device, threads=threads)
 
     def __init__(self, model: Path | str, *, device: str = "auto", threads: int = 0) -> None:
         self._device = torch_device(device)

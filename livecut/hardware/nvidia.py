@@ -13,10 +13,9 @@ LIBRARIES = ("cudart", "cublas", "cublasLt", "cudnn", "cufft", "curand")
 
 
 def graph_wanted() -> bool:
-    """Whether the GPU's work is to be one CUDA graph: LIVECUT_CUDA_GRAPH, 1 (as where it is not set) or 0.
+    """Whether the GPU's work is to be one CUDA graph: LIVECUT_CUDA_GRAPH, 1 (the default) or 0.
 
-    Raises ConfigError. It is for finding faults, whichever command shows them, and no one's daily choice:
-    so it is the environment's.
+    A debugging switch, so an environment variable and not an option. Raises ConfigError.
     """
     said = os.environ.get("LIVECUT_CUDA_GRAPH") or "1"
     if said not in ("0", "1"):
@@ -38,7 +37,7 @@ def cuda_of_driver() -> str:
 
 
 def missing_libraries() -> list[str]:
-    """Those of CUDA's libraries that ONNX Runtime needs and nothing loads, in any version."""
+    """CUDA's libraries that ONNX Runtime needs and that do not load in any version."""
     return [name for name in LIBRARIES if not any(_load(name, n) for n in range(9, 15))]
 
 
@@ -81,8 +80,8 @@ def gpu_name(number: int) -> str:
 def tensorrt_version() -> str:
     """The number of TensorRT's version, as in "101600"; empty where it does not load.
 
-    The package tensorrt keeps its libraries in a folder where ONNX Runtime does not look: loaded here,
-    they are found.
+    The package tensorrt keeps its libraries in a folder where ONNX Runtime does not look: loaded
+    here, they are found.
     """
     found = find_spec("tensorrt_libs")
     folders = list(found.submodule_search_locations or ()) if found else []

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from livecut.errors import ModelError
 from livecut.models import REFERENCES
-from livecut.network.base import Network
-from livecut.network.unet import (
-    DeepMobileUNet,
-    EfficientUNet,
-    MobileUNet,
-    UNet,
-)
 
-NETWORKS: dict[str, type[Network]] = {
-    "live": MobileUNet,
-    "deep": DeepMobileUNet,
-    "quality": EfficientUNet,
-    "unet": UNet,
+if TYPE_CHECKING:
+    from livecut.network.base import Network
+
+NETWORKS = {
+    "live": "livecut.network.unet:MobileUNet",
+    "deep": "livecut.network.unet:DeepMobileUNet",
+    "quality": "livecut.network.unet:EfficientUNet",
+    "unet": "livecut.network.unet:UNet",
 }
-"""What `livecut train --model` takes, besides `REFERENCES`."""
+"""Classes of networks, as "module:Class", by the names that `livecut train --model` takes, besides
+`REFERENCES`."""
 
 
 def build(name: str) -> Network:
@@ -29,12 +28,18 @@ def build(name: str) -> Network:
     Raises ModelError for an unknown name, or where torchvision's is asked for and it is missing.
     """
     if name in NETWORKS:
-        return NETWORKS[name]()
+        module, _, attribute = NETWORKS[name].partition(":")
+        network: Network = getattr(import_module(module), attribute)()
+        return network
     if name not in REFERENCES:
-        known = ", ".join((*sorted(NETWORKS), *REFERENCES))
-        raise ModelError(f"unknown network '{name}'; known are: {known}")
-    network: Network = references().reference(name)
-    return network
+        raise ModelError(f"unknown network '{name}'; known are: {', '.join(network_names())}")
+    reference: Network = references().reference(name)
+    return reference
+
+
+def network_names() -> list[str]:
+    """The names that `build` takes; nothing is imported."""
+    return [*NETWORKS, *REFERENCES]
 
 
 def references() -> ModuleType:

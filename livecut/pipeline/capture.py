@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from livecut.clock import CLOCK, Clock
 from livecut.errors import SourceError
 from livecut.frame import Buffer, Frame, PixelFormat, Size, frame_buffers
 from livecut.slot import Slot
 from livecut.sources.base import Source
+
+LOG = logging.getLogger("livecut")
 
 RETRY = 0.5
 """Seconds between two tries to reopen a source that was lost."""
@@ -23,15 +26,15 @@ MakeBuffers = Callable[[PixelFormat, Size, int], Sequence[Buffer]]
 class Capture:
     """A thread that reads a source into a slot, and opens it again when it was lost."""
 
-    def __init__(self, source: Source, on_drop: Callable[[], None]) -> None:
-        """`on_drop` is called for each frame that a newer one replaced."""
+    def __init__(self, source: Source, on_drop: Callable[[], None], clock: Clock = CLOCK) -> None:
+        """`on_drop` is called for each frame that a newer one replaced; `clock` is the source's."""
         self.slot: Slot[Frame] = Slot(on_drop=on_drop)
         self.fault = ""
         """Why frames come in BGR though another format was asked for; empty where they do not."""
         self.lost = ""
         """Why there is no picture at present; empty while there is one."""
-        self.last = time.perf_counter()
-        """`perf_counter` seconds when the last frame was grabbed."""
+        self.last = clock.now()
+        """Seconds of the clock when the last frame was grabbed."""
         self.interval = 0.0
         """Seconds from frame to frame, measured, averaged over about 30 frames."""
         self.name = source.name
@@ -39,30 +42,33 @@ class Capture:
         self._pixel_format: PixelFormat | None = None
         self._asked: tuple[PixelFormat | None, MakeBuffers] | None = None
         self._make: MakeBuffers = frame_buffers
-        self._stopped = threading.Event()
+        self._clock, self._changed, self._stopped = clock, threading.Condition(), False
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def ask(self, pixel_format: PixelFormat | None, make: MakeBuffers) -> None:
-        """Take the frames to come in this format, where the source gives it, in buffers of `make`."""
+        """Take frames in this format from now on, if the source gives it, in buffers of `make`."""
         self._asked = pixel_format, make
 
     def stop(self) -> None:
         """Ask the thread to end and wait for it; a read that hangs is left behind."""
-        self._stopped.set()
-        self._thread.join(timeout=3.0)
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        self._clock.join(self._thread, 3.0)
 
     def _run(self) -> None:
         index, first = 0, 0.0
         try:
-            while not self._stopped.is_set():
+            while not self._stopped:
                 buffer = self._buffer()
                 try:
                     timestamp = self._source.read(buffer.picture)
                 except SourceError as error:
                     self.lost = str(error)
+                    LOG.debug("%s; trying again every %g s", self.lost, RETRY)
                     if self._source.pixel_format != self._pixel_format:
                         self.fault = self.lost
                     self._reopen()
@@ -94,7 +100,12 @@ class Capture:
         return self.slot.writable()
 
     def _reopen(self) -> None:
-        while not self._stopped.wait(RETRY):
+        while not self._stopped:
+            with self._changed:
+                self._clock.wait(self._changed, lambda: self._stopped, RETRY)
+            if self._stopped:
+                break
             with suppress(SourceError):
                 self._source.reopen()
+                LOG.debug("%s is open again", self.name)
                 return

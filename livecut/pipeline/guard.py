@@ -1,16 +1,17 @@
 """The fail-closed gate: nothing reaches a sink except through it.
 
 A picture leaves only as the composite of a frame with the alpha that was computed from that very
-frame, checked here; else a placeholder leaves that says what is wrong, without a pixel of the camera.
+frame, checked here; else a placeholder leaves that says what is wrong, without a pixel of the
+camera.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
 
+from livecut.clock import CLOCK, Clock
 from livecut.errors import EngineError, LivecutError
 from livecut.frame import BGR, Buffer, Cutout, Frame, Image, Output, PixelFormat
 from livecut.kernels.pixels import convert
@@ -26,8 +27,10 @@ class Placeholder:
     They are drawn when the text changes.
     """
 
-    def __init__(self, size: tuple[int, int], pixel_format: PixelFormat = BGR) -> None:
-        self._size, self.pixel_format = size, pixel_format
+    def __init__(
+        self, size: tuple[int, int], pixel_format: PixelFormat = BGR, clock: Clock = CLOCK
+    ) -> None:
+        self._size, self.pixel_format, self._clock = size, pixel_format, clock
         self._drawn: tuple[str, Image] | None = None
 
     def __call__(self, reason: str) -> Output:
@@ -35,15 +38,16 @@ class Placeholder:
         if self._drawn is None or self._drawn[0] != reason:
             image = draw_notice(reason, self._size, 4 if self.pixel_format.transparent else 3)
             self._drawn = reason, convert(image, self.pixel_format)
-        return Output(self._drawn[1], None, -1, time.perf_counter(), reason, self.pixel_format)
+        return Output(self._drawn[1], None, -1, self._clock.now(), reason, self.pixel_format)
 
 
 class Guard:
     """Makes the outputs of one run, for frames of `size` = (width, height).
 
-    `segment` gives a frame's cutout, its alpha written into a buffer; `compose` writes the composite of
-    a cutout into that buffer. `pixel_format` is that of placeholders. With `realtime` a failure gives a
-    placeholder and the next frame is tried; else it is raised.
+    `segment` gives a frame's cutout, its alpha written into a buffer; `compose` writes the
+    composite of a cutout into that buffer. `pixel_format` is that of placeholders. With `realtime`
+    a failure gives a placeholder and the next frame is tried; else it is raised. `clock` is that of
+    the frames' time stamps.
     """
 
     def __init__(
@@ -54,9 +58,10 @@ class Guard:
         compose: Callable[[Cutout, Buffer], None],
         pixel_format: PixelFormat = BGR,
         realtime: bool = False,
+        clock: Clock = CLOCK,
     ) -> None:
         self._segment, self._compose, self._realtime = segment, compose, realtime
-        self._placeholder = Placeholder(size, pixel_format)
+        self._placeholder, self._clock = Placeholder(size, pixel_format, clock), clock
         self._last = -1
         self.reason = ""
         """Why the last frame failed; empty where it did not."""
@@ -68,12 +73,12 @@ class Guard:
         `realtime`.
         """
         try:
-            if self._realtime and time.perf_counter() - frame.timestamp > FRESH:
+            if self._realtime and self._clock.now() - frame.timestamp > FRESH:
                 raise EngineError(f"the frame is more than {FRESH:g} s old")
             cutout = self._segment(frame, out)
             self._check(frame, cutout)
             self._compose(cutout, out)
-            if self._realtime and time.perf_counter() - frame.timestamp > FRESH:
+            if self._realtime and self._clock.now() - frame.timestamp > FRESH:
                 raise EngineError(f"the network took more than {FRESH:g} s")
         except Exception as error:
             if not self._realtime:

@@ -6,9 +6,9 @@ file:      one loop on the main thread, which drops nothing; beside it the netwo
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -16,9 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from livecut.backgrounds import open_background
+from livecut.backgrounds import find_background, open_background
 from livecut.backgrounds.base import Background
 from livecut.backgrounds.blur import Blur
+from livecut.clock import CLOCK, Clock
+from livecut.engines.base import Engine
 from livecut.errors import ConfigError, LivecutError, SinkError
 from livecut.frame import BGR, BGRA, Buffer, Cutout, Frame, Image, Output, PixelFormat
 from livecut.kernels.pixels import flip
@@ -29,12 +31,14 @@ from livecut.pipeline.prefetch import Prefetcher
 from livecut.pipeline.worker import STARTING, Worker
 from livecut.processors import open_processor
 from livecut.processors.base import FrameProcessor, ProcessorFactory
-from livecut.sinks import open_sink
+from livecut.sinks import find_sink, open_sink
 from livecut.sinks.base import TITLE, Sink
 from livecut.slot import Slot
 from livecut.sources import open_source
 from livecut.sources.base import Source
 from livecut.stats import Stats
+
+LOG = logging.getLogger("livecut")
 
 STALL = 1.0
 """Seconds without a new picture after which a live output changes to a placeholder."""
@@ -42,6 +46,17 @@ REPEAT = 0.1
 """Seconds between the repetitions of a placeholder, so that a reader of the output does not hang."""
 CYCLE = ("blur", "#00b140", "#000000")
 """Backgrounds that the key for the next one goes through, after the one given."""
+
+
+def require_words(background: str, sinks: Sequence[str | Sink]) -> None:
+    """Raise ConfigError or SinkError for a background or an output that no class takes.
+
+    Nothing is opened, so that a mistake is told before a camera's light goes on.
+    """
+    transparent = find_background(background).transparent
+    for sink in sinks:
+        if isinstance(sink, str):
+            find_sink(sink, transparent=transparent)
 
 
 class Pipeline:
@@ -53,11 +68,11 @@ class Pipeline:
     `open_sink`, or already open; whatever the pipeline opens itself, it closes. `mirror` flips left and
     right. `max_frames` ends the run after so many composited frames. `model`, `device`, `engine` and
     `threads` go to the Segmenter; `precision` (auto, float32, float16, bfloat16) is for a GPU on which
-    PyTorch does all of it. A SharedEngine as `engine` is in place of all five. `title` is that of its
-    window. `in_flight` is how many frames of a file are worked on at once: 1 for the least delay, 2 for
+    PyTorch does all of it. A SharedEngine or an open Engine as `engine` is in place of all five. `title`
+    is that of its window. `in_flight` is how many frames of a file are worked on at once: 1 for the least delay, 2 for
     the highest rate, 0 for 2 where the file's length is known, else 1; of a live source only the newest
     is. `progress` is called after each composited frame, `notice` with a line when the picture fails or
-    comes back. Raises LivecutError.
+    comes back; without it the logger "livecut" has that line. `clock` is that of the source's time stamps. Raises LivecutError.
     """
 
     def __init__(
@@ -70,27 +85,29 @@ class Pipeline:
         max_frames: int | None = None,
         model: str | Path = DEFAULT_MODEL,
         device: str = "auto",
-        engine: str | ProcessorFactory = "auto",
+        engine: str | Engine | ProcessorFactory = "auto",
         threads: int = 0,
         precision: str = "auto",
         in_flight: int = 0,
         title: str = TITLE,
         progress: Callable[[], None] = lambda: None,
-        notice: Callable[[str], None] = lambda text: None,
+        notice: Callable[[str], None] | None = None,
+        clock: Clock = CLOCK,
     ) -> None:
         self.stats = Stats()
         self.description = ""
         """Engine and device of the network, for people; empty before it is loaded."""
         self.mirror = mirror
         self._progress, self._notice, self._max_frames = progress, notice, max_frames
-        self._trouble = ""
+        self._trouble, self._clock = "", clock
         self._stopping = threading.Event()
         self._interruptible = False
         self._processor: FrameProcessor | None = None
         self._frozen = False
-        self._transparent = background == "transparent"
         self._choice = 0
         self._cycle = (background, *(b for b in CYCLE if b != background))
+        sinks = [sinks] if isinstance(sinks, str | Sink) else sinks
+        require_words(background, sinks)
         with ExitStack() as opened:
             if isinstance(source, str):
                 source = opened.enter_context(open_source(source))
@@ -102,8 +119,11 @@ class Pipeline:
             if not source.realtime and in_flight == 1:
                 threads = threads or min(4, os.cpu_count() or 1)
             self._background = open_background(background, source.size)
+            self._transparent = self._background.transparent
             opener = (
-                partial(
+                engine.open_processor
+                if isinstance(engine, ProcessorFactory)
+                else partial(
                     open_processor,
                     model,
                     device=device,
@@ -111,8 +131,6 @@ class Pipeline:
                     threads=threads,
                     precision=precision,
                 )
-                if isinstance(engine, str)
-                else engine.open_processor
             )
             self._load = partial(
                 opener,
@@ -121,7 +139,7 @@ class Pipeline:
                 stats=self.stats,
             )
             self.sinks: list[Sink] = []
-            for sink in [sinks] if isinstance(sinks, str | Sink) else sinks:
+            for sink in sinks:
                 if isinstance(sink, str):
                     sink = open_sink(
                         sink,
@@ -137,7 +155,7 @@ class Pipeline:
             self._opened = opened.pop_all()
         self.pixel_format = BGRA if self._transparent else BGR
         """Format of the composites: what all sinks prefer, where the processor makes it."""
-        self._placeholder = Placeholder(source.size, self.pixel_format)
+        self._placeholder = Placeholder(source.size, self.pixel_format, clock)
         self._flipped = [Buffer(np.empty(0, np.uint8))] * in_flight
 
     def run(self) -> Stats:
@@ -149,7 +167,7 @@ class Pipeline:
         with self._opened:
             for sink in self.sinks:
                 for hint in sink.hints:
-                    self._notice(hint)
+                    self._tell(hint)
             if self.source.realtime:
                 self._run_realtime()
             else:
@@ -181,7 +199,7 @@ class Pipeline:
             try:
                 self._change(open_background(self._cycle[self._choice], self.source.size))
             except LivecutError as error:
-                self._notice(str(error))
+                self._tell(str(error), logging.WARNING)
 
     def change_blur(self, by: float) -> None:
         """Make a blurred background stronger or weaker by this much of 0..1."""
@@ -194,6 +212,13 @@ class Pipeline:
         self._background = background
         if self._processor is not None:
             self._processor.background = background
+
+    def _tell(self, text: str, level: int = logging.INFO) -> None:
+        """Give a line to `notice`, or to the log."""
+        if self._notice is not None:
+            self._notice(text)
+        else:
+            LOG.log(level, "%s", text)
 
     def _status(self) -> list[str]:
         return [*self.stats.status(), self._background.name, self.description]
@@ -209,6 +234,7 @@ class Pipeline:
             compose=processor.compose,
             pixel_format=self.pixel_format,
             realtime=self.source.realtime,
+            clock=self._clock,
         )
 
     def _prepare(self, capture: Capture, outputs: Slot[Output]) -> tuple[FrameProcessor, Guard]:
@@ -235,6 +261,7 @@ class Pipeline:
             pixel_format if pixel_format.transparent == self._transparent else self.pixel_format
         )
         self.description = processor.description
+        LOG.debug("network: %s, composites in %s", self.description, self.pixel_format.name)
         self._frames = processor.frames
         return processor
 
@@ -268,11 +295,14 @@ class Pipeline:
                     raise
         if output.reason != self._trouble:
             self._trouble = output.reason
-            self._notice(output.reason or "the picture is back")
+            if output.reason:
+                self._tell(output.reason, logging.WARNING)
+            else:
+                self._tell("the picture is back")
         if output.reason:
             self.stats.placeholders += 1
         else:
-            self.stats.handed_over(output.timestamp)
+            self.stats.handed_over(output.timestamp, self._clock.now())
             if self.source.realtime:
                 self.stats.judge(output.index, output.timestamp, 1 / self.source.fps)
             self._progress()
@@ -302,7 +332,7 @@ class Pipeline:
         [out] = processor.outputs(self.pixel_format, source.size, 1)
         self._warm_up(processor, out)
         buffers = processor.frames(BGR, source.size, len(self._flipped))
-        due = time.perf_counter()
+        due = self._clock.now()
         with Prefetcher(self._next, processor, buffers) as prefetcher:
             guard = self._guard(processor, prefetcher.cut)
             while not self._stopping.is_set():
@@ -313,12 +343,12 @@ class Pipeline:
                 self._hand_over(output)
                 self._act()
                 if paced:
-                    due = max(due + 1 / source.fps, time.perf_counter() - 1 / source.fps)
+                    due = max(due + 1 / source.fps, self._clock.now() - 1 / source.fps)
                     self._hold(output, due)
 
     def _next(self, index: int, buffer: Buffer) -> Frame | None:
         """The source's next frame, number `index`, read into `buffer`; None at the end."""
-        begun = time.perf_counter()
+        begun = self._clock.now()
         timestamp = self._read(buffer.picture)
         if timestamp is None:
             return None
@@ -342,10 +372,10 @@ class Pipeline:
         """Keep a picture up until the next is due, while frozen, or a still until the person quits."""
         while not self._stopping.is_set():
             again = self._frozen or self.source.frames == 1
-            left = due - time.perf_counter()
+            left = due - self._clock.now()
             if left <= 0 and not again:
                 break
-            time.sleep(REPEAT / 3 if again else min(left, 0.01))
+            self._clock.sleep(REPEAT / 3 if again else min(left, 0.01))
             if again:
                 self._show_if_paced(output)
             self._act()
@@ -353,30 +383,31 @@ class Pipeline:
     # cameras and streams
 
     def _run_realtime(self) -> None:
-        drop = self.stats.drop
-        capture = Capture(self.source, partial(drop, "a newer frame came"))
-        outputs = Slot[Output](on_drop=partial(drop, "the output was busy"))
+        drop, clock = self.stats.drop, self._clock
+        capture = Capture(self.source, partial(drop, "a newer frame came"), clock)
+        outputs = Slot[Output](on_drop=partial(drop, "the output was busy"), clock=clock)
         worker = Worker(
             capture,
             outputs,
             prepare=partial(self._prepare, capture, outputs),
             seen=self._prepared,
             stats=self.stats,
+            clock=clock,
         )
         capture.start()
         worker.start()
         self._show_if_paced(self._placeholder_for(STARTING))
-        last, shown, fault = time.perf_counter(), None, ""
+        last, shown, fault = clock.now(), None, ""
         try:
             while not self._stopping.is_set():
                 if self._frozen and shown is not None:
                     self._show_if_paced(shown)
                     self._act()
-                    time.sleep(0.03)
-                    last = time.perf_counter()
+                    clock.sleep(0.03)
+                    last = clock.now()
                     continue
                 output = outputs.get(timeout=REPEAT)
-                now = time.perf_counter()
+                now = clock.now()
                 if output is not None:
                     last, shown = now, output
                     self._hand_over(output)
@@ -388,7 +419,7 @@ class Pipeline:
                     self._show_if_paced(self._placeholder_for(STARTING))
                 if capture.fault != fault:
                     fault = capture.fault
-                    self._notice(fault)
+                    self._tell(fault, logging.WARNING)
                 self._act()
         finally:
             capture.stop()
@@ -398,7 +429,7 @@ class Pipeline:
     def _placeholder_for(self, reason: str) -> Output:
         """A placeholder in the format that composites have by now."""
         if self._placeholder.pixel_format != self.pixel_format:
-            self._placeholder = Placeholder(self.source.size, self.pixel_format)
+            self._placeholder = Placeholder(self.source.size, self.pixel_format, self._clock)
         return self._placeholder(reason)
 
     def _show_if_paced(self, output: Output) -> None:

@@ -15,8 +15,8 @@ class Prefetcher:
     """Reads frames in order, as many ahead as there are `buffers` to hold them, and infers them.
 
     `read` gets a frame's number and a buffer to write it into, and gives the frame, or None at the
-    end; it is called by the thread that calls `next`. The network runs on a thread of its own, unless
-    there is only one buffer.
+    end; it is called by the thread that calls `next`. The network runs on a thread of its own,
+    unless there is only one buffer.
     """
 
     def __init__(

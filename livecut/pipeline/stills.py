@@ -1,4 +1,4 @@
-"""Pictures in, pictures out: what `livecut image` does."""
+"""Single pictures: the composite of one, and what `livecut image` makes of many."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from livecut.backgrounds import open_background
-from livecut.backgrounds.transparent import Transparent
+from livecut.backgrounds.base import Background
+from livecut.backgrounds.picture import Still
 from livecut.errors import ConfigError, LivecutError
-from livecut.frame import Cutout, Frame, Image
+from livecut.frame import Cutout, Frame, Image, checked_alpha, checked_bgr
 from livecut.pictures import READABLE, WRITABLE, pictures, read_picture, save_picture
 from livecut.segmenter import Segmenter
 
@@ -32,13 +33,32 @@ class StillJob:
             return alpha
         if self.kind == "mask":
             return np.where(alpha >= self.threshold * 255, np.uint8(255), np.uint8(0))
-        size = (image.shape[1], image.shape[0])
-        background = (
-            Transparent(size) if self.kind == "cutout" else open_background(self.background, size)
-        )
-        out = np.zeros((*alpha.shape, 4 if isinstance(background, Transparent) else 3), np.uint8)
-        background.compose(Cutout(Frame(image, 0, 0.0, 0.0), alpha), out)
-        return out
+        return composite(image, alpha, "transparent" if self.kind == "cutout" else self.background)
+
+
+def composite(image: Image, alpha: Image, background: str | Image = "blur") -> Image:
+    """Put another background behind the person in a picture: BGR uint8 (H, W, 3).
+
+    >>> alpha = Segmenter()(image)   # doctest: +SKIP
+    >>> livecut.composite(image, alpha, "beach.jpg")   # doctest: +SKIP
+
+    `image` is BGR uint8 (H, W, 3) and `alpha` uint8 (H, W), 255 = person, as `Segmenter` gives it; views
+    are copied where they are not C-contiguous. `background` is what `livecut run -b` takes ("blur",
+    "blur:0.8", "#00b140", a file's name, ...; with "transparent" the result is BGRA (H, W, 4)), or a
+    picture BGR uint8 of any size, which is scaled to cover. It is made anew in each call: for many
+    frames a Pipeline is faster. Raises TypeError, ValueError, and ConfigError for the background.
+    """
+    image = checked_bgr(image)
+    alpha = np.ascontiguousarray(checked_alpha(alpha, image.shape[:2]))
+    size = image.shape[1], image.shape[0]
+    behind: Background
+    if isinstance(background, str):
+        behind = open_background(background, size)
+    else:
+        behind = Still("a picture", checked_bgr(background, "background"), size)
+    out = np.zeros((*alpha.shape, 4 if behind.transparent else 3), np.uint8)
+    behind.compose(Cutout(Frame(image, 0, 0.0, 0.0), alpha), out)
+    return out
 
 
 def gather(inputs: list[Path]) -> list[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -11,6 +10,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from livecut.clock import CLOCK, Clock
 from livecut.errors import LivecutError, SinkError
 from livecut.pipeline.pipeline import Pipeline
 
@@ -20,7 +20,7 @@ Failed = Callable[[Pipeline, LivecutError], None]
 
 
 class MainThread:
-    """Does what other threads ask for on the thread that made it, as often as that calls `serve`."""
+    """Does the jobs of other threads on the thread that made it, when that calls `serve`."""
 
     def __init__(self) -> None:
         self._thread = threading.current_thread()
@@ -53,11 +53,13 @@ class MainThread:
         return True
 
 
-def run_all(pipelines: Sequence[Pipeline], *, failed: Failed | None = None) -> None:
+def run_all(
+    pipelines: Sequence[Pipeline], *, failed: Failed | None = None, clock: Clock = CLOCK
+) -> None:
     """Run all of them until each has ended; to be called on the main thread where one has a window.
 
-    `failed` is called here when one fails, with its error, and the others go on. Without it the others
-    are told to stop, and the error is raised once they have ended.
+    `failed` is called here when one fails, with its error, and the others go on. Without it the
+    others are told to stop, and the error is raised once they have ended.
     """
     main, errors = MainThread(), list[BaseException]()
 
@@ -86,8 +88,8 @@ def run_all(pipelines: Sequence[Pipeline], *, failed: Failed | None = None) -> N
         while running := [p for p, t in zip(pipelines, threads, strict=True) if t.is_alive()]:
             main.serve(0.05)
             if all(pipeline.stopping for pipeline in running):
-                told = told or time.perf_counter()
-                if time.perf_counter() - told > LEFT_BEHIND:
+                told = told or clock.now()
+                if clock.now() - told > LEFT_BEHIND:
                     break
         while main.serve(0):
             pass

@@ -1,11 +1,11 @@
-"""The thread of a live run between its two slots: loads the network, then turns frames into outputs."""
+"""The thread of a live run that loads the network, then turns frames into outputs."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
+from livecut.clock import CLOCK, Clock
 from livecut.frame import Frame, Output
 from livecut.pipeline.capture import Capture
 from livecut.pipeline.guard import Guard
@@ -19,8 +19,8 @@ STARTING = "starting: loading the network"
 class Worker:
     """Takes frames from `capture`, and puts outputs into `outputs`.
 
-    `prepare` loads the processor and warms it up; it gives the processor and its guard. `seen` turns a
-    frame into what is cut, its mirror image perhaps.
+    `prepare` loads the processor and warms it up; it gives the processor and its guard. `seen`
+    turns a frame into what is cut, its mirror image perhaps.
     """
 
     def __init__(
@@ -31,9 +31,10 @@ class Worker:
         prepare: Callable[[], tuple[FrameProcessor, Guard]],
         seen: Callable[[Frame], Frame],
         stats: Stats,
+        clock: Clock = CLOCK,
     ) -> None:
         self._capture, self._outputs = capture, outputs
-        self._prepare, self._seen, self._stats = prepare, seen, stats
+        self._prepare, self._seen, self._stats, self._clock = prepare, seen, stats, clock
         self._ready = self._waiting = False
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
@@ -43,7 +44,7 @@ class Worker:
     def stop(self) -> None:
         """Ask the thread to end and wait for it; a network that hangs is left behind."""
         self._capture.slot.close()
-        self._thread.join(timeout=3.0)
+        self._clock.join(self._thread, 3.0)
 
     def stuck(self) -> str:
         """Text for the placeholder: who gives nothing at present."""
@@ -67,7 +68,7 @@ class Worker:
                 self._waiting = False
                 if frame is None:
                     break
-                stats.add("capture", time.perf_counter() - frame.timestamp)
+                stats.add("capture", self._clock.now() - frame.timestamp)
                 if lost != capture.lost:
                     processor.reset()
                     lost = capture.lost

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from livecut.backgrounds.base import Background
+from livecut.engines.base import Engine
 from livecut.errors import ConfigError, ModelError
 from livecut.hardware import nvidia
 from livecut.models import find_model
@@ -24,7 +25,7 @@ def open_processor(
     *,
     background: Background,
     device: str,
-    engine: str,
+    engine: str | Engine,
     threads: int,
     temporal: bool,
     in_flight: int,
@@ -59,7 +60,7 @@ def open_processor(
     )
 
 
-def require_auto(precision: str, model: str | Path, device: str, engine: str) -> None:
+def require_auto(precision: str, model: str | Path, device: str, engine: str | Engine) -> None:
     """Raises ConfigError for a `precision` that only a GPU has, where `gpu_weights` found none."""
     if precision != "auto":
         raise ConfigError(
@@ -83,11 +84,13 @@ def on_gpu(weights: Path, device: str, precision: str = "auto") -> Weights:
     return Weights(weights, machine, precision)
 
 
-def gpu_weights(model: str | Path, device: str, engine: str) -> Path | None:
+def gpu_weights(model: str | Path, device: str, engine: str | Engine) -> Path | None:
     """The weights where all is to be done by PyTorch on a GPU; None where that is not to be or cannot."""
-    onnx = engine == "onnx" or (engine == "auto" and Path(model).suffix == ".onnx")
+    if not isinstance(engine, str):
+        return None
+    onnx = engine == "auto" and Path(model).suffix == ".onnx"
     gpu = device.partition(":")[0] in ("auto", "cuda")
-    if onnx or not gpu or not nvidia.driver_loads():
+    if engine not in ("auto", "torch") or onnx or not gpu or not nvidia.driver_loads():
         return None
     if find_spec("torch") is None or find_spec("safetensors") is None:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from livecut.backgrounds.base import Background
 from livecut.frame import Buffer, Cutout, Frame, PixelFormat, Size
@@ -14,11 +14,11 @@ class FrameProcessor(Protocol):
     """Frame in, cutout and composite out. One thread may `infer` while another does the rest."""
 
     description: str
-    """What runs where, for people."""
+    """Engine and device, for people."""
     takes: Sequence[PixelFormat]
     """Formats that a frame may have."""
     background: Background
-    """What stands behind the person; may be changed at any time, by any thread, for frames to come."""
+    """Background behind the person; any thread may change it, for the frames to come."""
 
     def deliver(self, pixel_format: PixelFormat) -> PixelFormat:
         """Ask for composites in a format; gives that in which `compose` writes them from now on.
@@ -51,6 +51,7 @@ class FrameProcessor(Protocol):
         """
 
 
+@runtime_checkable
 class ProcessorFactory(Protocol):
     """Gives pipelines their processors, as `livecut.SharedEngine` does."""
 

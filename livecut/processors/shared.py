@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from livecut.backgrounds.base import Background
 from livecut.engines import open_engine
+from livecut.engines.base import Engine
 from livecut.engines.shared import Batcher, Port
 from livecut.models import DEFAULT_MODEL
 from livecut.processors import gpu_weights, on_gpu, require_auto
@@ -28,7 +29,8 @@ class SharedEngine:
 
     The arguments are those of `Pipeline`; on a CPU `threads` counts the pictures that are in the
     network at once, one thread each (0: as many as there are cores). It is loaded when the first
-    pipeline needs it; what is wrong with it each of them raises: ModelError, EngineError or ConfigError.
+    pipeline needs it; what is wrong with it each of them raises: ModelError, EngineError or
+    ConfigError.
     """
 
     def __init__(
@@ -36,7 +38,7 @@ class SharedEngine:
         model: str | Path = DEFAULT_MODEL,
         *,
         device: str = "auto",
-        engine: str = "auto",
+        engine: str | Engine = "auto",
         threads: int = 0,
         precision: str = "auto",
     ) -> None:
@@ -76,5 +78,7 @@ class SharedEngine:
         if weights is not None:
             return on_gpu(weights, self._device, self._precision)
         require_auto(self._precision, self._model, self._device, self._engine)
-        engine = open_engine(self._model, engine=self._engine, device=self._device, threads=1)
+        engine = self._engine
+        if isinstance(engine, str):
+            engine = open_engine(self._model, engine=engine, device=self._device, threads=1)
         return Batcher(engine, self._threads)

@@ -2,75 +2,65 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from livecut.errors import SinkError
-from livecut.pictures import WRITABLE
-from livecut.sinks.base import Sink
-from livecut.sinks.null import Null
-from livecut.sinks.picture import PictureFile, PictureFolder
+from livecut.frame import Size
+from livecut.registry import WordRegistry, shorten
+from livecut.sinks.base import TITLE, Sink, VideoInfo
 
-VIDEOS = (".mp4", ".mov", ".mkv", ".webm")
-_ALPHA_PICTURES = (".png", ".webp")
-_ALPHA_VIDEOS = (".webm", ".mov")
+SINKS = WordRegistry[type[Sink]](
+    "output",
+    {
+        "window": "livecut.sinks.window:Window",
+        "virtual": "livecut.sinks.virtual:VirtualCamera",
+        "http": "livecut.sinks.web:Preview",
+        "null": "livecut.sinks.null:Null",
+        "pipe": "livecut.sinks.pipe:Pipe",
+        "folder": "livecut.sinks.picture:PictureFolder",
+        "video": "livecut.sinks.video:VideoWriter",
+        "picture": "livecut.sinks.picture:PictureFile",
+    },
+    "livecut.sinks",
+)
+
+
+def find_sink(uri: str, *, transparent: bool = False) -> type[Sink]:
+    """The class of the output that `uri` names, for pictures that are BGRA where `transparent`.
+
+    Nothing is opened. Raises SinkError for an unknown output, and for one that cannot hold
+    transparency and has to.
+    """
+    kind = SINKS.find(uri)
+    if kind is None:
+        raise SinkError(f"unknown output '{uri}'; known are {SINKS.known()}")
+    if transparent and not kind.holds_alpha(uri):
+        able = [
+            form
+            for usage in SINKS.usages()
+            for form in usage.forms
+            if (named := SINKS.named(usage.name)) and named.holds_alpha(form)
+        ]
+        raise SinkError(
+            f"output '{uri}' cannot hold transparency; those that can are "
+            f"{', '.join(shorten(able))}"
+        )
+    return kind
 
 
 def open_sink(
     uri: str,
     *,
-    size: tuple[int, int],
+    size: Size,
     fps: float,
     transparent: bool = False,
     realtime: bool = False,
-    title: str = "livecut",
+    title: str = TITLE,
 ) -> Sink:
-    """Opens the output that `uri` names.
+    """Open the output that `uri` names, one of the forms of the classes in `SINKS`.
 
-    "window", "virtual", "/dev/videoN", "http" or "http://HOST:PORT", a video or picture file, a
-    folder (one that exists, or a name that ends in "/"), "-" (YUV4MPEG2 on standard output),
-    "null". `size` is (width, height) and `fps` the rate of the pictures to come, which are BGRA
-    where `transparent`, else BGR. With `live` they come at their own pace and their time stamps
+    `size` is (width, height) and `fps` the rate of the pictures to come, which are BGRA where
+    `transparent`, else BGR. With `realtime` they come at their own pace and their time stamps
     count. `title` is a window's, and no other window may have it. Raises SinkError.
     """
-    if uri == "null":
-        return Null(size)
-    if uri == "window":
-        from livecut.sinks.window import Window
-
-        return Window(size, transparent=transparent, title=title)
-    path = Path(uri)
-    suffix = path.suffix.lower()
-    web = uri.startswith(("http:", "https:")) or uri == "http"
-    device = uri == "virtual" or (uri.startswith("/dev/") and path.name.startswith("video"))
-    folder = not web and (uri.endswith(("/", os.sep)) or path.is_dir())
-    holds_alpha = folder or (not web and suffix in (*_ALPHA_PICTURES, *_ALPHA_VIDEOS))
-    if transparent and not holds_alpha:
-        raise SinkError(
-            f"output '{uri}' cannot hold transparency; those that can are "
-            f"{', '.join((*_ALPHA_VIDEOS, *_ALPHA_PICTURES))}, a folder of PNGs and the window"
-        )
-    if web:
-        from livecut.sinks.web import Preview
-
-        return Preview(uri, size)
-    if device:
-        from livecut.sinks.virtual import open_virtual
-
-        return open_virtual(uri, size=size, fps=fps)
-    if uri == "-":
-        from livecut.sinks.pipe import Pipe
-
-        return Pipe(size, fps, realtime=realtime)
-    if folder:
-        return PictureFolder(path, size, transparent=transparent)
-    if suffix in VIDEOS:
-        from livecut.sinks.video import VideoWriter
-
-        return VideoWriter(path, size, fps, transparent=transparent, realtime=realtime)
-    if suffix in WRITABLE:
-        return PictureFile(path, size, transparent=transparent)
-    raise SinkError(
-        f"unknown output '{uri}'; known are window, virtual, /dev/videoN, http, a file ending in "
-        f"{', '.join((*VIDEOS, *WRITABLE))}, a folder (ending in /), - (standard output) and null"
-    )
+    kind = find_sink(uri, transparent=transparent)
+    video = VideoInfo(size=size, fps=fps, transparent=transparent, realtime=realtime, title=title)
+    return kind.open(uri, video)

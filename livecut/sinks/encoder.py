@@ -17,7 +17,6 @@ from av.video.reformatter import (
 )
 from av.video.stream import VideoStream
 
-from livecut.errors import SinkError
 from livecut.frame import Output
 
 ERRORS = (OSError, av.FFmpegError)
@@ -112,13 +111,3 @@ class Encoder:
         """Lets go of the file in whatever state it is."""
         with contextlib.suppress(*ERRORS):
             self._container.close()
-
-
-def rate(fps: float) -> Fraction:
-    """The exact frame rate: 30000/1001 for 29.97002997."""
-    return Fraction(fps).limit_denominator(1001)
-
-
-def require_even(name: str, size: tuple[int, int]) -> None:
-    if min(size) < 2:
-        raise SinkError(f"{name}: {size[0]}x{size[1]} is too small; at least 2x2 is needed")

@@ -9,15 +9,18 @@ import numpy as np
 
 from livecut.errors import SinkError
 from livecut.files import require_folder
-from livecut.frame import Output
-from livecut.pictures import save_picture
-from livecut.sinks.base import Sink
+from livecut.frame import Output, Size
+from livecut.pictures import WRITABLE, save_picture
+from livecut.sinks.base import Sink, VideoInfo
 
 
 class PictureFile(Sink):
-    """One picture: the last that was written, saved by `close`. Of none, there is no file."""
+    """One picture: the last that was written, saved by `close`. Without one there is no file."""
 
-    def __init__(self, path: Path, size: tuple[int, int], *, transparent: bool = False) -> None:
+    forms = tuple(f"out{suffix}" for suffix in WRITABLE)
+    help = "a picture, the last of the run"
+
+    def __init__(self, path: Path, size: Size, *, transparent: bool = False) -> None:
         """Raises SinkError where its folder cannot be written."""
         channels = 4 if transparent else 3
         super().__init__(str(path), size, (channels,))
@@ -25,6 +28,18 @@ class PictureFile(Sink):
         self._path = path
         self._image = np.empty((size[1], size[0], channels), np.uint8)
         self._written = False
+
+    @classmethod
+    def accepts(cls, uri: str) -> bool:
+        return Path(uri).suffix.lower() in WRITABLE
+
+    @classmethod
+    def holds_alpha(cls, uri: str) -> bool:
+        return Path(uri).suffix.lower() in (".png", ".webp")
+
+    @classmethod
+    def open(cls, uri: str, video: VideoInfo) -> PictureFile:
+        return cls(Path(uri), video.size, transparent=video.transparent)
 
     def write(self, output: Output) -> None:
         self._check(output.image)
@@ -43,8 +58,11 @@ class PictureFile(Sink):
 class PictureFolder(Sink):
     """A folder of PNGs: 000000.png and so on, in the order of writing."""
 
-    def __init__(self, path: Path, size: tuple[int, int], *, transparent: bool = False) -> None:
-        """Makes the folder where there is none. Raises SinkError, without its parent for instance."""
+    forms = ("folder/",)
+    help = "a PNG for each frame"
+
+    def __init__(self, path: Path, size: Size, *, transparent: bool = False) -> None:
+        """Make the folder if it is absent. Raises SinkError, for instance without its parent."""
         super().__init__(f"{path}{os.sep}", size, (4 if transparent else 3,))
         self._path, self._count = path, 0
         require_folder(path)
@@ -52,6 +70,18 @@ class PictureFolder(Sink):
             path.mkdir(exist_ok=True)
         except OSError as e:
             raise SinkError(f"cannot make the folder {path}: {e.strerror}") from e
+
+    @classmethod
+    def accepts(cls, uri: str) -> bool:
+        return uri.endswith(("/", os.sep)) or Path(uri).is_dir()
+
+    @classmethod
+    def holds_alpha(cls, uri: str) -> bool:
+        return True
+
+    @classmethod
+    def open(cls, uri: str, video: VideoInfo) -> PictureFolder:
+        return cls(Path(uri), video.size, transparent=video.transparent)
 
     def write(self, output: Output) -> None:
         self._check(output.image)

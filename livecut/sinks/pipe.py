@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from livecut.errors import SinkError
-from livecut.frame import BT601, BT709, Output, taken_as_bt709
+from livecut.frame import BT601, BT709, Output, Size, taken_as_bt709
 from livecut.kernels.pixels import I420
-from livecut.sinks.base import Sink
-
-if TYPE_CHECKING:
-    pass
-from livecut.sinks.encoder import rate, require_even
+from livecut.sinks.base import Sink, VideoInfo, exact_rate, require_two_pixels
 
 
 class Pipe(Sink):
@@ -21,14 +16,17 @@ class Pipe(Sink):
 
     The format cannot say which matrix was used. It is the one that players, and livecut's own
     source, assume by the size: BT.709 from 1280 columns or 577 lines on, else BT.601. An odd last
-    row or column is left out. It has no time stamps either, so a live source is brought to a constant rate: a late picture is preceded by
-    repeats of the one before, an early one is left out.
+    row or column is left out. It has no time stamps either, so a live source is brought to a
+    constant rate: a late picture is preceded by repeats of the one before, an early one is left out.
     """
 
+    forms = ("-",)
+    help = "YUV4MPEG2 on standard output"
+
     def __init__(
-        self, size: tuple[int, int], fps: float, *, realtime: bool = False, fd: int | None = None
+        self, size: Size, fps: float, *, realtime: bool = False, fd: int | None = None
     ) -> None:
-        """Writes to the file descriptor `fd`, else to standard output. Raises SinkError."""
+        """Write to the file descriptor `fd`, else to standard output. Raises SinkError."""
         super().__init__("standard output", size)
         if fd is None:
             try:
@@ -40,12 +38,16 @@ class Pipe(Sink):
             raise SinkError(
                 "standard output is a terminal; pipe it to a program, as in `| ffmpeg -i - out.mkv`"
             )
-        require_even(self.name, size)
+        require_two_pixels(self.name, size)
         self._fd: int | None = fd
-        self._rate = rate(fps)
+        self._rate = exact_rate(fps)
         self._picture = I420(size, b"FRAME\n", BT709 if taken_as_bt709(*size) else BT601)
         self.pixel_format = self._picture.pixel_format
         self._realtime, self._start, self._count = realtime, 0.0, 0
+
+    @classmethod
+    def open(cls, uri: str, video: VideoInfo) -> Pipe:
+        return cls(video.size, video.fps, realtime=video.realtime)
 
     def write(self, output: Output) -> None:
         self._check(output.image, output.pixel_format)

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from livecut.errors import SinkError
 from livecut.files import part_of, require_folder
-from livecut.frame import BT709, Output, even, i420
-from livecut.sinks.base import Sink
+from livecut.frame import BT709, Output, Size, even, i420
+from livecut.sinks.base import Sink, VideoInfo, exact_rate, require_two_pixels
 
 if TYPE_CHECKING:
     from livecut.sinks.encoder import Encoder
-from livecut.sinks.encoder import rate, require_even
+
+VIDEOS = (".mp4", ".mkv", ".mov", ".webm")
+"""Endings of the files that are written as videos, in lower case."""
 
 
 class VideoWriter(Sink):
@@ -27,26 +29,29 @@ class VideoWriter(Sink):
     source are where their time stamps say.
     """
 
+    forms = tuple(f"out{suffix}" for suffix in VIDEOS)
+    help = "a video"
+
     def __init__(
         self,
         path: Path,
-        size: tuple[int, int],
+        size: Size,
         fps: float,
         *,
         transparent: bool = False,
         realtime: bool = False,
     ) -> None:
-        """Opens the encoder and NAME.part. Raises SinkError."""
+        """Open the encoder and NAME.part. Raises SinkError."""
         from livecut.sinks.encoder import Encoder
 
         super().__init__(str(path), size, (4 if transparent else 3,))
         require_folder(path)
         prores = transparent and path.suffix.lower() == ".mov"
         if not prores:
-            require_even(self.name, size)
+            require_two_pixels(self.name, size)
         self.pixel_format = None if transparent else i420(BT709)
         self._path, self._part = path, part_of(path)
-        self._realtime, self._rate, self._start = realtime, rate(fps), 0.0
+        self._realtime, self._rate, self._start = realtime, exact_rate(fps), 0.0
         self._count, self._last = 0, -1
         self._encoder: Encoder | None = None
         with self._errors():
@@ -58,6 +63,24 @@ class VideoWriter(Sink):
                 Fraction(1, 90_000) if realtime else 1 / self._rate,
                 transparent=transparent,
             )
+
+    @classmethod
+    def accepts(cls, uri: str) -> bool:
+        return Path(uri).suffix.lower() in VIDEOS
+
+    @classmethod
+    def holds_alpha(cls, uri: str) -> bool:
+        return Path(uri).suffix.lower() in (".mov", ".webm")
+
+    @classmethod
+    def open(cls, uri: str, video: VideoInfo) -> VideoWriter:
+        return cls(
+            Path(uri),
+            video.size,
+            video.fps,
+            transparent=video.transparent,
+            realtime=video.realtime,
+        )
 
     def write(self, output: Output) -> None:
         self._check(output.image, output.pixel_format)

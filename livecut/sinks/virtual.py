@@ -6,36 +6,21 @@ import contextlib
 import errno
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from livecut.errors import SinkError
-from livecut.frame import Output, even
+from livecut.frame import Output, Size, even
 from livecut.hardware import v4l2
 from livecut.kernels.pixels import I420
-from livecut.sinks.base import Sink
+from livecut.sinks.base import Sink, VideoInfo, require_two_pixels
 
 _DARK = 24
 """Luma of the plain picture that stands in the device before the first frame and after the last."""
 _MAX_BUFFERS = 32
 """How many pictures a v4l2loopback can hold on to."""
-
-
-def open_virtual(uri: str, *, size: tuple[int, int], fps: float) -> Sink:
-    """Opens "virtual", the first free virtual camera, or the v4l2loopback "/dev/videoN".
-
-    `size` is (width, height). Raises SinkError.
-    """
-    if min(size) < 2:
-        raise SinkError(f"output {uri}: {size[0]}x{size[1]} is too small; at least 2x2 is needed")
-    if sys.platform == "linux":
-        if uri != "virtual":
-            return VirtualCamera(uri, size, fps)
-        return _first_free(size, fps)
-    if uri != "virtual":
-        raise SinkError(f"output {uri}: device names are for Linux; here say `-o virtual`")
-    return OtherVirtualCamera(size, fps)
 
 
 class VirtualCamera(Sink):
@@ -45,9 +30,12 @@ class VirtualCamera(Sink):
     plain dark picture, so that no picture of a person is left behind in the device.
     """
 
+    forms = ("virtual", "/dev/video10")
+    help = "a virtual camera, for calls and OBS"
+    per_source = True
     paced = True
 
-    def __init__(self, path: str, size: tuple[int, int], fps: float) -> None:
+    def __init__(self, path: str, size: Size, fps: float) -> None:
         """Raises SinkError where `path` is no free v4l2loopback that takes this size."""
         super().__init__(path, size)
         self._fd: int | None = None
@@ -71,6 +59,22 @@ class VirtualCamera(Sink):
         except SinkError:
             self._release()
             raise
+
+    @classmethod
+    def accepts(cls, uri: str) -> bool:
+        return uri == "virtual" or (uri.startswith("/dev/") and Path(uri).name.startswith("video"))
+
+    @classmethod
+    def open(cls, uri: str, video: VideoInfo) -> Sink:
+        """Open "virtual", the first free virtual camera, or the v4l2loopback "/dev/videoN"."""
+        require_two_pixels(f"output {uri}", video.size)
+        if sys.platform == "linux":
+            if uri != "virtual":
+                return cls(uri, video.size, video.fps)
+            return _first_free(video.size, video.fps)
+        if uri != "virtual":
+            raise SinkError(f"output {uri}: device names are for Linux; here say `-o virtual`")
+        return OtherVirtualCamera(video.size, video.fps)
 
     def write(self, output: Output) -> None:
         self._check(output.image, output.pixel_format)
@@ -130,7 +134,7 @@ class OtherVirtualCamera(Sink):
 
     paced = True
 
-    def __init__(self, size: tuple[int, int], fps: float) -> None:
+    def __init__(self, size: Size, fps: float) -> None:
         """Raises SinkError without pyvirtualcam or a virtual camera."""
         super().__init__("virtual", size)
         try:
@@ -184,7 +188,7 @@ class OtherVirtualCamera(Sink):
             raise SinkError(f"{self.name}: {' '.join(str(e).split())}") from e
 
 
-def _first_free(size: tuple[int, int], fps: float) -> Sink:
+def _first_free(size: Size, fps: float) -> Sink:
     """The first v4l2loopback that nobody feeds."""
     loopbacks = [d for d in v4l2.devices() if d.driver == v4l2.LOOPBACK_DRIVER]
     denied = [d.path for d in v4l2.devices() if d.error in v4l2.DENIED]

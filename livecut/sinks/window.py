@@ -8,16 +8,16 @@ import sys
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from time import perf_counter
 from typing import ClassVar
 
 import cv2
 import numpy as np
 
+from livecut.clock import CLOCK, Clock
 from livecut.errors import SinkError
-from livecut.frame import Image, Output
+from livecut.frame import Image, Output, Size
 from livecut.pictures import save_picture
-from livecut.sinks.base import TITLE, Sink
+from livecut.sinks.base import TITLE, Sink, VideoInfo
 
 HELP = [
     ("q, Esc", "quit"),
@@ -44,6 +44,7 @@ _ACTIONS = {
 _KEYPAD = {0xFFAB: "+", 0xFFAD: "-"}
 _WIDEST = 1280
 _NOTE_SECONDS = 2.5
+"""Seconds for which the window says where a picture was saved."""
 
 
 class Window(Sink):
@@ -54,18 +55,26 @@ class Window(Sink):
     are open: OpenCV does not tell in which it was pressed.
     """
 
+    forms = ("window",)
+    help = "a window, the default; ? shows its keys"
+    per_source = True
     paced = True
     _all: ClassVar[list[Window]] = []
 
     def __init__(
-        self, size: tuple[int, int], *, transparent: bool = False, title: str = TITLE
+        self,
+        size: Size,
+        *,
+        transparent: bool = False,
+        title: str = TITLE,
+        clock: Clock = CLOCK,
     ) -> None:
-        """Opens it, `size` (width, height) but 1280 wide at most. Raises SinkError: no display."""
+        """Open it, `size` (width, height) but 1280 wide at most. Raises SinkError: no display."""
         channels = 4 if transparent else 3
         super().__init__("window", size, (channels,))
         require_display()
         width, height = size
-        self.title = title
+        self.title, self._clock = title, clock
         self._latest = np.empty((height, width, channels), np.uint8)
         self._alpha: Image = np.zeros((height, width), np.uint8)
         self._view = np.empty((height, width, 3), np.uint8)
@@ -87,6 +96,14 @@ class Window(Sink):
                 "in place of opencv-python-headless"
             ) from e
         self._all.append(self)
+
+    @classmethod
+    def holds_alpha(cls, uri: str) -> bool:
+        return True
+
+    @classmethod
+    def open(cls, uri: str, video: VideoInfo) -> Window:
+        return cls(video.size, transparent=video.transparent, title=video.title)
 
     def write(self, output: Output) -> None:
         self._check(output.image)
@@ -154,7 +171,7 @@ class Window(Sink):
             self._note = f"saved {path.name}"
         except SinkError as e:
             self._note = str(e)
-        self._note_until = perf_counter() + _NOTE_SECONDS
+        self._note_until = self._clock.now() + _NOTE_SECONDS
 
     def _show(self) -> None:
         if not self._open:
@@ -172,7 +189,7 @@ class Window(Sink):
             _draw_table(self._view, [(line, "") for line in lines])
         if self._help:
             _draw_table(self._view, HELP, right=self._statistics)
-        if perf_counter() < self._note_until:
+        if self._clock.now() < self._note_until:
             _draw_table(self._view, [(self._note, "")], bottom=True)
         cv2.imshow(self.title, self._view)
 

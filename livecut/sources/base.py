@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, ClassVar, Self
 
 from livecut.errors import SourceError
 from livecut.frame import BGR, Image, PixelFormat
@@ -13,33 +14,54 @@ from livecut.frame import BGR, Image, PixelFormat
 class Source(ABC):
     """Gives pictures one by one, into buffers that belong to the caller."""
 
+    forms: ClassVar[Sequence[str]] = ()
+    """Words that it takes, as examples: "0", "clip.mp4"."""
+    help: ClassVar[str] = ""
+    """What the words name, for people, in lower case and without a full stop."""
+    settings: ClassVar[Sequence[str]] = ("size",)
+    """Settings that `open` takes: "size", and of a camera "fps" and "fourcc"."""
     name: str
-    """For people: "living_room.mp4", "/dev/video0 (Integrated Camera)"."""
+    """Name for people: "living_room.mp4", "/dev/video0 (Integrated Camera)"."""
     realtime: bool
-    """Frames come at their own pace, and an old one is worth nothing (a camera, a broadcast)."""
+    """Whether frames come at their own pace, and an old one is worth nothing (a camera, a
+    broadcast)."""
     size: tuple[int, int]
     """(width, height) in pixels of what `read` fills."""
     fps: float
     """Nominal frames per second, above 0."""
     frames: int | None
-    """How many there are in all, as far as the source says; None where nobody knows."""
+    """Number of all frames, as far as the source says; None where nobody knows."""
     description: str
-    """The form in which the pictures come, for people: "1280x720 h264 30 fps"."""
+    """Form in which the pictures come, for people: "1280x720 h264 30 fps"."""
     pixel_format: PixelFormat = BGR
-    """Of what `read` fills."""
+    """Format of what `read` fills."""
     native: PixelFormat | None = None
-    """Another form in which it can give its pictures, without converting them."""
+    """Another format in which it can give its pictures, without converting them."""
+
+    @classmethod
+    def accepts(cls, uri: str) -> bool:
+        """Whether `uri`, a word of the command line, names this kind of source."""
+        return uri in cls.forms
+
+    @classmethod
+    def open(cls, uri: str, **settings: Any) -> Source:
+        """Open what `uri` names with those of `cls.settings` that are not None.
+
+        `size` is (width, height), `fps` frames per second, `fourcc` the four letters of a pixel
+        format. Raises SourceError.
+        """
+        raise SourceError(f"source '{uri}' cannot be opened by its name")
 
     def give(self, pixel_format: PixelFormat) -> str:
-        """Give pictures in the form of `native` from now on; why that cannot be, empty where it can.
+        """Give pictures in the format `native` from now on; why that cannot be, or an empty text.
 
-        `form` says whether it was.
+        `pixel_format` says whether it was.
         """
         return f"{self.name} gives no {pixel_format.name}, only {self.pixel_format.name}"
 
     @abstractmethod
     def read(self, out: Image) -> float | None:
-        """Fill `out`, uint8 in the form of `form` and of `size`, C-contiguous, with the next frame.
+        """Fill `out`, uint8 in `pixel_format` and of `size`, C-contiguous, with the next frame.
 
         Returns the frame's `time.perf_counter()` in seconds, or None at the end, when `out` is
         as it was. Raises SourceError.

@@ -18,6 +18,9 @@ from livecut.frame import BGR, NV12, YUYV, Image, PixelFormat, as_image
 from livecut.hardware import v4l2
 from livecut.sources.base import Source
 
+# OpenCV prints what is raised here as one line, and printing is the program's affair.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
 SIZE, FPS, FOURCC = (1280, 720), 30.0, "MJPG"  # asked for where the user asks for nothing
 STALL = 2  # seconds without a picture after which a camera has stopped
 PATIENCE = 3  # stalls that are waited for before the first picture; some cameras wake up slowly
@@ -31,6 +34,9 @@ _REQBUFS = 0xC0145608  # VIDIOC_REQBUFS of <linux/videodev2.h>
 class Camera(Source):
     """A camera; `read` waits for its next picture."""
 
+    forms = ("0", "1", "/dev/video0")
+    help = "a camera, by number, device or name; 0 is the default"
+    settings = ("size", "fps", "fourcc")
     realtime = True
     frames = None
 
@@ -64,6 +70,18 @@ class Camera(Source):
             raise SourceError(f"{uri} is not a camera here; give its number: 0, 1, …")
         self._start()
         self.size = self._granted
+
+    @classmethod
+    def accepts(cls, uri: str) -> bool:
+        if uri.isdecimal() or uri.startswith("/dev/"):
+            return True
+        if uri in ("-", "demo") or "://" in uri or os.path.exists(uri):
+            return False
+        return any(device.card == uri for device in v4l2.devices())
+
+    @classmethod
+    def open(cls, uri: str, **settings: Any) -> Camera:
+        return cls(uri, **settings)
 
     def _start(self) -> None:
         """Open, ask for the mode, and read back what was granted. Raises SourceError."""
@@ -146,7 +164,7 @@ class Camera(Source):
         return timestamp
 
     def _take(self, picture: NDArray[Any], out: Image) -> None:
-        """Copy a picture that comes as it is. Raises SourceError where it is none of the form agreed on."""
+        """Copy a picture in the camera's own format. Raises SourceError where its size differs."""
         if picture.dtype == np.uint8 and picture.size == out.size:
             np.copyto(out, picture.reshape(out.shape))
             return

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from livecut.frame import Image, as_image
-from livecut.pictures import read_picture
+from livecut.pictures import READABLE, read_picture
 from livecut.sources.base import Source
 
 
 class Picture(Source):
     """A picture file: a source of one frame."""
 
+    forms = ("me.jpg",)
+    help = "a picture"
     realtime = False
     fps = 30.0
     frames = 1
@@ -33,6 +37,15 @@ class Picture(Source):
             image = as_image(cv2.resize(image, self.size, interpolation=interpolation))
         self._image = image
         self._shown = False
+
+    @classmethod
+    def accepts(cls, uri: str) -> bool:
+        path = Path(uri)
+        return path.suffix.lower() in READABLE and os.path.exists(path)
+
+    @classmethod
+    def open(cls, uri: str, **settings: Any) -> Picture:
+        return cls(Path(uri), **settings)
 
     def read(self, out: Image) -> float | None:
         if self._shown:

@@ -7,9 +7,10 @@ import sys
 import time
 from abc import abstractmethod
 from collections import deque
+from collections.abc import Sequence
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import av
@@ -28,7 +29,10 @@ UNSPECIFIED = (
 OLD = int(av.__version__.partition(".")[0]) < 19
 LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if OLD else {}
 """Titles that are no UTF-8 are no reason to refuse a video; since PyAV 19 they never are."""
-TIMEOUT = 5.0  # seconds that a stream may be silent
+TIMEOUT = 5.0
+"""Seconds that a stream may be silent."""
+SCHEMES = ("rtsp", "rtsps", "http", "https")
+DEMO = Path(__file__).parents[1] / "assets" / "demo.mp4"
 TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
 
@@ -51,6 +55,7 @@ class _Video(Source):
             self.description += f", scaled to {self.size[0]}x{self.size[1]}"
 
     _container: av.container.InputContainer | None = None
+    _timeout = TIMEOUT
 
     @abstractmethod
     def _connect(self) -> av.container.InputContainer:
@@ -170,11 +175,14 @@ class _Video(Source):
         return SourceError(f"{self.name} cannot be read: {error.strerror}")
 
     def _silence(self) -> SourceError:
-        return SourceError(f"{self.name} sent nothing for {TIMEOUT:g} s; is it running?")
+        return SourceError(f"{self.name} sent nothing for {self._timeout:g} s; is it running?")
 
 
 class VideoFile(_Video):
     """A video file; its sound is left out. `reopen` starts it again."""
+
+    forms: ClassVar[Sequence[str]] = ("clip.mp4",)
+    help: ClassVar[str] = "a video, of any kind that FFmpeg reads"
 
     def __init__(
         self, path: Path, *, size: tuple[int, int] | None = None, name: str | None = None
@@ -182,6 +190,15 @@ class VideoFile(_Video):
         """Open `path`, scaled to `size`; `name` is what people are told. Raises SourceError."""
         self._path = path
         super().__init__(name or path.name, size)
+
+    @classmethod
+    def accepts(cls, uri: str) -> bool:
+        # os.path.exists says no to an overlong name, for which Path.exists would raise.
+        return "://" not in uri and os.path.exists(uri)
+
+    @classmethod
+    def open(cls, uri: str, **settings: Any) -> VideoFile:
+        return cls(Path(uri), **settings)
 
     def _connect(self) -> av.container.InputContainer:
         if self._path.is_dir():
@@ -196,17 +213,51 @@ class VideoFile(_Video):
         return found
 
 
-class Stream(_Video):
-    """A stream from the network; `live` unless it says how long it is, as a file on a server does."""
+class Demo(VideoFile):
+    """The clip that comes with livecut."""
 
+    forms = ("demo",)
+    help = "the clip that comes with livecut"
+
+    @classmethod
+    def accepts(cls, uri: str) -> bool:
+        return uri == "demo"
+
+    @classmethod
+    def open(cls, uri: str, **settings: Any) -> Demo:
+        return cls(DEMO, name="demo", **settings)
+
+
+class Stream(_Video):
+    """A stream from the network.
+
+    It is real-time unless it says how long it is, as a file on a server does.
+    """
+
+    forms = ("rtsp://HOST/PATH", "http://HOST/PATH")
+    help = "a stream"
     realtime = True
 
-    def __init__(self, url: str, *, size: tuple[int, int] | None = None) -> None:
-        """Connect to `url` within 5 s, scale to `size`. Raises SourceError."""
-        self._url = url
+    def __init__(
+        self, url: str, *, size: tuple[int, int] | None = None, timeout: float = TIMEOUT
+    ) -> None:
+        """Connect to `url` and scale to `size`; `timeout` seconds of silence are too long.
+
+        Raises SourceError.
+        """
+        self._url, self._timeout = url, timeout
         parts = urlsplit(url)
         shown = parts._replace(netloc=parts.netloc.rpartition("@")[2])  # no password on a screen
         super().__init__(shown.geturl(), size)
+
+    @classmethod
+    def accepts(cls, uri: str) -> bool:
+        scheme, separator, _ = uri.partition("://")
+        return bool(separator) and scheme.lower() in SCHEMES
+
+    @classmethod
+    def open(cls, uri: str, **settings: Any) -> Stream:
+        return cls(uri, **settings)
 
     def _connect(self) -> av.container.InputContainer:
         options = {"analyzeduration": "1000000"}  # µs
@@ -215,10 +266,10 @@ class Stream(_Video):
         start = time.monotonic()
         try:
             found: av.container.InputContainer = av.open(
-                self._url, options=options, timeout=(TIMEOUT, TIMEOUT), **LENIENT
+                self._url, options=options, timeout=(self._timeout, self._timeout), **LENIENT
             )
         except FFmpegError as error:
-            if time.monotonic() - start < TIMEOUT:
+            if time.monotonic() - start < self._timeout:
                 raise
             raise self._silence() from error  # FFmpeg's own name for it differs by protocol
         return found
@@ -227,9 +278,16 @@ class Stream(_Video):
 class Pipe(_Video):
     """YUV4MPEG2 on standard input, as `ffmpeg -f yuv4mpegpipe -` and `livecut run -o -` write."""
 
+    forms = ("-",)
+    help = "YUV4MPEG2 on standard input"
+
     def __init__(self, *, size: tuple[int, int] | None = None) -> None:
         """Read standard input's header, scale to `size`. Raises SourceError."""
         super().__init__("standard input", size)
+
+    @classmethod
+    def open(cls, uri: str, **settings: Any) -> Pipe:
+        return cls(**settings)
 
     def _connect(self) -> av.container.InputContainer:
         if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():

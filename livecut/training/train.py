@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -33,6 +34,7 @@ LOG_EVERY = 10
 
 Report = Callable[[int, float, tuple[float, float] | None], None]
 Notice = Callable[[str], None]
+LOG = logging.getLogger("livecut")
 
 
 @torch.inference_mode()
@@ -108,7 +110,7 @@ def train(
     *stages: TrainSettings,
     resume: bool = False,
     report: Report = lambda *_: None,
-    notice: Notice = lambda _: None,
+    notice: Notice = LOG.warning,
 ) -> Path:
     """Train a network in one stage or several and return the path of its best checkpoint, `out`/best.pt.
 

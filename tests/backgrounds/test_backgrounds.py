@@ -16,7 +16,7 @@ from livecut.backgrounds.video import Video
 from livecut.frame import Cutout, Frame, Image, Output
 from livecut.kernels.resize import reduce
 from livecut.sinks import open_sink
-from tests.fakes import PERSON
+from livecut.testing import PERSON
 
 SIZE = (160, 96)
 

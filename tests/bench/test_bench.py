@@ -25,6 +25,7 @@ from livecut.bench.measure import Result, Round, measure
 from livecut.commands.main import cli
 from livecut.errors import ConfigError, EngineError
 from livecut.frame import Cutout, Image
+from tests.waiting import pause
 
 SMALL = (320, 180)
 MACHINE = {"processor": "a test's", "cores": 2, "memory_gb": 1.0, "system": "none", "python": "3",
@@ -324,7 +325,7 @@ def test_a_slow_down_made_on_purpose_is_caught(
     compose = Blur.compose
 
     def slow(self: Blur, cutout: Cutout, out: Image) -> None:
-        time.sleep(0.4)
+        pause(0.4)
         compose(self, cutout, out)
 
     monkeypatch.setattr(Blur, "compose", slow)

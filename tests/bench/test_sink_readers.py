@@ -17,8 +17,8 @@ from livecut.bench.cases import Case, Memory, held_frames
 from livecut.bench.measure import measure
 from livecut.bench.sink_readers import Delays
 from livecut.frame import Image, as_image
+from livecut.testing import Recorder
 from tests.commands.test_cli import run
-from tests.fakes import Recorder
 
 SIZE = (640, 360)
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import av
@@ -16,6 +15,7 @@ import pytest
 
 import livecut
 from livecut.frame import Output, as_image
+from tests.waiting import wait_until
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -112,9 +112,12 @@ def test_ctrl_c_leaves_a_playable_file(tmp_path: Path) -> None:
     cv2.imwrite(str(noise), np.random.default_rng(0).integers(0, 256, (360, 640, 3), np.uint8))
     process = subprocess.Popen(command("run", clip, "-b", noise, "-o", out), stderr=subprocess.PIPE)
     part = tmp_path / "out.mp4.part"
-    while not part.exists() or part.stat().st_size < 20_000:
-        time.sleep(0.05)
+
+    def writes() -> bool:
         assert process.poll() is None
+        return part.exists() and part.stat().st_size >= 20_000
+
+    wait_until(writes, timeout=120, every=0.05)
     process.send_signal(signal.SIGINT)
     with process:
         assert process.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from livecut.frame import Output
 from livecut.sinks import open_sink
 from tests.clips import flat, write
 from tests.commands.test_cli import assert_one_clear_line, command, frames_in, run
+from tests.waiting import wait_until
 
 
 @pytest.mark.parametrize(
@@ -115,9 +115,12 @@ def test_ctrl_c_leaves_playable_files(tmp_path: Path) -> None:
         command("run", *sources, "-b", "raw", "-o", tmp_path / "{n}.mp4"), stderr=subprocess.PIPE
     )
     parts = [tmp_path / f"{n}.mp4.part" for n in (1, 2)]
-    while not all(part.exists() and part.stat().st_size > 50_000 for part in parts):
-        time.sleep(0.05)
+
+    def write() -> bool:
         assert process.poll() is None
+        return all(part.exists() and part.stat().st_size > 50_000 for part in parts)
+
+    wait_until(write, timeout=120, every=0.05)
     process.send_signal(signal.SIGINT)
     with process:
         assert process.stderr

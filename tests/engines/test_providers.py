@@ -23,7 +23,7 @@ from livecut.engines.onnx import FixedEngine, OnnxBatch, OnnxEngine
 from livecut.frame import Frame, Image
 from livecut.hardware import nvidia
 from livecut.models import find_model, model_names
-from tests.fakes import ListSource, Recorder
+from livecut.testing import ListSource, Recorder
 from tests.remote import demo, iou
 
 SIZE = (320, 180)

@@ -20,8 +20,9 @@ import numpy as np
 import pytest
 
 from livecut.frame import Image, as_image
-from livecut.sources import DEMO
+from livecut.sources.video import DEMO
 from tests.sources.test_camera import webcam
+from tests.waiting import pause
 
 pytestmark = pytest.mark.camera
 __all__ = ["webcam"]
@@ -63,7 +64,7 @@ def grab_until(path: Path, good: Any, seconds: float = 240) -> Image:
         else:
             if good(image) or time.monotonic() > end:
                 return image
-        time.sleep(3)
+        pause(3)
 
 
 def is_placeholder(image: Image) -> bool:
@@ -105,7 +106,7 @@ def test_clip_as_mjpg_webcam(tmp_path: Path) -> None:
     play = ["ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", str(DEMO), "-vf", "scale=1280:720", "-c:v", "mjpeg", "-q:v", "4", "-f", "v4l2", "/dev/video11"]  # fmt: skip
     player = subprocess.Popen(play)
     try:
-        time.sleep(2)
+        pause(2)
         log = tmp_path / "log"
         with livecut(log, "/dev/video11", "-o", OUT, "-b", "#00b140"):
             # The loopback hands out JPEGs that the player writes over just then: libjpeg calls them

@@ -24,7 +24,18 @@ from livecut.kernels.edges import (
     corner_colours,
     premultiply_cells,
 )
-from livecut.kernels.guided_filter import apply_lines, find_sure_blocks, fit_lines, window_mean
+from livecut.kernels.guided_filter import (
+    FULL,
+    UNSURE,
+    ZERO,
+    apply_lines,
+    between_columns,
+    find_even_blocks,
+    find_sure_blocks,
+    fit_lines,
+    to_levels,
+    window_mean,
+)
 from livecut.kernels.smoothing import smooth
 
 rng = np.random.default_rng(0)
@@ -155,56 +166,115 @@ def test_spread_cells_takes_the_nearest_of_the_person() -> None:
     assert not out[:, 9:].any()
 
 
+def near_mean(plane: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean over 5x5, the edge mirrored as often as it takes."""
+    height, width = plane.shape
+    wide = np.pad(plane, 2, mode="symmetric")
+    near = [wide[y : y + height, x : x + width] for y in range(5) for x in range(5)]
+    return np.asarray(np.mean(near, axis=0))
+
+
 @pytest.mark.parametrize("size", [(53, 37), (16, 4), (5, 1), (2, 3), (1, 1)])
 def test_regress_is_the_line_of_least_squares(size: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
-    grey = rng.integers(0, 256, size[::-1], np.uint8)
-    alpha = rng.random(size[::-1], np.float32)
+    grey, levels = rng.integers(0, 256, (2, *size[::-1]), np.uint8)
+    everywhere = np.ones((size[1], max(1, size[0] // 8)), np.uint8)
     slope, offset = np.empty((2, *size[::-1]), np.float32)
-    fit_lines(grey, alpha, slope, offset)
-
-    def mean(plane: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Over 5x5, the edge mirrored as often as it takes."""
-        wide = np.pad(plane, 2, mode="symmetric")
-        near = [wide[y : y + size[1], x : x + size[0]] for y in range(5) for x in range(5)]
-        return np.asarray(np.mean(near, axis=0))
-
-    i, p = grey / 255.0, np.floor(alpha * 255 + 0.5).astype(np.float64) / 255
+    fit_lines(grey, levels, everywhere, slope, offset)
+    i, p = grey / 255.0, levels / 255.0
+    mean = near_mean
     s = (mean(i * p) - mean(i) * mean(p)) / (mean(i * i) - mean(i) ** 2 + 1e-3)
     o = (mean(p) - s * mean(i) - 0.08) / 0.84 * 255 + 0.5
     assert np.abs(slope - s / 0.84).max() < 1e-4
     assert np.abs(offset - o).max() < 0.02
     out = np.empty_like(slope)
-    window_mean(slope, out)
+    window_mean(slope, everywhere, out)
     assert np.abs(out - mean(slope.astype(np.float64))).max() < 1e-4
 
 
-def test_apply_lines() -> None:
-    frame = picture(72, 64)
-    slope, offset = rng.normal(0, 1, (2, 9, 64)).astype(np.float32)
+def test_lines_are_fitted_where_they_are_wanted_alone() -> None:
+    rng = np.random.default_rng(0)
+    grey, levels = rng.integers(0, 256, (2, 12, 45), np.uint8)
+    wanted = rng.integers(0, 2, (12, 5), np.uint8)
+    everywhere, some = np.full((2, 3, 12, 45), np.nan, np.float32)
+    fit_lines(grey, levels, np.ones_like(wanted), everywhere[0], everywhere[1])
+    window_mean(everywhere[0], np.ones_like(wanted), everywhere[2])
+    fit_lines(grey, levels, wanted, some[0], some[1])
+    window_mean(everywhere[0], wanted, some[2])
+    columns = np.minimum(np.arange(45) // 8, 4)
+    for planes, border in ((slice(0, 2), 4), (slice(2, 3), 2)):
+        near = np.zeros((12, 45), bool)
+        for y, x in np.argwhere(wanted[:, columns]):
+            near[y, max(0, x - border) : x + border + 1] = True
+        assert np.array_equal(some[planes][:, near], everywhere[planes][:, near])
+        assert np.isnan(some[planes][:, ~near]).all()
+
+
+def test_to_levels_takes_the_nearest() -> None:
+    alpha = np.array([[0, 0.4 / 255, 0.6 / 255, 0.5, 1, 1 + 1e-6]], np.float32)
+    out = np.empty(alpha.shape, np.uint8)
+    to_levels(alpha, out)
+    assert out.tolist() == [[0, 0, 1, 128, 255, 255]]
+
+
+def widened(plane: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+@pytest.mark.parametrize("width", [64, 161, 7])
+def test_apply_lines(width: int) -> None:
+    frame = picture(72, width)
+    slope, offset = rng.normal(0, 1, (2, 9, 32)).astype(np.float32)
     offset = offset * 100 + 100
-    out = np.empty(frame.shape[:2], np.uint8)
-    apply_lines(frame, slope, offset, np.zeros((9, 4), np.uint8), out)
-    full = [cv2.resize(x, (64, 72), interpolation=cv2.INTER_LINEAR) for x in (slope, offset)]
+    out, unsure = np.empty(frame.shape[:2], np.uint8), np.zeros((9, 4), np.uint8)
+    lines = (slope, offset, *between_columns(width, 32))
+    apply_lines(frame, lines, unsure, np.ones_like(unsure), out)
+    full = [widened(x, (width, 72)) for x in (slope, offset)]
     grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
     expected = np.clip(full[0] * grey + full[1], 0, 255)
     assert np.abs(out - expected).max() <= 1.01 + np.abs(slope).max()
 
 
-def test_known_blocks_are_what_would_have_been_computed() -> None:
+def test_sure_blocks_are_what_would_have_been_computed() -> None:
     """A person's soft edge between much 0 and much 255: skipping what is known changes nothing."""
     frame = picture(90, 161)
     y, x = np.mgrid[:18, :32]
     offset = ((x - 16) * 60 + (y - 9) * 20).astype(np.float32)
     slope = rng.normal(0, 0.3, (18, 32)).astype(np.float32)
-    flat = np.empty((18, 4), np.uint8)
-    find_sure_blocks(slope, offset, flat)
-    assert {0, 1, 2} == set(flat.ravel().tolist())
-    both = cv2.resize(np.vstack([slope, offset]), (161, 36), interpolation=cv2.INTER_LINEAR)
-    lines = both.astype(np.float32)
+    even = np.zeros((18, 4), np.uint8)
+    sure, applied = np.empty_like(even), np.empty_like(even)
+    find_sure_blocks(slope, offset, even, sure, applied)
+    assert {0, 1, 2} == set(sure.ravel().tolist())
+    lines = (slope, offset, *between_columns(161, 32))
     skipped, computed = np.empty((2, 90, 161), np.uint8)
-    apply_lines(frame, lines[:18], lines[18:], flat, skipped)
-    apply_lines(frame, lines[:18], lines[18:], np.zeros_like(flat), computed)
+    apply_lines(frame, lines, sure, applied, skipped)
+    apply_lines(frame, lines, np.zeros_like(sure), np.ones_like(sure), computed)
+    assert np.array_equal(skipped, computed)
+
+
+@pytest.mark.parametrize("size", [(288, 160), (45, 37), (16, 16), (5, 3)])
+def test_even_blocks_are_what_their_lines_would_give(size: tuple[int, int]) -> None:
+    """Whatever the grey, and alpha as uneven as an even block may be."""
+    rng = np.random.default_rng(0)
+    (w, h), (width, height) = size, (size[0] * 3, size[1] * 3)
+    grey = rng.choice(np.array([0, 255], np.uint8), (h, w))
+    x = np.mgrid[:h, :w][1]
+    levels = np.where(x < w // 2, 0, 253).astype(np.uint8) + rng.integers(0, 3, (h, w), np.uint8)
+    even, means, needed = np.empty((3, h, max(1, w // 8)), np.uint8)
+    find_even_blocks(levels, even, means, needed)
+    if w > 100:
+        assert {ZERO, FULL, UNSURE} == set(even.ravel().tolist())
+        assert needed.mean() < 0.3
+    slope, offset, mean_slope, mean_offset = np.empty((4, h, w), np.float32)
+    everywhere = np.ones_like(even)
+    fit_lines(grey, levels, everywhere, slope, offset)
+    window_mean(slope, everywhere, mean_slope)
+    window_mean(offset, everywhere, mean_offset)
+    lines = (mean_slope, mean_offset, *between_columns(width, w))
+    frame = np.repeat(rng.choice(np.array([0, 255], np.uint8), (height, width, 1)), 3, axis=2)
+    computed, skipped = np.empty((2, height, width), np.uint8)
+    apply_lines(frame, lines, np.zeros_like(even), everywhere, computed)
+    apply_lines(frame, lines, even, everywhere, skipped)
     assert np.array_equal(skipped, computed)
 
 

@@ -80,7 +80,7 @@ def test_encoder_has_the_layout_of_torchvisions() -> None:
 def test_unknown_network() -> None:
     with pytest.raises(
         ModelError,
-        match="unknown network 'resnet'; known are: deep, live, quality, unet",
+        match="unknown network 'resnet'; known are: live, deep, quality, unet",
     ):
         build("resnet")
 

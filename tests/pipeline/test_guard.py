@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import numpy as np
 import pytest
 
 from livecut.errors import EngineError
 from livecut.frame import BGRA, Buffer, Cutout, Frame, Image
-from livecut.pipeline.guard import Guard, Placeholder
+from livecut.pipeline.guard import FRESH, Guard, Placeholder
 from livecut.slot import Slot
-from tests.fakes import room_picture, shows_room
+from livecut.testing import ManualClock, room_picture, shows_room
 
 
 def compose(cutout: Cutout, out: Buffer) -> None:
     np.copyto(out.picture, cutout.frame.image)
 
 
+CLOCK = ManualClock()
+
+
 def frame(index: int = 0, age: float = 0.0) -> Frame:
-    return Frame(room_picture(), index, time.perf_counter() - age, 0.0)
+    return Frame(room_picture(), index, CLOCK.now() - age, 0.0)
 
 
-def guard(alpha: Image | Exception) -> Guard:
+def guard(alpha: Image | Exception, seconds: float = 0.0) -> Guard:
+    """A guard of a network that takes so many seconds for an alpha, or an error."""
+
     def segment(frame: Frame, out: Buffer) -> Cutout:
+        CLOCK.advance(seconds)
         if isinstance(alpha, Exception):
             raise alpha
         return Cutout(frame, alpha)
 
-    return Guard((64, 48), segment=segment, compose=compose, realtime=True)
+    return Guard((64, 48), segment=segment, compose=compose, realtime=True, clock=CLOCK)
 
 
 GOOD = np.zeros((48, 64), np.uint8)
@@ -54,7 +59,13 @@ def test_bad_alpha_gives_a_placeholder(alpha: Image | Exception, reason: str) ->
 
 def test_another_frames_alpha_is_refused() -> None:
     other = Cutout(frame(0), GOOD)
-    g = Guard((64, 48), segment=lambda frame, out: other, compose=compose, realtime=True)
+    g = Guard(
+        (64, 48),
+        segment=lambda frame, out: other,
+        compose=compose,
+        realtime=True,
+        clock=CLOCK,
+    )
     output = g.process(frame(1), Buffer(room_picture()))
     assert "of another frame than 1" in output.reason
     assert not shows_room(output.image)
@@ -63,11 +74,33 @@ def test_another_frames_alpha_is_refused() -> None:
 def test_old_and_repeated_frames_are_refused() -> None:
     g = guard(GOOD)
     out = Buffer(np.zeros((48, 64, 3), np.uint8))
-    assert "2 s old" in g.process(frame(age=3), out).reason
+    assert "2 s old" in g.process(frame(age=FRESH + 0.01), out).reason
+    assert g.process(frame(3, age=FRESH - 0.01), out).reason == ""
     assert g.process(frame(5), out).reason == ""
     assert "came after" in g.process(frame(5), out).reason
     assert "came after" in g.process(frame(4), out).reason
     assert g.process(frame(6), out).reason == ""
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(FRESH - 0.01, True), (FRESH + 0.01, False)])
+def test_a_frame_that_became_too_old_meanwhile_is_refused(seconds: float, shown: bool) -> None:
+    """In the network, and while it was composed."""
+
+    def compose_slowly(cutout: Cutout, out: Buffer) -> None:
+        CLOCK.advance(seconds)
+        compose(cutout, out)
+
+    slow = Guard(
+        (64, 48),
+        segment=lambda frame, out: Cutout(frame, GOOD),
+        compose=compose_slowly,
+        realtime=True,
+        clock=CLOCK,
+    )
+    for made in (guard(GOOD, seconds), slow):
+        output = made.process(frame(), Buffer(room_picture()))
+        assert ("more than 2 s" in output.reason) != shown
+        assert (output.alpha is not None) == shown
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (64, 48), (16, 16), (200, 2000)])

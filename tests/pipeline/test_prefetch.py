@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from livecut import ConfigError, Pipeline
 from livecut.errors import EngineError
 from livecut.frame import Image
-from tests.fakes import (
+from livecut.testing import (
     PERSON,
     FakeEngine,
     ListSource,
@@ -19,6 +19,7 @@ from tests.fakes import (
     room_picture,
     shows_room,
 )
+from tests.waiting import pause, wait_until
 
 
 def jumping(count: int) -> list[Image]:
@@ -32,24 +33,24 @@ def jumping(count: int) -> list[Image]:
     return pictures
 
 
-def outputs(monkeypatch: pytest.MonkeyPatch, pictures: list[Image], **options: object) -> Recorder:
-    def hesitate(engine: FakeEngine) -> None:
-        time.sleep(0.004 * (engine.calls % 3))
+def outputs(pictures: list[Image], **options: Any) -> Recorder:
+    """What comes out where the network is now quicker and now slower than the rest."""
 
-    monkeypatch.setattr("livecut.segmenter.open_engine", lambda *_, **__: FakeEngine(hesitate))
+    def hesitate(engine: FakeEngine) -> None:
+        pause(0.004 * (engine.calls % 3))
+
     recorder = Recorder()
-    Pipeline(ListSource(pictures), sinks=[recorder], **options).run()  # type: ignore[arg-type]
+    engine = FakeEngine(hesitate)
+    Pipeline(ListSource(pictures), sinks=[recorder], engine=engine, **options).run()
     return recorder
 
 
 @pytest.mark.parametrize("mirror", [False, True])
-def test_same_pictures_with_one_and_with_several(
-    monkeypatch: pytest.MonkeyPatch, mirror: bool
-) -> None:
+def test_same_pictures_with_one_and_with_several(mirror: bool) -> None:
     pictures = jumping(12)
-    one = outputs(monkeypatch, pictures, in_flight=1, mirror=mirror)
+    one = outputs(pictures, in_flight=1, mirror=mirror)
     for in_flight in (2, 3):
-        several = outputs(monkeypatch, pictures, in_flight=in_flight, mirror=mirror)
+        several = outputs(pictures, in_flight=in_flight, mirror=mirror)
         assert [o.index for o in several.frames] == list(range(12))
         for a, b in zip(one.frames, several.frames, strict=True):
             assert np.array_equal(a.image, b.image)
@@ -58,36 +59,30 @@ def test_same_pictures_with_one_and_with_several(
             assert np.array_equal(a.alpha, b.alpha)
 
 
-def test_network_runs_beside_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_network_runs_beside_the_rest() -> None:
     """While a frame is in the sink, the network works on the next."""
     started: list[int] = []
-    monkeypatch.setattr(
-        "livecut.segmenter.open_engine",
-        lambda *_, **__: FakeEngine(lambda engine: started.append(engine.calls)),
-    )
+    engine = FakeEngine(lambda engine: started.append(engine.calls))
     seen: list[int] = []
 
     def wait(recorder: Recorder) -> None:
-        end = time.perf_counter() + 5
         wanted = 2 + len(recorder.outputs) + 1  # two of the warm-up
-        while len(started) < min(wanted, 2 + 6) and time.perf_counter() < end:
-            time.sleep(0.001)
+        wait_until(lambda: len(started) >= min(wanted, 2 + 6), every=0.001)
         seen.append(len(started) - 2)
 
-    Pipeline(ListSource(jumping(6)), "red", [Recorder(then=wait)]).run()
+    Pipeline(ListSource(jumping(6)), "red", [Recorder(then=wait)], engine=engine).run()
     assert seen == [2, 3, 4, 5, 6, 6]
 
 
-def test_failure_on_the_other_thread_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failure_on_the_other_thread_ends_the_run() -> None:
     def third(engine: FakeEngine) -> None:
         if engine.calls == 5:
             raise EngineError("the network broke")
 
-    monkeypatch.setattr("livecut.segmenter.open_engine", lambda *_, **__: FakeEngine(third))
     recorder = Recorder()
     source = ListSource([room_picture()] * 9)
     with pytest.raises(EngineError, match="the network broke"):
-        Pipeline(source, "#000000", [recorder]).run()
+        Pipeline(source, "#000000", [recorder], engine=FakeEngine(third)).run()
     assert [o.index for o in recorder.outputs] == [0, 1]
     assert not any(shows_room(o.image) for o in recorder.outputs)
 

@@ -16,11 +16,12 @@ from livecut import EngineError, Pipeline, SharedEngine, SinkError, SourceError,
 from livecut.errors import LivecutError
 from livecut.frame import Image, Output
 from livecut.sinks.base import Sink
-from tests.fakes import (
+from livecut.testing import (
     FakeBatch,
     FakeEngine,
     ListSource,
     LiveSource,
+    ManualClock,
     Recorder,
     find_person,
     room_picture,
@@ -33,12 +34,9 @@ MARK = (9, 9, 9)
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
-    """What every SharedEngine loads: two pictures a batch."""
-    made = FakeEngine(max_batch=2)
-    monkeypatch.setattr("livecut.processors.shared.open_engine", lambda *_, **__: made)
-    monkeypatch.setattr("livecut.hardware.nvidia.driver_loads", lambda: False)
-    return made
+def engine() -> FakeEngine:
+    """An engine that takes two pictures a batch."""
+    return FakeEngine(max_batch=2)
 
 
 def marked(image: Image) -> Image:
@@ -71,7 +69,7 @@ def until(recorders: list[Recorder], done: Callable[[], bool], pipelines: list[P
 
 
 def started(recorder: Recorder) -> list[str]:
-    """The reasons for placeholders but those while the network loads, and the kernels are compiled."""
+    """The reasons for placeholders, without those of the start."""
     return [reason for reason in recorder.reasons if not reason.startswith("starting")]
 
 
@@ -104,20 +102,22 @@ def test_one_stalls_and_one_gives_nan_and_the_third_goes_on(engine: FakeEngine) 
         batch.output[(batch.input[:, 0, 0] == MARK).all(axis=-1)] = np.nan
 
     engine.work = work
-    shared, recorders = SharedEngine(), [Recorder() for _ in range(3)]
+    shared, recorders = SharedEngine(engine=engine), [Recorder() for _ in range(3)]
     stalled, first = realtime(shared, recorders[0])
     _, second = realtime(shared, recorders[1], marked(room_picture()))
     _, third = realtime(shared, recorders[2])
     stalled.stalled = True
+
+    def done() -> bool:
+        named = any("no picture comes from" in reason for reason in recorders[0].reasons)
+        stalled.stalled = not (named and len(recorders[2].frames) > 100)
+        return not stalled.stalled
+
     until(
         recorders,
-        lambda: (
-            len(recorders[2].frames) > 100
-            and any("no picture comes from" in reason for reason in recorders[0].reasons)
-        ),
+        done,
         [first, second, third],
     )
-    stalled.stalled = False
     assert not recorders[0].frames
     assert not recorders[1].frames
     assert {"no valid alpha" in reason for reason in started(recorders[1])} == {True}
@@ -134,7 +134,7 @@ def test_a_network_that_fails_gives_each_its_placeholder_and_recovers(engine: Fa
         find_person(batch)
 
     engine.work = work
-    shared = SharedEngine()
+    shared = SharedEngine(engine=engine)
     pipelines = [
         realtime(shared, recorder, room_picture(*size))[1]
         for recorder, size in zip(recorders, sizes, strict=True)
@@ -150,7 +150,7 @@ def test_a_network_that_fails_gives_each_its_placeholder_and_recovers(engine: Fa
 
 
 def test_one_that_ends_does_not_end_the_others(engine: FakeEngine) -> None:
-    shared, recorders = SharedEngine(), [Recorder(), Recorder()]
+    shared, recorders = SharedEngine(engine=engine), [Recorder(), Recorder()]
     short = Pipeline(
         LiveSource(room_picture()), "#000000", [recorders[0]], engine=shared, max_frames=3
     )
@@ -176,7 +176,7 @@ class Torn(ListSource):
 
 
 def test_one_that_fails_is_told_and_the_others_go_on(engine: FakeEngine) -> None:
-    shared, recorder = SharedEngine(), Recorder()
+    shared, recorder = SharedEngine(engine=engine), Recorder()
     torn = Pipeline(Torn([room_picture()] * 9), "#000000", ["null"], engine=shared)
     atomic_write = Pipeline(ListSource([room_picture()] * 40), "#000000", [recorder], engine=shared)
     found: list[tuple[Pipeline, LivecutError]] = []
@@ -186,7 +186,7 @@ def test_one_that_fails_is_told_and_the_others_go_on(engine: FakeEngine) -> None
 
 
 def test_or_else_it_ends_them_and_is_raised(engine: FakeEngine, tmp_path: Path) -> None:
-    shared, out = SharedEngine(), tmp_path / "out.mp4"
+    shared, out = SharedEngine(engine=engine), tmp_path / "out.mp4"
     torn = Pipeline(Torn([room_picture()] * 9), "#000000", ["null"], engine=shared)
     endless = Pipeline(LiveSource(room_picture()), "#000000", [str(out)], engine=shared)
     with pytest.raises(SourceError, match="torn"):
@@ -200,14 +200,17 @@ def test_what_is_no_error_of_livecut_is_never_swallowed(engine: FakeEngine) -> N
         raise ZeroDivisionError("a bug")
 
     pipeline = Pipeline(
-        ListSource([room_picture()]), "#000000", [Recorder(then=mistake)], engine=SharedEngine()
+        ListSource([room_picture()]),
+        "#000000",
+        [Recorder(then=mistake)],
+        engine=SharedEngine(engine=engine),
     )
     with pytest.raises(ZeroDivisionError, match="a bug"):
         run_all([pipeline], failed=lambda *_: None)
 
 
 def test_ctrl_c_ends_all_and_finishes_their_files(engine: FakeEngine, tmp_path: Path) -> None:
-    shared, outs = SharedEngine(), [tmp_path / "a.mp4", tmp_path / "b.mp4"]
+    shared, outs = SharedEngine(engine=engine), [tmp_path / "a.mp4", tmp_path / "b.mp4"]
     recorder = Recorder()
     pipelines = [
         Pipeline(LiveSource(room_picture()), "#000000", [str(out), recorder], engine=shared)
@@ -227,23 +230,27 @@ def test_ctrl_c_ends_all_and_finishes_their_files(engine: FakeEngine, tmp_path: 
 
 
 def test_one_that_hangs_at_the_end_is_left_behind_and_its_sinks_closed(
-    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+    engine: FakeEngine,
 ) -> None:
-    monkeypatch.setattr("livecut.pipeline.together.LEFT_BEHIND", 0.2)
-    hang = threading.Event()
+    clock, hang = ManualClock(), threading.Event()
 
     class Hangs(ListSource):
         def read(self, out: Image) -> float | None:
             if self._at == 2:
                 pipeline.stop()
+                clock.pass_until(lambda: recorder.closed > 0, step=1)
                 hang.wait(20)
             return super().read(out)
 
     recorder = Recorder()
     pipeline = Pipeline(
-        Hangs([room_picture()] * 5), "#000000", [recorder], engine=SharedEngine(), in_flight=1
+        Hangs([room_picture()] * 5),
+        "#000000",
+        [recorder],
+        engine=SharedEngine(engine=engine),
+        in_flight=1,
     )
-    run_all([pipeline])
+    run_all([pipeline], clock=clock)
     assert recorder.closed == 1
     hang.set()
 
@@ -265,7 +272,7 @@ def test_windows_are_handled_on_the_thread_that_runs_them(engine: FakeEngine) ->
                 raise SinkError("the window broke")
             super().write(output)
 
-    shared, panes = SharedEngine(), [Pane(), Pane(fails=True)]
+    shared, panes = SharedEngine(engine=engine), [Pane(), Pane(fails=True)]
     pipelines = [
         Pipeline(ListSource([room_picture()] * 8), "#000000", [pane], engine=shared)
         for pane in panes
@@ -294,7 +301,7 @@ def test_windows_have_titles_of_their_own_and_share_their_keys(
     """q, pressed once, ends both; each shows its own stream."""
     pressed = iter([-1] * 40 + [ord("q"), *[-1] * 100_000])
     monkeypatch.setattr("livecut.sinks.window._poll_key", lambda: cv2.pollKey() * 0 + next(pressed))
-    shared, recorders = SharedEngine(), [Recorder(), Recorder()]
+    shared, recorders = SharedEngine(engine=engine), [Recorder(), Recorder()]
     pipelines = [
         Pipeline(
             LiveSource(room_picture(*size)),

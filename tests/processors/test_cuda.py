@@ -1,4 +1,4 @@
-"""The queues, slots and graphs round the device's compositor, with stand-ins and (gpu) with a GPU."""
+"""The streams, transfers and graphs of the CUDA processor, with stand-ins and with a GPU."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import itertools
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,9 +40,9 @@ from livecut.processors.cuda.precision import choose_precision
 from livecut.processors.cuda.processor import CudaProcessor, Weights
 from livecut.processors.cuda.streams import CpuDevice, CudaDevice, Device
 from livecut.segmenter import Segmenter
+from livecut.testing import PERSON, ROOM, ListSource, LiveSource, Recorder, shows_room
 from tests import remote
-from tests.fakes import PERSON, ROOM, ListSource, LiveSource, Recorder, shows_room
-from tests.lazy import Blueness, Lazy, load_blueness, processor
+from tests.lazy import Blueness, Lazy, OnDevice, load_blueness, processor
 from tests.remote import SIZE, demo, frame, iou, is_composite, person_at
 
 
@@ -75,7 +74,7 @@ def test_each_frame_comes_back_as_its_own(
 def test_a_wait_that_is_left_out_gives_no_picture(
     network: Blueness, left_out: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of compute for copy in, of copy out for compute: the receipt tells."""
+    """Compute waits for copy in, copy out for compute; without it the receipt tells."""
     machine = Lazy()
     made = processor(machine)
     made.cut(frame(3))
@@ -125,23 +124,12 @@ def test_composes_only_what_came_down_last(network: Blueness) -> None:
 
 
 def run_live(
-    monkeypatch: pytest.MonkeyPatch,
     then: Callable[[Recorder, Pipeline], None],
     background: str = "#000000",
 ) -> Recorder:
     """A live run on a lazy device until `then` stops it, 2,000 outputs at most."""
-    monkeypatch.setattr(
-        "livecut.pipeline.pipeline.open_processor",
-        lambda model, *, background, temporal, in_flight, stats, **_: CudaProcessor(
-            Weights(Path("fake"), Lazy()),
-            background,
-            temporal=temporal,
-            in_flight=in_flight,
-            stats=stats,
-        ),
-    )
     recorder = Recorder()
-    pipeline = Pipeline(LiveSource(person_at(20)), background, [recorder])
+    pipeline = Pipeline(LiveSource(person_at(20)), background, [recorder], engine=OnDevice())
 
     def watch(r: Recorder) -> None:
         then(r, pipeline)
@@ -164,23 +152,21 @@ def run_live(
     ids=["nan", "one row", "unforeseen", "of the device"],
 )
 def test_broken_network_gives_placeholders_then_recovers(
-    network: Blueness, monkeypatch: pytest.MonkeyPatch, breaks: Callable[[Tensor], object]
+    network: Blueness, breaks: Callable[[Tensor], object]
 ) -> None:
     def then(r: Recorder, pipeline: Pipeline) -> None:
         network.broken = breaks if len(r.frames) > 4 and not r.reasons else None
         if r.reasons and not r.outputs[-1].reason:
             pipeline.stop()
 
-    recorder = run_live(monkeypatch, then)
+    recorder = run_live(then)
     assert recorder.reasons
     assert recorder.outputs[-1].reason == "", "it goes on once the network does"
     assert not any(shows_room(o.image) for o in recorder.outputs)
 
 
-def test_swapping_backgrounds_never_shows_the_room_nor_the_frame_alone(
-    network: Blueness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every swap builds anew; before, while and after, each picture has a background behind the person."""
+def test_swapping_backgrounds_never_shows_the_room_nor_the_frame_alone(network: Blueness) -> None:
+    """Every swap builds anew; each picture, before and after, has a background."""
 
     def then(r: Recorder, pipeline: Pipeline) -> None:
         if len(r.frames) % 4 == 0:
@@ -188,7 +174,7 @@ def test_swapping_backgrounds_never_shows_the_room_nor_the_frame_alone(
         if len(r.frames) > 30:
             pipeline.stop()
 
-    recorder = run_live(monkeypatch, then, "#ff0000")
+    recorder = run_live(then, "#ff0000")
     corners = [tuple(int(v) for v in o.image[0, 0]) for o in recorder.frames]
     colours = {(0, 0, 255), (64, 177, 0), (0, 0, 0)}
     assert colours <= set(corners)
@@ -226,7 +212,7 @@ def test_a_configuration_that_cannot_be_built_is_built_again_before_any_picture(
 
 
 def test_raw_is_labelled_by_the_host(network: Blueness) -> None:
-    """It is the only background that shows the room; the label needs a picture that is large enough."""
+    """The only background that shows the room; the label needs a large enough picture."""
     made = processor(background="raw")
     out = np.zeros((*SIZE[::-1], 3), np.uint8)
     sent = frame(1)
@@ -238,15 +224,14 @@ def test_raw_is_labelled_by_the_host(network: Blueness) -> None:
     assert is_composite(out, 1), "as soon as it is over"
 
 
-def test_a_files_bytes_do_not_depend_on_how_many_are_in_flight(
-    network: Blueness, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_files_bytes_do_not_depend_on_how_many_are_in_flight(network: Blueness) -> None:
     pictures = [frame(index).image for index in range(8)]
     found = []
     for in_flight in (1, 2, 3):
-        monkeypatch.setattr("livecut.pipeline.pipeline.open_processor", lambda model, *, in_flight, **_: processor(in_flight=in_flight))  # fmt: skip
         recorder = Recorder()
-        Pipeline(ListSource(pictures), "#000000", [recorder], in_flight=in_flight).run()
+        Pipeline(
+            ListSource(pictures), "#000000", [recorder], engine=OnDevice(), in_flight=in_flight
+        ).run()
         assert [o.index for o in recorder.outputs] == list(range(8))
         assert all(is_composite(o.image, o.index) for o in recorder.outputs)
         found.append(np.stack([o.image for o in recorder.outputs]))
@@ -397,7 +382,7 @@ def test_gpu_gives_what_the_cpu_gives(
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
 def test_gpu_half_precision_is_near_single(gpu: torch.device, precision: torch.dtype) -> None:
-    """Alpha in 0..1 of the shipped network; float32 on the CPU, where there is no TensorFloat-32."""
+    """Alpha in 0..1 of the shipped network; float32 is the CPU's, without TensorFloat-32."""
     network, facts = load_weights(find_model("live", ".safetensors"))
     small = input_size(640, 360, facts.area, network.stride)
     for image in demo(small, 3):
@@ -418,7 +403,7 @@ def test_gpu_takes_float16_for_the_shipped_network(gpu: torch.device) -> None:
 
 @contextmanager
 def refusing_to_wait() -> Iterator[None]:
-    """PyTorch raises RuntimeError where it would wait for the GPU; it warns that it may miss some of that."""
+    """Makes PyTorch raise RuntimeError where it would wait for the GPU, as far as it knows."""
     try:
         with warnings.catch_warnings(action="ignore"):
             torch.cuda.set_sync_debug_mode("error")
@@ -440,7 +425,7 @@ def refusing_to_wait() -> Iterator[None]:
 def test_gpu_steady_state_allocates_nothing_and_waits_for_nothing(
     gpu: torch.device, spec: str, form_in: PixelFormat, form_out: PixelFormat
 ) -> None:
-    """PyTorch refuses any call that waits for the device; the event of the frame is no such call."""
+    """PyTorch refuses any call that waits for the device; the frame's event is none."""
     size = (1280, 720)
     made = real(CudaDevice(gpu), spec, size, 2)
     made.deliver(form_out)

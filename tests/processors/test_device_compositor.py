@@ -141,11 +141,12 @@ def test_regress_is_the_cpus(size: tuple[int, int]) -> None:
     grey, levels = rng.integers(0, 256, (2, h, w), np.uint8)
     alpha = levels / np.float32(255)  # whole levels, to which the CPU rounds
     slope, offset, mean = np.empty((3, h, w), np.float32)
-    fit_lines(grey, alpha, slope, offset)
+    everywhere = np.ones((h, max(1, w // 8)), np.uint8)
+    fit_lines(grey, levels, everywhere, slope, offset)
     rows, columns = tensors(mean_matrix(h), mean_matrix(w).T)
     got = device.fit_lines(torch.from_numpy(grey).float(), torch.from_numpy(alpha), rows, columns)
     for mine, plane, close in ((got[0], slope, 1e-4), (got[1], offset, 0.05)):
-        window_mean(plane, mean)
+        window_mean(plane, everywhere, mean)
         assert apart(mine, mean) < close
 
 
@@ -239,7 +240,7 @@ def compositor(
 
 
 def run_bytes(made: device.Compositor, image: Image, index: int) -> None:
-    """Of a frame in the form that the compositor takes."""
+    """The result for a frame in the format that the compositor takes."""
     made.incoming[:HEADER].view(torch.int64).copy_(torch.tensor([index, index > 0]))
     made.incoming[HEADER:].copy_(torch.from_numpy(image).reshape(-1))
     made.run()

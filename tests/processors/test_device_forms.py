@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -14,6 +14,7 @@ pytest.importorskip("torch")
 
 from livecut import Pipeline
 from livecut.backgrounds import open_background
+from livecut.clock import CLOCK, Clock
 from livecut.errors import SourceError
 from livecut.frame import (
     BGR,
@@ -31,11 +32,11 @@ from livecut.frame import (
 )
 from livecut.kernels.pixels import convert, to_bgr
 from livecut.overlay import draw_notice
-from livecut.processors.cuda.processor import CudaProcessor, Weights
+from livecut.processors.cuda.processor import CudaProcessor
 from livecut.processors.cuda.streams import Job
 from livecut.sinks.null import Null
-from tests.fakes import PERSON, ROOM, ListSource, LiveSource, Recorder, shows_room
-from tests.lazy import Blueness, Lazy, load_blueness, processor
+from livecut.testing import PERSON, ROOM, ListSource, LiveSource, Recorder, shows_room
+from tests.lazy import Blueness, Lazy, OnDevice, load_blueness, processor
 from tests.remote import SIZE, frame, is_composite, person_at
 
 I420 = i420((0.299, 0.114))
@@ -63,7 +64,7 @@ def composite(made: CudaProcessor, sent: Frame, pixel_format: PixelFormat) -> Im
 @pytest.mark.parametrize("pixel_format", OPAQUE, ids=str)
 @pytest.mark.parametrize("spec", ["#00b140", "blur", "raw"])
 def test_gives_the_form_asked_for(pixel_format: PixelFormat, spec: str) -> None:
-    """One level apart from the host's conversion of the BGR composite; raw the host makes itself."""
+    """One level apart from the host's conversion of the BGR composite; raw is the host's own."""
     plain, made = processor(background=spec), processor(background=spec)
     assert made.deliver(pixel_format) == pixel_format
     expected = convert(composite(plain, frame(1), BGR), pixel_format)
@@ -153,50 +154,37 @@ def test_changing_forms_never_shows_the_room() -> None:
 # the pipeline
 
 
-def open_fake(model: object, *, background: Any, **given: Any) -> CudaProcessor:
-    chosen = {name: given[name] for name in ("temporal", "in_flight", "stats")}
-    return CudaProcessor(Weights(Path("fake"), Lazy()), background, **chosen)
-
-
-@pytest.fixture
-def device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livecut.pipeline.pipeline.open_processor", open_fake)
-
-
 def recorder(pixel_format: PixelFormat | None, **given: Any) -> Recorder:
     made = Recorder(**given)
     made.pixel_format = pixel_format
     return made
 
 
-@pytest.mark.usefixtures("device")
 @pytest.mark.parametrize("in_flight", [1, 2])
 def test_sinks_that_agree_get_their_form(in_flight: int) -> None:
     sinks = [recorder(I420), recorder(I420), Null(SIZE, I420)]
     pictures = [frame(index).image for index in range(4)]
-    Pipeline(ListSource(pictures), "#000000", sinks, in_flight=in_flight).run()
+    Pipeline(ListSource(pictures), "#000000", sinks, engine=OnDevice(), in_flight=in_flight).run()
     for sink in sinks[:2]:
         assert isinstance(sink, Recorder)
         assert [o.pixel_format for o in sink.outputs] == [I420] * 4
         assert all(is_composite(shown(o.image, I420), o.index) for o in sink.outputs)
 
 
-@pytest.mark.usefixtures("device")
 @pytest.mark.parametrize("other", [None, i420(BT709), NV12])
 def test_sinks_that_disagree_get_bgr(other: PixelFormat | None) -> None:
     sinks = [recorder(I420), recorder(other)]
-    Pipeline(ListSource([person_at(20)] * 2), "#000000", sinks).run()
+    Pipeline(ListSource([person_at(20)] * 2), "#000000", sinks, engine=OnDevice()).run()
     for sink in sinks:
         assert [(o.pixel_format, o.image.shape) for o in sink.outputs] == [(BGR, (48, 64, 3))] * 2
 
 
-@pytest.mark.usefixtures("device")
 @pytest.mark.parametrize(("wanted", "got"), [(RGBA, RGBA), (I420, BGRA), (None, BGRA)])
 def test_a_transparent_run_has_alpha_whatever_is_wanted(
     wanted: PixelFormat | None, got: PixelFormat
 ) -> None:
     sink = recorder(wanted)
-    Pipeline(ListSource([person_at(20)]), "transparent", [sink]).run()
+    Pipeline(ListSource([person_at(20)]), "transparent", [sink], engine=OnDevice()).run()
     assert [(o.pixel_format, o.image.shape) for o in sink.outputs] == [(got, (48, 64, 4))]
 
 
@@ -206,12 +194,11 @@ def test_the_cpu_gives_bgr_and_the_sink_converts() -> None:
     assert [(o.pixel_format, o.image.shape) for o in sink.outputs] == [(BGR, (48, 64, 3))]
 
 
-@pytest.mark.usefixtures("device")
 @pytest.mark.parametrize("pixel_format", [I420, NV12, YUYV], ids=str)
 def test_placeholders_are_in_the_form_of_composites(
     network: Blueness, pixel_format: PixelFormat
 ) -> None:
-    """That of the start comes before anything is known of the device: it is BGR, which all sinks take."""
+    """The first is BGR, which all sinks take: nothing is known of the device yet."""
 
     def then(r: Recorder) -> None:
         seen = any("no valid alpha" in reason for reason in r.reasons)
@@ -220,7 +207,7 @@ def test_placeholders_are_in_the_form_of_composites(
             pipeline.stop()
 
     sink = recorder(pixel_format, paced=True, then=then)
-    pipeline = Pipeline(LiveSource(person_at(20)), "#000000", [sink])
+    pipeline = Pipeline(LiveSource(person_at(20)), "#000000", [sink], engine=OnDevice())
     pipeline.run()
     broken = [o for o in sink.outputs if "no valid alpha" in o.reason]
     assert broken
@@ -254,29 +241,44 @@ class NativeSource(LiveSource):
     def read(self, out: Image) -> float | None:
         if self.pixel_format == BGR:
             return super().read(out)
-        time.sleep(self.period)
+        self.pause()
         if self.given == self.spoils:
             self.pixel_format = BGR
             raise SourceError("the fake camera said YUYV and sent something else")
         self.given += 1
         np.copyto(out, self.raw)
-        return time.perf_counter()
+        return self.clock.now()
+
+
+class Hasty(Clock):
+    """Real time, but what waits for something waits 10 ms at most."""
+
+    def wait(
+        self, changed: threading.Condition, done: Callable[[], bool], seconds: float | None
+    ) -> bool:
+        return super().wait(changed, done, seconds and min(seconds, 0.01))
 
 
 def run_native(
-    source: NativeSource, mirror: bool = False, frames: int = 8
+    source: NativeSource, mirror: bool = False, frames: int = 8, clock: Clock = CLOCK
 ) -> tuple[Recorder, list[str]]:
     told: list[str] = []
     sink = Recorder()
     pipeline = Pipeline(
-        source, "#000000", [sink], mirror=mirror, max_frames=frames, notice=told.append
+        source,
+        "#000000",
+        [sink],
+        engine=OnDevice(),
+        mirror=mirror,
+        max_frames=frames,
+        notice=told.append,
+        clock=clock,
     )
     pipeline.run()
     assert not any(shows_room(o.image) for o in sink.outputs)
     return sink, told
 
 
-@pytest.mark.usefixtures("device")
 @pytest.mark.parametrize("mirror", [False, True])
 def test_a_cameras_own_form_goes_up_as_it_is(mirror: bool) -> None:
     source = NativeSource(person_at(4))
@@ -288,20 +290,15 @@ def test_a_cameras_own_form_goes_up_as_it_is(mirror: bool) -> None:
     assert at[46:58].all() if mirror else at[6:18].all()
 
 
-@pytest.mark.usefixtures("device")
-def test_a_camera_that_gives_something_else_is_taken_as_bgr(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("livecut.pipeline.capture.RETRY", 0.01)
+def test_a_camera_that_gives_something_else_is_taken_as_bgr() -> None:
     source = NativeSource(person_at(20), spoils=5)
-    sink, told = run_native(source, frames=20)
+    sink, told = run_native(source, frames=20, clock=Hasty())
     assert source.given == 5
     assert source.pixel_format == BGR
     assert "the fake camera said YUYV and sent something else" in told
     assert sink.frames[-1].image[24, 28].tolist() == pytest.approx(PERSON, abs=3)
 
 
-@pytest.mark.usefixtures("device")
 def test_a_camera_that_refuses_is_taken_as_bgr() -> None:
     source = NativeSource(person_at(20), refuses=True)
     _, told = run_native(source)

@@ -27,7 +27,7 @@ from livecut.processors import open_processor
 from livecut.processors.cuda.precision import planes_dtype
 from livecut.processors.cuda.streams import CpuDevice, CudaDevice
 from livecut.stats import Stats
-from tests.fakes import shows_room
+from livecut.testing import shows_room
 from tests.lazy import Blueness, load_blueness, processor
 from tests.remote import SIZE, demo, frame, is_composite
 

@@ -7,7 +7,7 @@ import pytest
 from livecut import EngineError, Pipeline
 from livecut.hardware import nvidia
 from livecut.processors import gpu_weights
-from tests.fakes import ListSource, room_picture
+from livecut.testing import ListSource, room_picture
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,8 @@ from livecut.engines.shared import Batcher, Port, fill
 from livecut.frame import Frame, Image
 from livecut.processors.base import FrameProcessor
 from livecut.stats import Stats
-from tests.fakes import FakeBatch, FakeEngine
+from livecut.testing import FakeBatch, FakeEngine
+from tests.waiting import pause, wait_until
 
 SIZES = ((64, 48), (48, 64))
 
@@ -65,10 +65,7 @@ def held(engine: FakeEngine) -> tuple[threading.Event, threading.Event]:
 
 def due(port: Port, count: int) -> None:
     """Wait until so many pictures wait for the network."""
-    end = time.perf_counter() + 20
-    while len(port._batcher._due) < count:
-        assert time.perf_counter() < end
-        time.sleep(0.001)
+    wait_until(lambda: len(port._batcher._due) >= count, every=0.001)
 
 
 def test_every_stream_gets_its_own_alpha() -> None:
@@ -85,7 +82,7 @@ def test_every_stream_gets_its_own_alpha() -> None:
             level = (number * 60 + picture) % 256
             send(port, level)
             right += is_own(port, level)
-            time.sleep(chance.random() * 0.002)
+            pause(chance.random() * 0.002)
         return right
 
     with ThreadPoolExecutor(7) as pool:
@@ -139,7 +136,7 @@ def test_a_cpu_takes_them_side_by_side() -> None:
         nonlocal inside, most
         with lock:
             inside, most = inside + 1, max(most, inside + 1)
-        time.sleep(0.003)
+        pause(0.003)
         mean(batch)
         with lock:
             inside -= 1
@@ -215,7 +212,7 @@ def test_a_network_that_writes_nothing_gives_no_alpha() -> None:
 
 
 def test_a_receipt_of_another_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As by a fault in the bookkeeping, put in on purpose."""
+    """A fault in the bookkeeping, put in on purpose, is found."""
     engine = FakeEngine(work=mean, max_batch=2)
     made = ports(engine, 2)
     monkeypatch.setattr(
@@ -262,7 +259,7 @@ def test_it_is_loaded_once_when_first_needed(monkeypatch: pytest.MonkeyPatch) ->
 
     def load(*_: object, **__: object) -> FakeEngine:
         loaded.append(1)
-        time.sleep(0.05)
+        pause(0.05)
         return FakeEngine()
 
     monkeypatch.setattr("livecut.processors.shared.open_engine", load)
@@ -305,7 +302,7 @@ def test_each_stream_has_a_state_of_its_own() -> None:
 
 
 def test_pictures_of_a_batch_do_not_touch_each_other() -> None:
-    """The shipped network, three at once: bit for bit what each gives alone, whoever is beside it."""
+    """The shipped network, three at once: bit for bit what each gives alone."""
     engine = open_engine("live", device="cpu", threads=1)
     pictures = demo(3, (256, 144))
     engine.resize(256, 144)
@@ -346,14 +343,13 @@ def test_the_real_network_through_batches() -> None:
         assert (got == engine.output).all()
 
 
-def test_nan_in_one_stream_is_its_own_affair(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nan_in_one_stream_is_its_own_affair() -> None:
     def work(batch: FakeBatch) -> None:
         mean(batch)
         batch.output[batch.input[:, 0, 0, 0] == 13] = np.nan
 
     engine = FakeEngine(work=work, max_batch=2)
-    monkeypatch.setattr("livecut.processors.shared.open_engine", lambda *_, **__: engine)
-    both = SharedEngine(device="cpu")
+    both = SharedEngine(engine=engine)
     processors = [processor(both), processor(both)]
     frames = [Frame(np.full((48, 64, 3), level, np.uint8), 0, 0.0, 0.0) for level in (13, 200)]
     for c in processors:

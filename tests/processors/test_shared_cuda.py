@@ -23,14 +23,14 @@ from livecut.processors.cuda import processor as cuda
 from livecut.processors.cuda.processor import CudaProcessor, Weights
 from livecut.processors.cuda.streams import CpuDevice, CudaDevice, Job
 from livecut.stats import Stats
-from tests.fakes import ListSource, Recorder
+from livecut.testing import ListSource, Recorder
 from tests.lazy import Blueness, Lazy
 from tests.remote import SIZE, demo, frame, is_composite
 
 
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> Blueness:
-    """What is loaded from now on; `network.loaded` counts how often."""
+    """The network that is loaded from now on; `network.loaded` counts how often."""
     made: Any = Blueness()
     made.loaded = 0
 
@@ -122,7 +122,7 @@ def test_pipelines_on_a_device_load_it_once(network: Any, monkeypatch: pytest.Mo
 
 @pytest.mark.gpu
 def test_gpu_streams_give_what_each_gives_alone() -> None:
-    """Of two sizes and backgrounds, their graphs replayed at once from threads of their own."""
+    """Three streams of other sizes and backgrounds replay their graphs at once."""
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     weights = Weights(find_model("live", ".safetensors"), CudaDevice(torch.device("cuda:0")))

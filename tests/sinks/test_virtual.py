@@ -59,7 +59,7 @@ class Feeder:
         while not self._stop.is_set():
             self._sink.write(Output(self._image, None, index, due))
             due, index = due + 1 / 30, index + 1
-            time.sleep(max(0.0, due - time.perf_counter()))
+            self._stop.wait(due - time.perf_counter())
 
     def __enter__(self) -> Feeder:
         self._thread.start()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
@@ -18,10 +17,12 @@ from livecut import Pipeline, SinkError
 from livecut.frame import Image, Output
 from livecut.overlay import draw_notice
 from livecut.sinks import open_sink
-from livecut.sinks import web as preview
-from livecut.sinks.web import ENDED, STARTING, Preview
+from livecut.sinks import server as preview
+from livecut.sinks.server import ENDED, FAREWELL, PATIENCE, STARTING
+from livecut.sinks.web import Preview
+from livecut.testing import FakeEngine, LiveSource, ManualClock, room_picture, shows_room
 from tests.clips import BLUE, GREEN, RED, flat, near
-from tests.fakes import FakeEngine, LiveSource, room_picture, shows_room
+from tests.waiting import pause, wait_until
 
 SIZE = (320, 192)
 ANY = "http://127.0.0.1:0"
@@ -99,11 +100,11 @@ def alike(picture: Image | None, other: Image, mean: float = 2.0) -> bool:
     return picture is not None and float(cv2.absdiff(picture, other).mean()) < mean
 
 
-def soon(true: Callable[[], bool]) -> None:
-    end = time.perf_counter() + 10
-    while not true():
-        assert time.perf_counter() < end
-        time.sleep(0.01)
+def fill(sink: Preview, image: Image) -> None:
+    """Write until the system holds no more for a viewer who takes nothing."""
+    for _ in range(10):
+        write(sink, image)
+        pause(0.02)
 
 
 def get(sink: Preview, path: str, host: str = "") -> tuple[HTTPResponse, bytes]:
@@ -151,9 +152,12 @@ def test_nothing_is_encoded_for_nobody_and_nothing_old_is_kept(
         write(sink, flat(SIZE, BLUE))
         assert alike(viewer.next(), flat(SIZE, BLUE)), "what was written before they came"
         assert len(encoded) == 1
-    while sink.watched:  # a viewer's going is noticed when the next picture is sent
+
+    def gone() -> bool:  # which is noticed when the next picture is sent
         write(sink, flat(SIZE, BLUE))
-        time.sleep(0.01)
+        return not sink.watched
+
+    wait_until(gone)
     count = len(encoded)
     write(sink, flat(SIZE, RED))
     with watch(sink) as viewer:
@@ -171,10 +175,10 @@ def test_a_slow_viewer_holds_nobody_up_and_gets_the_newest() -> None:
         thread.start()
         for _ in range(count):
             write(sink, noise)
-            time.sleep(0.005)
+            pause(0.005)
         while thread.is_alive():
             write(sink, flat(size, BLUE))
-            time.sleep(0.005)
+            thread.join(0.005)
         behind = slow.until(shows(BLUE))
     assert seen[0] > 2 * behind
     assert behind <= 10, "what the system holds for them is little"
@@ -197,33 +201,30 @@ def test_the_last_picture_is_a_notice_and_then_there_is_none() -> None:
     Preview(sink.name, SIZE).close()  # the port is free again
 
 
-def test_viewer_who_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preview, "PATIENCE", 0.2)
-    size = (1280, 720)
+def test_viewer_who_takes_nothing_is_let_go() -> None:
+    clock, size = ManualClock(), (1280, 720)
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
-    with Preview(ANY, size) as sink, watch(sink):
-        soon(lambda: sink.watched)
-        end = time.perf_counter() + 10
-        while sink.watched and time.perf_counter() < end:
-            write(sink, noise)
-            time.sleep(0.02)
-        assert not sink.watched
+    with Preview(ANY, size, clock) as sink, watch(sink):
+        wait_until(lambda: sink.watched)
+        fill(sink, noise)
+        clock.advance(PATIENCE - 0.1)
+        pause(0.05)
+        assert sink.watched, "they have still time"
+        clock.advance(0.2)
+        wait_until(lambda: not sink.watched)
 
 
-def test_viewer_who_takes_nothing_does_not_hold_up_the_end(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(preview, "FAREWELL", 0.3)
-    size = (1280, 720)
+def test_viewer_who_takes_nothing_does_not_hold_up_the_end() -> None:
+    clock, size = ManualClock(), (1280, 720)
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
-    sink = Preview(ANY, size)
+    sink = Preview(ANY, size, clock)
     with watch(sink):
-        soon(lambda: sink.watched)
-        for _ in range(10):
-            write(sink, noise)
-            time.sleep(0.02)
+        wait_until(lambda: sink.watched)
+        fill(sink, noise)
+        begun = clock.now()
         sink.close()
-        assert not sink._thread.is_alive()
+        assert not sink.server.thread.is_alive()
+        assert FAREWELL - 0.1 <= clock.now() - begun < 2 * FAREWELL
 
 
 def test_pages_of_others_are_refused(sink: Preview) -> None:
@@ -295,7 +296,7 @@ def test_pictures_of_another_form(sink: Preview) -> None:
         write(sink, flat((64, 48), RED))
 
 
-def test_a_viewer_never_sees_the_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_viewer_never_sees_the_room() -> None:
     """From before the first frame, through failures of the network, to the end."""
 
     def before(engine: FakeEngine) -> None:
@@ -303,13 +304,13 @@ def test_a_viewer_never_sees_the_room(monkeypatch: pytest.MonkeyPatch) -> None:
             engine.output.fill(np.nan)
 
     engine = FakeEngine(before)
-    monkeypatch.setattr("livecut.segmenter.open_engine", lambda *_, **__: engine)
-    monkeypatch.setattr("livecut.hardware.nvidia.driver_loads", lambda: False)
     told = list[str]()
     seen = list[Image]()
     with Preview(ANY, (64, 48)) as sink, watch(sink) as viewer:
         source = LiveSource(room_picture(), period=0.02)
-        pipeline = Pipeline(source, "#000000", [sink], max_frames=40, notice=told.append)
+        pipeline = Pipeline(
+            source, "#000000", [sink], engine=engine, max_frames=40, notice=told.append
+        )
         thread = threading.Thread(target=lambda: seen.extend(viewer.rest()))
         thread.start()
         pipeline.run()

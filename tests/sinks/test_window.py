@@ -17,6 +17,7 @@ from livecut.errors import SinkError
 from livecut.frame import Image, Output
 from livecut.sinks import open_sink
 from livecut.sinks.window import Window
+from tests.waiting import pause
 
 W, H = 640, 360
 
@@ -31,7 +32,7 @@ def window(display: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
             if screenshot().any():
                 yield window
                 return
-        time.sleep(0.5)
+        pause(0.5)
     pytest.fail("no window appears on the virtual screen")
 
 
@@ -50,7 +51,7 @@ def show(window: Window, seconds: float = 0.4) -> list[str]:
     while time.perf_counter() < end:
         window.write(Output(image, alpha, 0, 0.0))
         keys += window.pressed()
-        time.sleep(0.02)
+        pause(0.02)
     assert np.array_equal(image, picture()[0]), "the window drew into the pipeline's picture"
     return keys
 
@@ -163,7 +164,7 @@ def test_a_placeholder_gets_no_mask(window: Window) -> None:
     press(window, "m")
     for _ in range(15):
         window.write(Output(np.full((H, W, 3), 40, np.uint8), None, 0, 0.0, "camera lost"))
-        time.sleep(0.05)
+        pause(0.05)
     assert screenshot()[H // 2, 3 * W // 4].tolist() == [40, 40, 40]
 
 
@@ -216,7 +217,7 @@ def test_transparent_lies_on_a_checkerboard(display: str) -> None:
     with Window((W, H), transparent=True) as window:
         for _ in range(100):
             window.write(Output(bgra, alpha, 0, 0.0))
-            time.sleep(0.02)
+            pause(0.02)
             if (shot := screenshot()).any():
                 break
     assert len(np.unique(shot[:, : W // 2 - 2].reshape(-1, 3), axis=0)) == 2

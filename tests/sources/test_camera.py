@@ -24,6 +24,7 @@ from livecut.kernels.pixels import to_bgr
 from livecut.sources import open_source
 from livecut.sources.base import Source
 from livecut.sources.camera import STALL, Camera
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.camera
 
@@ -185,9 +186,7 @@ def webcam() -> Iterator[Any]:
     yield process
     process.close()
     process.p.stdout.close()
-    deadline = time.monotonic() + 5
-    while Path(process.node).exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: not Path(process.node).exists(), timeout=5, every=0.05)
 
 
 def read_on(source: Source, out: Image) -> None:

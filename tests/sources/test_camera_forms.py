@@ -14,7 +14,7 @@ from livecut.frame import BGR, NV12, YUYV, Image, PixelFormat
 from livecut.hardware import v4l2
 from livecut.kernels.pixels import convert, to_bgr
 from livecut.sources.camera import Camera
-from tests.fakes import room_picture
+from livecut.testing import room_picture
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="V4L2 says what a camera gives")
 BY_LETTERS = {"YUYV": YUYV, "NV12": NV12}

@@ -24,7 +24,7 @@ from tests.clips import GREEN, RED, colours, flat, near, write
 
 class TestBadFiles:
     def test_missing(self) -> None:
-        with pytest.raises(SourceError, match=r"no file 'nowhere\.mp4'; give a camera .*demo"):
+        with pytest.raises(SourceError, match=r"no file 'nowhere\.mp4'; give one of: 0, .*demo"):
             open_source("nowhere.mp4")
         with pytest.raises(SourceError, match="no file"):
             open_source("long" * 100 + ".mp4")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 import tomllib
 from itertools import pairwise
 from pathlib import Path
@@ -32,6 +31,7 @@ from livecut.training.settings import TrainSettings, options, recipe, to_toml  #
 from livecut.training.train import train  # noqa: E402
 from tests.commands.test_cli import assert_one_clear_line, command, run  # noqa: E402
 from tests.training.test_training import make_folder, settings  # noqa: E402
+from tests.waiting import wait_until  # noqa: E402
 
 CHANGES: dict[str, Any] = {"steps": 16, "validate_every": 16, "save_every": 6}
 
@@ -73,9 +73,12 @@ def test_killed_and_resumed_equals_uninterrupted(data: Path, alone: Path, tmp_pa
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    while not (out / "log.csv").exists() or "\n10," not in (out / "log.csv").read_text():
+
+    def ten_steps() -> bool:
         assert process.poll() is None, "it ended by itself"
-        time.sleep(0.01)
+        return (out / "log.csv").exists() and "\n10," in (out / "log.csv").read_text()
+
+    wait_until(ten_steps, timeout=240, every=0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert load_checkpoint(out / "last.pt")["step"] in (6, 12), "between two states"

@@ -13,7 +13,7 @@ from livecut.processors.cuda.streams import Device
 
 
 class PinnedMemory:
-    """Bytes that are copied as a whole: a header, and behind it the picture, or alpha and picture."""
+    """Bytes that are copied as a whole: a header, then a picture, or alpha and picture."""
 
     def __init__(self, tensor: Tensor) -> None:
         """`tensor` holds the bytes, uint8, the header's included."""
@@ -23,7 +23,7 @@ class PinnedMemory:
 
 
 def pinned(device: Device, count: int) -> PinnedMemory:
-    """Memory for so many bytes behind a header, with which copies to and from the device are fast."""
+    """Memory for so many bytes behind a header, fast to copy to and from the device."""
     return PinnedMemory(device.host(HEADER + count))
 
 
@@ -59,7 +59,8 @@ class Transfer:
         up, down = BGR.count(size), self._pixels + BGRA.count(size)
         self._own = pinned(device, up), pinned(device, down)
         self.up, self.down = self._own
-        """Memory that the frame at hand goes up from, and that its alpha and composite come down to."""
+        """Memory that the frame at hand goes up from, and that its alpha and composite come down
+        to."""
         self.device_in, self.device_out = (
             torch.zeros(HEADER + n, dtype=torch.uint8, device=device.device) for n in (up, down)
         )

@@ -50,8 +50,8 @@ from livecut.processors.cuda.scene import (
 )
 
 HEADER = 16
-"""Bytes before the picture on both ways, two int64. Up: the frame's index, and 1 where it follows the
-frame before. Down: the receipt, and an unused one."""
+"""Bytes before the picture on both ways, two int64. Up: the frame's index, and 1 where it follows
+the frame before. Down: the receipt, and an unused one."""
 INVALID = -(1 << 62)
 """The receipt in place of the frame's index where the network gave no valid alpha."""
 

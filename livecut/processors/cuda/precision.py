@@ -1,4 +1,4 @@
-"""In which precision a network runs on a device, and whether that is safe."""
+"""Precision in which a network runs on a device: the fastest that is safe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from livecut.network.base import Network, Portable
 from livecut.processors.cuda.streams import Device
 
 HALF_TOLERANCE = 8 / 255
-"""How far alpha of a half-precision network may lie from that of float32, on a picture of noise."""
+"""Largest difference in alpha between half precision and float32, on a picture of noise."""
 
 
 def choose_precision(
@@ -49,8 +49,9 @@ def choose_precision(
 
 
 def planes_dtype(usual: torch.dtype, precision: str) -> torch.dtype:
-    """That of planes of the frame's size, `usual` the device's own; bfloat16 could not hold their
-    whole numbers and fractions.
+    """Type of the planes of the frame's size; `usual` is the device's own.
+
+    It is never bfloat16, which could not hold their whole numbers and fractions.
     """
     if precision == "auto":
         return usual

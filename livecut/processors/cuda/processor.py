@@ -16,9 +16,7 @@ import numpy as np
 import torch
 
 from livecut.backgrounds.base import Background
-from livecut.backgrounds.picture import Still
-from livecut.backgrounds.transparent import Transparent
-from livecut.backgrounds.video import Video
+from livecut.backgrounds.picture import PictureBackground
 from livecut.errors import EngineError
 from livecut.frame import BGR, BGRA, NV12, YUYV, Buffer, Cutout, Frame, Image, PixelFormat, Size
 from livecut.kernels.pixels import convert, to_bgr
@@ -35,11 +33,11 @@ from livecut.stats import Stats
 class Weights:
     """The network in a safetensors file on a device, for any number of processors at once.
 
-    Each of them has streams, buffers and a graph of its own; they do not batch. A graph's launch costs
-    the host the same for one frame or many; the kernels of one frame leave most of a large GPU idle,
-    which the graphs of other streams fill, whatever their sizes and backgrounds; and so no stream waits
-    for another, nor shares its failures. `precision` is that of `choose_precision`. Raises ModelError,
-    ConfigError, and EngineError where the device fails.
+    Each of them has streams, buffers and a graph of its own; they do not batch. A graph's launch
+    costs the host the same for one frame or many; the kernels of one frame leave most of a large
+    GPU idle, which the graphs of other streams fill, whatever their sizes and backgrounds; and so
+    no stream waits for another, nor shares its failures. `precision` is that of `choose_precision`.
+    Raises ModelError, ConfigError, and EngineError where the device fails.
     """
 
     def __init__(self, path: Path, device: Device, precision: str = "auto") -> None:
@@ -49,17 +47,17 @@ class Weights:
         with failures():
             self.network, chosen = choose_precision(network, device, precision)
         self.dtype = planes_dtype(device.dtype, precision)
-        """Of planes of the frame's size."""
+        """Type of the planes of the frame's size."""
         self.description = (
             f"PyTorch {torch.__version__} on {device.name}, {str(chosen).removeprefix('torch.')}"
         )
         self.building = threading.Lock()
-        """Held while a graph is captured, for which the whole device is waited for: CUDA refuses that
-        wait while another capture is under way."""
+        """Held while a graph is captured, for which the whole device is waited for: CUDA refuses
+        that wait while another capture is under way."""
 
 
 class CudaProcessor:
-    """Cuts frames out and composites them on a device. See `livecut.processors.base.FrameProcessor`.
+    """A `FrameProcessor` that cuts frames out and composites them on a device.
 
     The frames in flight must be of one size. Raises EngineError where the device fails.
     """
@@ -84,7 +82,7 @@ class CudaProcessor:
         """`Compositor.mark` of every compositor to come."""
         with failures():
             self._copy_in, self._compute, self._copy_out = (self._device.stream() for _ in range(3))
-        self._output = BGRA if isinstance(background, Transparent) else BGR
+        self._output = BGRA if background.transparent else BGR
         self._built: tuple[Size, PixelFormat, Scene] | None = None
         self._size = (0, 0)
         self._transfers: Sequence[Transfer] = ()
@@ -119,10 +117,10 @@ class CudaProcessor:
         self._steady = False
 
     def infer(self, frame: Frame, out: Buffer | None = None) -> Transfer:
-        """Send a frame on its way and return at once; all but the handing over is done on the device.
+        """Send a frame on its way and return at once; the device does all but the handing over.
 
-        `out` is the buffer that `finish` and `compose` will be given: alpha and composite come down to
-        it where it is pinned. Raises EngineError, and ConfigError where the background fails.
+        `out` is the buffer that `finish` and `compose` will be given: alpha and composite come down
+        to it where it is pinned. Raises EngineError, and ConfigError where the background fails.
         """
         start = time.perf_counter()
         background, output = self.background, self._output
@@ -144,7 +142,7 @@ class CudaProcessor:
         return transfer
 
     def finish(self, inference: Transfer, out: Buffer | None = None) -> Cutout:
-        """Wait for a frame that `infer` sent: its cutout, the alpha in `out`. Raises EngineError."""
+        """The cutout of a frame that `infer` sent, its alpha in `out`. Raises EngineError."""
         start, transfer = time.perf_counter(), inference
         frame, self._down = transfer.frame, None
         if frame is None:
@@ -174,8 +172,8 @@ class CudaProcessor:
     def compose(self, cutout: Cutout, out: Buffer) -> None:
         """Write the composite of the cutout that `finish` gave last into `out`, as it came down.
 
-        Its background is that of the moment when the frame was sent; one that the device does not know
-        is put there by the host, and is that of now. Raises EngineError for another cutout.
+        Its background is that of the moment when the frame was sent; one that the device does not
+        know is put there by the host, and is that of now. Raises EngineError for another cutout.
         """
         begun, behind = time.perf_counter(), 0.0
         transfer, frame = self._down, cutout.frame
@@ -203,7 +201,7 @@ class CudaProcessor:
 
     def _show(self, background: Background | None, position: float) -> None:
         """Send the picture behind the person, where there is one and it is not there yet."""
-        if not isinstance(background, Still | Video):
+        if not isinstance(background, PictureBackground):
             return
         with self._backgrounds:
             picture = background.picture(position)

@@ -7,10 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from livecut.backgrounds.base import Background
-from livecut.backgrounds.blur import Blur
-from livecut.backgrounds.picture import Still
-from livecut.backgrounds.transparent import Transparent
-from livecut.backgrounds.video import Video
 from livecut.frame import BGR, Floats, PixelFormat, Size
 from livecut.kernels.constants import (
     BLUR_BOXES,
@@ -39,15 +35,9 @@ class Scene:
 
 def scene_of(background: Background, pixel_format: PixelFormat) -> Scene | None:
     """The scene of a background in a pixel format; None for one that the host is to compose."""
-    if isinstance(background, Blur):
-        return Scene("blur", background.strength, pixel_format)
-    if isinstance(background, Still | Video):
-        return Scene("picture", pixel_format=pixel_format)
-    return (
-        Scene("transparent", pixel_format=pixel_format)
-        if isinstance(background, Transparent)
-        else None
-    )
+    if not background.scene:
+        return None
+    return Scene(background.scene, background.strength, pixel_format)
 
 
 def halved(size: Size, least: Size) -> list[Size]:

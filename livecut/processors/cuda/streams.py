@@ -1,7 +1,7 @@
 """Queues of work on a device, the events between them, and the memory that copies go to and from.
 
-On an NVIDIA GPU the streams are CUDA streams, the host's memory is pinned, and a job that is run again
-and again is a CUDA graph. On the CPU everything is done at once.
+On an NVIDIA GPU the streams are CUDA streams, the host's memory is pinned, and a job that is run
+again and again is a CUDA graph. On the CPU everything is done at once.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Stream(Protocol):
         """Put the event after what is queued."""
 
     def wait(self, event: Event) -> None:
-        """What is queued from now on comes after the event."""
+        """Let the event come before the work that is queued from now on."""
 
 
 class Device(Protocol):
@@ -44,14 +44,14 @@ class Device(Protocol):
     device: torch.device
     name: str
     dtype: torch.dtype
-    """Of planes of the frame's size."""
+    """Type of the planes of the frame's size."""
 
     def stream(self) -> Stream: ...
 
     def event(self) -> Event: ...
 
     def host(self, count: int) -> Tensor:
-        """Bytes of the host's memory, uint8 (count,), that copies go to and from without waiting."""
+        """Memory of the host, uint8 (count,), that copies go to and from without waiting."""
 
     def capture(self, job: Job) -> Job:
         """Warm the job up, and give what does the same from now on."""
@@ -113,8 +113,10 @@ class CudaStream:
 
 
 class CudaDevice:
-    """An NVIDIA GPU. Without `graph` the kernels are launched one by one, for finding faults; without
-    `streams` all its streams are one.
+    """An NVIDIA GPU.
+
+    Without `graph` the kernels are launched one by one, for finding faults; without `streams` all
+    its streams are one.
     """
 
     dtype = torch.float16
