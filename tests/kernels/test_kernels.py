@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -214,7 +219,7 @@ def test_to_levels_takes_the_nearest() -> None:
     alpha = np.array([[0, 0.4 / 255, 0.6 / 255, 0.5, 1, 1 + 1e-6]], np.float32)
     out = np.empty(alpha.shape, np.uint8)
     to_levels(alpha, out)
-    assert out.tolist() == [[0, 0, 1, 128, 255, 255]]
+    assert np.array_equal(out, [[0, 0, 1, 128, 255, 255]])
 
 
 def widened(plane: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
@@ -276,6 +281,24 @@ def test_even_blocks_are_what_their_lines_would_give(size: tuple[int, int]) -> N
     apply_lines(frame, lines, np.zeros_like(even), everywhere, computed)
     apply_lines(frame, lines, even, everywhere, skipped)
     assert np.array_equal(skipped, computed)
+
+
+def test_says_that_kernels_are_compiled_the_first_time_alone(tmp_path: Path) -> None:
+    code = "import numpy as np; from livecut.kernels.guided_filter import to_levels; "
+    code += "to_levels(np.ones((1, 1), np.float32), np.ones((1, 1), np.uint8))"
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)},
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stderr
+        for _ in range(2)
+    ]
+    assert said[0].count("compiling for this processor") == 1
+    assert said[1] == ""
 
 
 def smoothed(before: float, alpha: float, change: int) -> float:
