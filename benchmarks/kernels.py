@@ -30,7 +30,7 @@ from livecut.kernels.edges import EdgeColourEstimator
 from livecut.kernels.guided_filter import GuidedFilter
 from livecut.kernels.pixels import I420
 from livecut.kernels.resize import reduce
-from livecut.models import input_size
+from livecut.models import Target, input_size
 from livecut.segmenter import Segmenter
 from livecut.sinks.server import encoded
 from livecut.stats import number_table
@@ -79,7 +79,7 @@ def reduction(s: Scene) -> Prepared:
 
 def network(s: Scene) -> Prepared:
     """The default network on one thread."""
-    engine = open_engine("live", device="cpu", threads=1)
+    engine = open_engine(Target.parse("live", "cpu"), threads=1)
     engine.resize(*s.small.shape[1::-1])
     np.copyto(engine.input, s.small)
     return engine.run, 0

@@ -12,7 +12,7 @@ from livecut.errors import SinkError
 
 
 def require_folder(path: Path) -> None:
-    """Raises SinkError where nothing can be made in the folder that `path` is to stand in."""
+    """Raise SinkError where no file can be made in the folder of `path`."""
     parent = path.parent
     if not parent.is_dir():
         raise SinkError(f"cannot write {path}: there is no folder {parent}; make it first")
@@ -21,15 +21,16 @@ def require_folder(path: Path) -> None:
 
 
 def part_of(path: Path) -> Path:
-    """Where a file stands while it is written: beside its place, as NAME.part."""
+    """Path of a file while it is written: beside its place, as NAME.part."""
     return path.with_name(f"{path.name}.part")
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Gives `part_of` a file, to be written by the body; it takes the file's place after that.
+    """Write a file whole or not at all: the body writes `part_of` it, which then takes its place.
 
-    Where the body or the move fails, what was written is gone, and what was there before stays.
+    Where the body or the move fails, the part is deleted and the file that was there before stays.
+    Raises OSError.
     """
     part = part_of(path)
     try:

@@ -163,7 +163,7 @@ class Output:
 
 
 def as_image(array: NDArray[Any] | None) -> Image:
-    """The same array, typed as an image, for what OpenCV returns; no copy where it is uint8."""
+    """An array of OpenCV's, typed as an image; no copy where it is uint8."""
     return np.asarray(array, np.uint8)
 
 
@@ -191,8 +191,8 @@ def checked_bgr(image: object, name: str = "image") -> Image:
 def checked_alpha(alpha: object, shape: tuple[int, int], name: str = "alpha") -> Image:
     """A caller's uint8 array of `shape` (H, W), as it is. Raises TypeError and ValueError."""
     if not isinstance(alpha, np.ndarray) or alpha.dtype != np.uint8:
-        found = alpha.dtype if isinstance(alpha, np.ndarray) else type(alpha).__name__
-        raise TypeError(f"{name} is {found}; expected a NumPy array, uint8 {shape}")
+        kind = alpha.dtype if isinstance(alpha, np.ndarray) else type(alpha).__name__
+        raise TypeError(f"{name} is {kind}; expected a NumPy array, uint8 {shape}")
     if alpha.shape != shape:
         raise ValueError(f"{name} has shape {alpha.shape}; expected that of the image, {shape}")
     return alpha

@@ -7,11 +7,15 @@ import textwrap
 import cv2
 import numpy as np
 
-from livecut.frame import Image
+from livecut.frame import Image, Size
 
 
-def draw_notice(text: str, size: tuple[int, int], channels: int = 3) -> Image:
-    """White text, wrapped and centred on dark grey: uint8 (H, W, channels)."""
+def draw_notice(text: str, size: Size, channels: int = 3) -> Image:
+    """Draw `text` in white, wrapped and centred on dark grey: uint8 (H, W, channels).
+
+    `size` is (width, height); of 4 channels the last is alpha, 255. Other letters than ASCII become
+    "?".
+    """
     width, height = size
     image = np.full((height, width, channels), 40, np.uint8)
     font, scale = cv2.FONT_HERSHEY_SIMPLEX, max(0.3, min(width / 1100, height / 500))

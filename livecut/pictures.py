@@ -1,4 +1,4 @@
-"""Picture files: which are read and written, and how."""
+"""Reading and writing of picture files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ READABLE = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jp2", ".webp", ".avif", ".bmp", ".dib", ".tif", ".tiff"}
     | {".ppm", ".pgm", ".pbm", ".pnm"}
 )
-"""The endings, in lower case, of the files that are opened as pictures."""
+"""Endings, in lower case, of the files that are opened as pictures."""
 
 
 def read_picture(path: Path) -> Image:
@@ -42,10 +42,11 @@ def read_picture(path: Path) -> Image:
 
 
 WRITABLE = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+"""Endings, in lower case, of the files that are written as pictures."""
 
 
 def save_picture(path: Path, image: Image) -> None:
-    """Saves a BGR or BGRA picture in the form of its suffix, at once or not at all.
+    """Save a BGR or BGRA picture in the format of its suffix, at once or not at all.
 
     Raises SinkError.
     """
@@ -67,7 +68,7 @@ def save_picture(path: Path, image: Image) -> None:
 
 
 def require_picture(path: Path) -> None:
-    """Raises SinkError where `save_picture` could not write `path`."""
+    """Raise SinkError where `save_picture` could not write `path`."""
     if path.suffix.lower() not in WRITABLE:
         raise SinkError(f"cannot write {path}; expected a picture: {', '.join(WRITABLE)}")
     require_folder(path)

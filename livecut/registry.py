@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, cast
+
+from livecut.errors import LivecutError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -51,10 +54,13 @@ class Registry(Generic[T]):
     and for help. One that cannot be loaded is left out and noted in `faults`.
     """
 
-    def __init__(self, kind: str, own: Mapping[str, str], group: str = "") -> None:
-        """`own` maps names to "module:Class"; `group` names the entry points of others."""
+    def __init__(self, base: type[object], own: dict[str, str], *, kind: str, group: str) -> None:
+        """`own` maps names to "module:Class"; `group` names the entry points of others.
+
+        All classes are subclasses of `base`; `kind` is what errors call one of them.
+        """
         self.kind, self.own, self.faults = kind, own, list[str]()
-        self._group = group
+        self._base, self._group = base, group
         self._others: dict[str, T] | None = None
 
     def names(self) -> list[str]:
@@ -90,14 +96,19 @@ class Registry(Generic[T]):
         if self._others is None:
             self._others = {}
             for name, point in self._points().items():
-                home = f" of {point.dist.name} {point.dist.version}" if point.dist else ""
                 try:
-                    loaded = point.load()
-                    Usage(name, loaded.forms, loaded.help).shown  # noqa: B018
-                    self._others[name] = loaded
+                    self._others[name] = self._checked(point.load())
                 except Exception as error:
-                    self._note(f"{name}{home} cannot be loaded", error)
+                    self._note(f"{name} of {self.home(name)} cannot be loaded", error)
         return self._others
+
+    def home(self, name: str) -> str:
+        """The distribution that adds a name, with its version; livecut for its own."""
+        point = self._points().get(name)
+        distribution = point.dist if point else None
+        if distribution is None:
+            return "livecut" if name in self.own else "an unnamed distribution"
+        return f"{distribution.name} {distribution.version}"
 
     def _load(self, name: str) -> T:
         module, _, attribute = self.own[name].partition(":")
@@ -105,12 +116,20 @@ class Registry(Generic[T]):
 
     def _points(self) -> dict[str, EntryPoint]:
         """The entry points of others by name; a name of livecut's own stays livecut's."""
-        if not self._group:
-            return {}
         from importlib.metadata import entry_points  # slow to import, and seldom needed
 
         points = entry_points(group=self._group)
         return {point.name: point for point in points if point.name not in self.own}
+
+    def _checked(self, loaded: Any) -> T:
+        """What an entry point leads to, if it is a class that may stand in the table."""
+        if not (isinstance(loaded, type) and issubclass(loaded, self._base)):
+            home = f"{self._base.__module__}.{self._base.__qualname__}"
+            raise TypeError(f"{loaded!r} is no subclass of {home}")
+        found = cast("T", loaded)
+        if isinstance(found.forms, str) or not found.forms:
+            raise TypeError(f"its forms are {found.forms!r}; expected words, as in ('mosaic',)")
+        return found
 
     def _note(self, what: str, error: Exception) -> None:
         fault = f"{self.kind} {what}: {one_line(error)}"
@@ -137,6 +156,23 @@ class WordRegistry(Registry[A]):
             except Exception as error:
                 self._note(f"{name} cannot be asked about '{word}'", error)
         return None
+
+
+@contextmanager
+def one_line_errors(kind: type[object], what: str, error: type[LivecutError]) -> Iterator[None]:
+    """Make one line, an `error`, of what a class of another distribution raises.
+
+    Errors of livecut pass, and so do faults of livecut's own classes.
+    """
+    try:
+        yield
+    except LivecutError:
+        raise
+    except Exception as fault:
+        if kind.__module__.partition(".")[0] == "livecut":
+            raise
+        home = f"{kind.__module__}.{kind.__qualname__}"
+        raise error(f"{what}: {home} failed: {one_line(fault)}") from fault
 
 
 def one_line(error: Exception) -> str:

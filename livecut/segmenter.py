@@ -1,4 +1,4 @@
-"""From an image to its alpha: reduce, run the network, steady, refine the edges, full size."""
+"""From an image to its alpha: reduce, run the network, smooth over time, refine at full size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from livecut.kernels.constants import MAX_ALPHA, MOTION_WINDOW, SCENE_CUT
 from livecut.kernels.guided_filter import GuidedFilter
 from livecut.kernels.resize import reduce
 from livecut.kernels.smoothing import smooth
-from livecut.models import DEFAULT_MODEL, input_size
+from livecut.models import DEFAULT_MODEL, Target, input_size
 from livecut.stats import Stats
 
 MOTION = np.ones((MOTION_WINDOW, MOTION_WINDOW), np.uint8)
@@ -29,11 +29,11 @@ class Inference:
     frame: Frame
 
     def __init__(self, small: Image, output: Floats) -> None:
-        """The buffers are of the sizes of an engine's input and output."""
+        """Make buffers of the shapes of an engine's input and output."""
         self.small = np.empty_like(small)
-        """The frame as the network saw it."""
+        """The frame as the network saw it, BGR (h, w, 3)."""
         self.alpha = np.empty_like(output)
-        """The network's alpha of it."""
+        """The network's alpha of it, in 0..1 where `valid`, of the output's size."""
         self.valid = False
         """Whether all of `alpha` is numbers in 0..1."""
         self.follows = False
@@ -49,14 +49,14 @@ class Segmenter:
 
     >>> alpha = Segmenter()(cv2.imread("me.jpg"))   # doctest: +SKIP
 
-    `model` is a shipped name or a path; `device` is one of `livecut.engines.base.DEVICES`, or as in
+    `model` is a shipped name or a path; `device` is one of `livecut.models.DEVICES`, or as in
     cuda:1; `engine` is auto, onnx or torch; `threads` counts the network's CPU threads (0: half of
-    the cores, at most 4). With `temporal`, each alpha is steadied by the last, for consecutive
+    the cores, at most 4). With `temporal`, each alpha is smoothed by the last, for consecutive
     frames; `reset()` and a cut to another scene forget the last. Raises ModelError, EngineError and
     ConfigError.
 
     One thread may `infer` the frames to come while another does `finish` those before, up to
-    `in_flight` frames apart, all of one size; else it is not to be used by two threads at once.
+    `in_flight` frames apart, all of one size. Any other use by two threads at once is an error.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Segmenter:
         stats: Stats | None = None,
     ) -> None:
         if isinstance(engine, str):
-            engine = open_engine(model, engine=engine, device=device, threads=threads)
+            engine = open_engine(Target.parse(model, device, engine), threads=threads)
         self._engine = engine
         self.description = self._engine.description
         self._temporal = temporal
@@ -83,7 +83,7 @@ class Segmenter:
 
     def reset(self) -> None:
         """Forget the frames before: the next alpha is what a new segmenter would give."""
-        self._seen = self._steady = False
+        self._seen = self._smoothing = False
 
     def _resize(self, width: int, height: int) -> None:
         engine = self._engine
@@ -98,7 +98,7 @@ class Segmenter:
         self.reset()
 
     def infer(self, frame: Frame) -> Inference:
-        """The first half of `cut`: reduce the frame and run the network. Raises as a call.
+        """Do the first half of `cut`: reduce the frame and run the network. Raises as a call.
 
         The inference is overwritten by the one `in_flight` calls later.
         """
@@ -106,68 +106,68 @@ class Segmenter:
         height, width = frame.image.shape[:2]
         if (width, height) != self._size:
             self._resize(width, height)
-        found = self._slots[self._count % self._in_flight]
+        inference = self._slots[self._count % self._in_flight]
         self._count += 1
-        found.frame = frame
-        engine, small = self._engine, found.small
+        inference.frame = frame
+        engine, small = self._engine, inference.small
         size = small.shape[1::-1]
-        reduced = reduce(frame.image, size, found.levels)
+        reduced = reduce(frame.image, size, inference.levels)
         cv2.resize(reduced, size, dst=small, interpolation=cv2.INTER_LINEAR)
-        found.follows = self._temporal and self._compare(small, found.change)
+        inference.follows = self._temporal and self._compare(small, inference.change)
         np.copyto(engine.input, small)
         engine.output.fill(np.nan)
         self._seen = False
         ready = time.perf_counter()
         engine.run()
-        np.copyto(found.alpha, engine.output)
-        found.valid = found.alpha.min() >= 0.0 and found.alpha.max() <= MAX_ALPHA
-        self._seen = found.valid
+        np.copyto(inference.alpha, engine.output)
+        inference.valid = inference.alpha.min() >= 0.0 and inference.alpha.max() <= MAX_ALPHA
+        self._seen = inference.valid
         self._stats.add("preprocess", ready - start)
         self._stats.add("network", time.perf_counter() - ready)
-        return found
+        return inference
 
-    def finish(self, found: Inference, out: Image | None = None) -> Cutout:
-        """The second half of `cut`, for the inferences in their order. Raises EngineError."""
+    def finish(self, inference: Inference, out: Image | None = None) -> Cutout:
+        """Do the second half of `cut`, for the inferences in their order. Raises EngineError."""
         start = time.perf_counter()
-        alpha = found.alpha
-        if not found.valid:
+        alpha = inference.alpha
+        if not inference.valid:
             self.reset()
             raise EngineError("the network gave no valid alpha (NaN or outside 0 to 1)")
         if self._temporal:
-            self._smooth(found)
-        image = found.frame.image
+            self._smooth(inference)
+        image = inference.frame.image
         if out is None:
             out = np.empty(image.shape[:2], np.uint8)
-        self._refine(image, found.small, alpha, out)
+        self._refine(image, inference.small, alpha, out)
         self._stats.add("refine", time.perf_counter() - start)
-        return Cutout(found.frame, out, found.levels)
+        return Cutout(inference.frame, out, inference.levels)
 
     def _compare(self, image: Image, change: Image) -> bool:
-        """Write how far `image` is from the last; whether that is one of the same scene."""
+        """Write the difference of `image` from the last; whether both are of the same scene."""
         cv2.absdiff(image, self._last, dst=self._difference)
         np.copyto(self._last, image)
         cv2.cvtColor(self._difference, cv2.COLOR_BGR2GRAY, dst=self._grey)
         cv2.resize(self._grey, change.shape[::-1], dst=change, interpolation=cv2.INTER_AREA)
         return self._seen and cv2.mean(change)[0] < SCENE_CUT
 
-    def _smooth(self, found: Inference) -> None:
-        alpha, change = found.alpha, found.change
-        if self._steady and found.follows:
+    def _smooth(self, inference: Inference) -> None:
+        alpha, change = inference.alpha, inference.change
+        if self._smoothing and inference.follows:
             cv2.dilate(change, MOTION, dst=change)
             smooth(alpha, self._state, change)
         else:
             np.copyto(self._state, alpha)
-        self._steady = True
+        self._smoothing = True
 
     def cut(self, frame: Frame, out: Image | None = None) -> Cutout:
-        """A frame with its alpha, written into `out` where that is given; raises as a call.
+        """Find the alpha of a BGR frame, in `out` uint8 (H, W) or a new array; raises as a call.
 
         The cutout's halves are overwritten by the next call.
         """
         return self.finish(self.infer(frame), out)
 
     def __call__(self, image: Image, out: Image | None = None) -> Image:
-        """The alpha of a picture: uint8 (H, W), 255 = person, written into `out` where it is given.
+        """Find the alpha of a picture: uint8 (H, W), 255 = person, in `out` or a new array.
 
         `image` is BGR uint8 (H, W, 3), `out` uint8 (H, W); both may be views of any kind (a crop, a
         flip, `rgb[..., ::-1]`), which are copied where they are not C-contiguous. Raises TypeError

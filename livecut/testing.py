@@ -19,7 +19,7 @@ from typing import TypeVar
 import numpy as np
 
 from livecut.clock import CLOCK, Clock
-from livecut.engines.base import Batch
+from livecut.engines.base import Batch, Engine
 from livecut.errors import EngineError, SourceError
 from livecut.frame import Image, Output
 from livecut.sinks.base import Sink
@@ -156,7 +156,7 @@ def find_person(batch: FakeBatch) -> None:
     batch.output[:] = person[:, ::2, ::2]
 
 
-class FakeEngine:
+class FakeEngine(Engine):
     """An engine that gives alpha 1 where the picture has the person's colour.
 
     `before` is called with the engine after each run and may spoil its `output` or raise. Batches, which

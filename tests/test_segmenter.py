@@ -17,7 +17,7 @@ from livecut.kernels.constants import ALPHA_MARGIN
 from livecut.kernels.guided_filter import GuidedFilter
 from livecut.kernels.resize import reduce
 from livecut.kernels.smoothing import smooth
-from livecut.models import find_model, in_bytes, input_size, model_names
+from livecut.models import Target, find_model, in_bytes, input_size, model_names
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -192,7 +192,7 @@ def test_refuses_what_it_does_not_know(
 
 
 def test_named_cuda_is_had_or_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livecut.engines.onnx.driver_loads", lambda: False)
+    monkeypatch.setattr("livecut.hardware.nvidia.driver_loads", lambda: False)
     with pytest.raises(EngineError, match="device cuda: "):
         Segmenter(device="cuda")
 
@@ -235,7 +235,7 @@ def test_sums_of_bytes_are_guarded_only_where_they_overflow(
     multiplies: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("livecut.hardware.cpu.multiplies_bytes", lambda: multiplies)
-    session, _ = open_session(in_bytes(find_model("live")), "cpu", 1)
+    session, _ = open_session(in_bytes(find_model("live")), Target("live", kind="cpu"), 1)
     options = session.get_session_options()
     if multiplies:
         with pytest.raises(RuntimeError, match="does not have"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from livecut.clock import CLOCK
+from livecut.clock import CLOCK, Clock
 
 _NEVER = threading.Event()
 
@@ -21,3 +21,12 @@ def wait_until(condition: Callable[[], bool], timeout: float = 20.0, every: floa
     while not condition():
         assert CLOCK.now() < end, f"it did not come within {timeout:g} s"
         pause(every)
+
+
+class Hasty(Clock):
+    """Real time, but who waits for something waits 10 ms at most."""
+
+    def wait(
+        self, changed: threading.Condition, done: Callable[[], bool], seconds: float | None
+    ) -> bool:
+        return super().wait(changed, done, seconds and min(seconds, 0.01))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from livecut.backgrounds.base import Background
 from livecut.errors import ConfigError, LivecutError
 from livecut.frame import Size
-from livecut.registry import WordRegistry
+from livecut.registry import WordRegistry, one_line_errors
 
 BACKGROUNDS = WordRegistry[type[Background]](
-    "background",
+    Background,
     {
         "blur": "livecut.backgrounds.blur:Blur",
         "colour": "livecut.backgrounds.colour:Colour",
@@ -17,7 +17,8 @@ BACKGROUNDS = WordRegistry[type[Background]](
         "picture": "livecut.backgrounds.picture:Still",
         "video": "livecut.backgrounds.video:Video",
     },
-    "livecut.backgrounds",
+    kind="background",
+    group="livecut.backgrounds",
 )
 
 
@@ -38,7 +39,8 @@ def open_background(spec: str, size: Size) -> Background:
     """
     kind = find_background(spec)
     try:
-        return kind.open(spec, size)
+        with one_line_errors(kind, f"background '{spec}'", ConfigError):
+            return kind.open(spec, size)
     except ConfigError:
         raise
     except LivecutError as error:

@@ -1,4 +1,4 @@
-"""The camera as it is."""
+"""The camera's picture as it is."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from livecut.backgrounds.raw import Raw
 from livecut.bench.cases import Case, held_frames
 from livecut.frame import BGR, Frame, Image, PixelFormat, Size
 from livecut.hardware.nvidia import graph_wanted
-from livecut.models import input_size
+from livecut.models import Target, input_size
 from livecut.network.base import Portable, torch_device
 from livecut.network.weights import load_weights
 from livecut.processors.cuda.compositor import Compositor
@@ -369,7 +369,8 @@ def _card(device: torch.device) -> Card:
 
 def examine(case: Case, pixel_format: PixelFormat, weights: Path) -> Roofline:
     """The roofline of a case on its GPU, its composites in a form. Raises LivecutError."""
-    device = torch_device("cuda" if case.device == "auto" else case.device)
+    target = Target.parse(case.model, case.device, case.engine)
+    device = torch_device(target.default_to("cuda").device)
     background = told = open_background(case.background, case.size)
     if isinstance(
         background, Raw

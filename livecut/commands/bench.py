@@ -166,11 +166,12 @@ def examine_gpus(results: Sequence[Result]) -> None:
 
     Raises LivecutError.
     """
+    from livecut.models import Target
     from livecut.processors import gpu_weights
 
     for result in results:
         case = result.case
-        weights = gpu_weights(case.model, case.device, case.engine)
+        weights = gpu_weights(Target.parse(case.model, case.device, case.engine))
         if weights:
             from livecut.bench.gpu import examine
 

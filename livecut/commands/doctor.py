@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module, metadata
 from importlib.util import find_spec
+from typing import Any
 
 import livecut
 from livecut.engines import choice
 from livecut.errors import LivecutError
 from livecut.hardware import nvidia, v4l2
-from livecut.models import DEFAULT_MODEL, find_model, model_names
+from livecut.models import DEFAULT_MODEL, Target, find_model, model_names
+from livecut.registry import Registry
 
 NEEDED = {
     "cv2": "OpenCV",
@@ -57,6 +59,7 @@ def examine() -> Iterator[Finding]:
         yield replace(auto, found=f"{auto.found}; {reason(auto.found)}")
         yield display()
     yield from devices()
+    yield from others()
 
 
 def library(module: str) -> Finding:
@@ -137,10 +140,8 @@ def trial(what: str, device: str) -> Finding:
     size = 640, 360
     try:
         processor = open_processor(
-            DEFAULT_MODEL,
+            Target.parse(DEFAULT_MODEL, device),
             background=Blur(size),
-            device=device,
-            engine="auto",
             threads=0,
             temporal=False,
             in_flight=1,
@@ -237,6 +238,22 @@ def display() -> Finding:
     except LivecutError as error:
         return Finding("window", str(error))
     return Finding("window", "can be opened")
+
+
+def others() -> Iterator[Finding]:
+    """The sources, backgrounds, outputs and engines that other distributions add."""
+    from livecut.backgrounds import BACKGROUNDS
+    from livecut.engines import ENGINES
+    from livecut.sinks import SINKS
+    from livecut.sources import SOURCES
+
+    registries: list[Registry[Any]] = [SOURCES, BACKGROUNDS, SINKS, ENGINES]
+    for registry in registries:
+        names = ", ".join(registry.own)
+        added = [f"{name} by {registry.home(name)}" for name in registry.others()]
+        yield Finding(f"{registry.kind}s", ", ".join([names, *added]))
+        for fault in registry.faults:
+            yield Finding("", fault, "mend that package, or pip uninstall it")
 
 
 def devices() -> Iterator[Finding]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -83,11 +82,11 @@ def run(
     Keys in the window: q quit, b next background, + and - blur, m mask, h mirror, f statistics,
     s save a picture, space freeze, ? help.
     """
-    from livecut.models import find_model
+    from livecut.models import Target
     from livecut.pipeline.pipeline import Pipeline, require_words
     from livecut.sources import open_source
 
-    find_model(model, ".safetensors" if engine == "torch" else Path(model).suffix or ".onnx")
+    Target.parse(model, device, engine).file()
     if first is not None:
         if source and ctx.get_parameter_source("source") == ParameterSource.COMMANDLINE:
             raise ConfigError(

@@ -43,10 +43,10 @@ def markdown_table() -> str:
     """The table of livecut's own sources, backgrounds and outputs, in Markdown."""
     rows = ["| | you write | what it is |", "|---|---|---|"]
     for place, registry in tables().items():
-        head = f"`{place}`" if place.startswith("-") else place
+        head = f" `{place}`" if place.startswith("-") else f" {place}"
         for usage in registry.usages(others=False):
             words = ", ".join(f"`{form}`" for form in shorten(usage.forms))
-            rows.append(f"| {head} | {words} | {usage.help} |")
+            rows.append(f"|{head} | {words} | {usage.help} |")
             head = ""
     return "\n".join(rows)
 

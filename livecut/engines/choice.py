@@ -19,22 +19,23 @@ from pathlib import Path
 
 import numpy as np
 
-from livecut.engines.base import Engine, EngineType, split
+from livecut.engines.base import Engine
 from livecut.engines.metadata import read_metadata
 from livecut.errors import ConfigError, EngineError, LivecutError
 from livecut.files import atomic_write, cache_folder
 from livecut.hardware import cpu, nvidia
-from livecut.models import in_bytes, input_size
+from livecut.models import Target, in_bytes, input_size
 from livecut.registry import Registry
 
-ENGINES = Registry[EngineType](
-    "engine",
+ENGINES = Registry[type[Engine]](
+    Engine,
     {
         "openvino": "livecut.engines.openvino:OpenVinoEngine",
         "onnx": "livecut.engines.onnx:OnnxEngine",
         "torch": "livecut.engines.torch:TorchEngine",
     },
-    "livecut.engines",
+    kind="engine",
+    group="livecut.engines",
 )
 EXPORTED = {"openvino": "OpenVINO", "onnx": "ONNX Runtime"}
 """Engines that run exported networks, by their makers' names."""
@@ -52,7 +53,7 @@ OWNERS = {
 """The engine that has a kind of device."""
 PRECISIONS = ("int8", "bfloat16", "float16", "float32")
 VARIABLE = "LIVECUT_ENGINE"
-"""Environment variable that says what `auto` is: ENGINE or ENGINE:PRECISION."""
+"""Environment variable that says what auto is: ENGINE or ENGINE:PRECISION."""
 BUDGET = 0.4
 """Seconds in which all candidates are timed, by turns."""
 ROUNDS = 30
@@ -95,64 +96,66 @@ class Timing:
     """Why it cannot run."""
 
 
-def parse_engine(text: str, given_by: str = "") -> tuple[str, str]:
-    """Engine and precision of "ENGINE" or "ENGINE:PRECISION"; the latter is empty in the former.
-
-    Raises ConfigError, which names `given_by`.
-    """
-    engine, colon, precision = text.partition(":")
+def check_words(target: Target, given_by: str = "") -> None:
+    """Raise ConfigError, which names `given_by`, for an engine or a precision that is unknown."""
+    engine, precision = target.engine, target.precision
     known = engine == "auto" or engine in ENGINES.own or ENGINES.named(engine) is not None
-    if not known or (colon and (engine not in EXPORTED or precision not in PRECISIONS)):
+    if not known or (precision and (engine not in EXPORTED or precision not in PRECISIONS)):
+        given = f"{engine}:{precision}" if precision else engine
         faults = "".join(f"; {fault}" for fault in ENGINES.faults)
         raise ConfigError(
-            f"unknown engine '{text}'{given_by}; expected one of: "
+            f"unknown engine '{given}'{given_by}; expected one of: "
             f"{', '.join(('auto', *ENGINES.names()))}; {' and '.join(EXPORTED)} also with a precision "
             f"({', '.join(PRECISIONS)}), as in onnx:int8{faults}"
         )
-    return engine, precision
 
 
-def open_exported(path: Path, *, named: bool, engine: str, device: str, threads: int) -> Engine:
+def open_exported(target: Target, *, threads: int) -> Engine:
     """The engine for a network in an .onnx file.
 
-    A network that is given by its shipped name (`named`) may run in its int8 form or in bfloat16; one
-    that is given by its path runs as it is in the file. `engine` is as for `parse_engine`. Raises
-    ModelError, EngineError and ConfigError.
+    A network that is given by its shipped name may run in its int8 form or in bfloat16; one that is
+    given by its path runs as it is in the file. Raises ModelError, EngineError and ConfigError.
     """
-    if engine == "auto" and (wish := os.environ.get(VARIABLE)):
-        engine = wish
-        parse_engine(engine, f" in {VARIABLE}")
-    name, precision = parse_engine(engine)
-    kind, _ = split(device)
-    owner = OWNERS.get(kind, "")
-    if owner and name not in ("auto", owner):
+    if target.engine == "auto" and (wish := os.environ.get(VARIABLE)):
+        target = Target.parse(target.model, target.device, wish)
+        check_words(target, f" in {VARIABLE}")
+    owner = OWNERS.get(target.kind, "")
+    if owner and target.engine not in ("auto", owner):
         raise ConfigError(
-            f"device {device} is {EXPORTED[owner]}'s alone; take --engine auto or {owner}"
+            f"device {target.device} is {EXPORTED[owner]}'s alone; take --engine auto or {owner}"
         )
+    path = target.file()
     fault = ""
-    if owner == "onnx" or (kind == "auto" and name != "openvino" and nvidia.driver_loads()):
+    gpu = target.kind == "auto" and target.engine != "openvino" and nvidia.driver_loads()
+    if owner == "onnx" or gpu:
         try:
-            return open_provider(path, "cuda" if kind == "auto" else device)
+            return open_provider(path, target.default_to("cuda"))
         except EngineError as error:
-            if kind != "auto":
+            if not gpu:
                 raise
             fault = str(error)
-    candidates = list_candidates(path, named=named, engine=name, precision=precision, kind=kind)
-    opened = open_fastest(candidates, device if owner else "cpu", threads)
+    candidates = list_candidates(
+        path,
+        named=target.shipped,
+        engine=target.engine,
+        precision=target.precision,
+        kind=target.kind,
+    )
+    opened = open_fastest(candidates, target.device if owner else "cpu", threads)
     opened.description += f" (no CUDA: {fault})" if fault else ""
     return opened
 
 
-def open_provider(path: Path, device: str) -> Engine:
+def open_provider(path: Path, target: Target) -> Engine:
     """The network under another of ONNX Runtime's providers than the CPU's. Raises EngineError."""
     if not installed("onnx"):
         raise EngineError(
-            f"device {device} needs ONNX Runtime, which is not installed; install a build of it that "
-            'has the device (for cuda: pip install "livecut[cuda]"), or take --device cpu'
+            f"device {target.device} needs ONNX Runtime, which is not installed; install a build of it "
+            'that has the device (for cuda: pip install "livecut[cuda]"), or take --device cpu'
         )
     from livecut.engines.onnx import FixedEngine
 
-    return FixedEngine(path, device)
+    return FixedEngine(path, target)
 
 
 def installed(engine: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from livecut.engines.base import MAX_BATCH, Batch, split
+from livecut.engines.base import MAX_BATCH, Batch, Engine
 from livecut.engines.metadata import read_metadata
 from livecut.engines.providers import (
     CPU,
@@ -17,24 +17,24 @@ from livecut.engines.providers import (
     asked_for,
     check,
     engine_folder,
-    fault_of,
     memory_of,
     require,
+    resolve,
 )
 from livecut.errors import EngineError, ModelError
 from livecut.hardware import cpu, nvidia
-from livecut.hardware.nvidia import driver_loads
-from livecut.models import find_model
+from livecut.models import Target
 
 DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 """Types that a network's alpha may have."""
 
 
-def open_session(path: Path, device: str, threads: int) -> tuple[ort.InferenceSession, str]:
-    """A network's session and its description. Raises ModelError and EngineError.
+def open_session(path: Path, target: Target, threads: int) -> tuple[ort.InferenceSession, str]:
+    """Session for a file on a target's device, and its description.
 
-    Threads that livecut chooses sleep while they wait; a number that is given is for throughput, and
-    those spin while a frame is in the network, and leave the cores to the picture after it.
+    Threads that livecut chooses sleep while they wait; a number that is given is for throughput: they
+    spin while a frame is in the network, and leave the cores to the picture after it. Raises ModelError
+    and EngineError.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = count = threads or cpu.default_threads()
@@ -43,21 +43,16 @@ def open_session(path: Path, device: str, threads: int) -> tuple[ort.InferenceSe
     options.add_session_config_entry("session.force_spinning_stop", "1")
     if not cpu.multiplies_bytes():  # guard sums of bytes, at half the speed
         options.add_session_config_entry("session.x64quantprecision", "1")
-    kind, number = split(device)
-    fault = ""
-    require(device)
-    if kind == "auto":
-        kind = "cuda" if driver_loads() else "cpu"
-        if kind == "cuda" and (fault := fault_of("cuda")):
-            kind = "cpu"
-    if kind == "directml":
+    require(target)
+    target, fault = resolve(target)
+    if target.kind == "directml":
         options.enable_mem_pattern = False  # which it does not bear
     try:
-        session = ort.InferenceSession(path, options, providers=asked_for(kind, number))
+        session = ort.InferenceSession(path, options, providers=asked_for(target))
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{path} cannot be loaded by ONNX Runtime: {reason}") from error
-    check(session, device)
+    check(session, target)
     got = session.get_providers()[0]
     ran = f"ONNX Runtime {ort.__version__} on {SPOKEN.get(got, got)}"
     ran += f", {count} thread{'s' * (count > 1)}"
@@ -110,27 +105,26 @@ class OnnxBatch(Batch):
             np.copyto(self.output, self._alpha)
 
 
-class OnnxEngine:
-    """A network under ONNX Runtime on the CPU, its buffers bound once per size. See `livecut.engines.base.Engine`."""
+class OnnxEngine(Engine):
+    """A network under ONNX Runtime on the CPU, its buffers bound once per size."""
 
     forms = ("onnx",)
     help = "ONNX Runtime: any CPU, and the network alone on a GPU"
-    max_batch = 1
 
     def __init__(self, path: Path, *, threads: int = 0) -> None:
-        self._session, self.description = open_session(path, "cpu", threads)
+        on_cpu = Target(str(path), kind="cpu")
+        self._session, self.description = open_session(path, on_cpu, threads)
         facts = read_metadata(path)
         self.area, self.stride = facts.area, facts.stride
         self._output_stride = facts.output_stride
         self.description += ", int8" * facts.int8
 
     @classmethod
-    def open(cls, model: str | Path, *, device: str, threads: int) -> OnnxEngine:
-        """Load a model in the precision of its .onnx file; see `livecut.engines.open_engine`."""
-        kind, _ = split(device)
-        if kind in ("auto", "cpu"):
-            return cls(find_model(model), threads=threads)
-        return FixedEngine(find_model(model), device)
+    def open(cls, target: Target, *, threads: int) -> Engine:
+        """Load a network in the precision of its file, on the CPU or the device that is named."""
+        if target.kind in ("auto", "cpu"):
+            return cls(target.file(), threads=threads)
+        return FixedEngine(target.file(), target)
 
     def batch(self, count: int, width: int, height: int) -> OnnxBatch:
         """Buffers for so many pictures of this size, which may run beside others.
@@ -139,32 +133,25 @@ class OnnxEngine:
         """
         return OnnxBatch(self._session, count, width, height, self._output_stride)
 
-    def resize(self, width: int, height: int) -> None:
-        """Allocate and bind the buffers for an input of this size. Raises EngineError."""
-        self._single = self.batch(1, width, height)
-        self.input, self.output = self._single.input[0], self._single.output[0]
-
-    def run(self) -> None:
-        """Compute `output` from `input`. Raises EngineError."""
-        self._single.run()
-
 
 class FixedEngine(OnnxEngine):
     """A network under any of ONNX Runtime's providers: a session for each size, all shapes fixed.
 
-    It runs in the precision that its file has. See `livecut.engines.base.Engine`.
+    It runs in the precision that its file has.
     """
 
-    def __init__(self, path: Path, device: str) -> None:
-        """Raises ModelError, EngineError where the device cannot run the network, and ConfigError."""
-        require(device)
+    def __init__(self, path: Path, target: Target) -> None:
+        """Load a file for a target's device.
+
+        Raises ModelError, and EngineError where the device cannot run the network.
+        """
+        require(target)
         super().__init__(path, threads=1)
-        self._path, self._device = path, device
-        self._kind, self._number = split(device)
+        self._path, self._target = path, target
         self._sides = self._session.get_inputs()[0].shape
         self._half = self._session.get_outputs()[0].type == "tensor(float16)"
         del self._session  # it was opened for what the file says of itself
-        cuda = self._kind == "cuda"  # others build for minutes, or gain nothing
+        cuda = target.kind == "cuda"  # others build for minutes, or gain nothing
         self.max_batch = MAX_BATCH if cuda and isinstance(self._sides[0], str) else 1
         self._size = (0, 0)
         # A device that cannot run the network says so at once.
@@ -173,9 +160,9 @@ class FixedEngine(OnnxEngine):
         self.description += ", float16" * self._half
 
     def _place(self) -> str:
-        nvidias = self._kind in ("cuda", "tensorrt")
-        gpu = nvidia.gpu_name(self._number) if nvidias else ""
-        return SPOKEN[PROVIDERS.get(self._kind, CPU)] + (f" ({gpu})" if gpu else "")
+        target = self._target
+        gpu = nvidia.gpu_name(target.number) if target.kind in ("cuda", "tensorrt") else ""
+        return SPOKEN[PROVIDERS.get(target.kind, CPU)] + (f" ({gpu})" if gpu else "")
 
     def resize(self, width: int, height: int) -> None:
         """Start a session for an input of this size, and allocate the buffers. Raises EngineError."""
@@ -186,7 +173,7 @@ class FixedEngine(OnnxEngine):
     def batch(self, count: int, width: int, height: int) -> OnnxBatch:
         """Buffers for so many pictures of this size, and a session of their own. Raises EngineError."""
         shape = count, height, width, 3
-        memory = memory_of(self._kind, self._number)
+        memory = memory_of(self._target)
         try:
             made = OnnxBatch(self._start(shape), count, width, height, self._output_stride, memory)
         except EngineError:
@@ -194,27 +181,27 @@ class FixedEngine(OnnxEngine):
         except Exception as error:
             reason = str(error).splitlines()[0]
             raise EngineError(
-                f"device {self._device}: ONNX Runtime cannot run the network there: {reason}"
+                f"device {self._target.device}: ONNX Runtime cannot run the network there: {reason}"
             ) from error
         made.run()  # libraries choose their algorithms in the first run
         return made
 
     def _start(self, shape: tuple[int, int, int, int]) -> ort.InferenceSession:
-        options, kind, number = ort.SessionOptions(), self._kind, self._number
+        options, target = ort.SessionOptions(), self._target
         options.intra_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.enable_mem_pattern = kind != "directml"  # which does not bear it
+        options.enable_mem_pattern = target.kind != "directml"  # which does not bear it
         for name, side in zip(self._sides, shape, strict=True):
             if isinstance(name, str):
                 options.add_free_dimension_override_by_name(name, side)
         folder = None
-        if kind == "tensorrt":
-            folder = engine_folder(self._path.read_bytes(), shape, number)
+        if target.kind == "tensorrt":
+            folder = engine_folder(self._path.read_bytes(), shape, target.number)
             folder.mkdir(parents=True, exist_ok=True)
-            announce(folder, nvidia.gpu_name(number))
-        asked = asked_for(kind, number, half=self._half, folder=folder)
+            announce(folder, nvidia.gpu_name(target.number))
+        asked = asked_for(target, half=self._half, folder=folder)
         session = ort.InferenceSession(self._path, options, providers=asked)
-        check(session, self._device)
+        check(session, target)
         return session
 
 

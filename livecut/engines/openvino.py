@@ -15,12 +15,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from livecut.engines.base import Batch, split
+from livecut.engines.base import Batch, Engine
 from livecut.engines.metadata import read_metadata
 from livecut.errors import EngineError, ModelError
 from livecut.files import atomic_write, cache_folder
 from livecut.hardware import cpu
-from livecut.models import find_model
+from livecut.models import Target
 
 if TYPE_CHECKING:
     import openvino
@@ -89,7 +89,8 @@ def start() -> openvino.Core:
 
 def find_device(device: str) -> str:
     """OpenVINO's name of a device, as in "GPU.0". Raises EngineError where it is not available."""
-    kind, number = split(device)
+    target = Target.parse("", device)
+    kind, number = target.kind, target.number
     if kind in ("auto", "cpu"):
         return "CPU"
     if kind not in MISSING:
@@ -143,7 +144,7 @@ class OpenVinoBatch(Batch):
             raise EngineError(f"the network failed: {reason(error)}") from error
 
 
-class OpenVinoEngine:
+class OpenVinoEngine(Engine):
     """A network under OpenVINO, compiled for each size and kept on disk. See `livecut.engines.base.Engine`.
 
     All shapes are fixed before it is compiled: with free ones, OpenVINO 2026.4 computes int8 networks
@@ -152,12 +153,11 @@ class OpenVinoEngine:
 
     forms = ("openvino",)
     help = "OpenVINO: x86-64 CPUs, and Intel's GPUs and NPUs"
-    max_batch = 1
 
     @classmethod
-    def open(cls, model: str | Path, *, device: str, threads: int) -> OpenVinoEngine:
-        """Load a model in the precision of its .onnx file; see `livecut.engines.open_engine`."""
-        return cls(find_model(model), device=device, precision="float32", threads=threads)
+    def open(cls, target: Target, *, threads: int) -> OpenVinoEngine:
+        """Load a network in the precision of its file, on the CPU or the device that is named."""
+        return cls(target.file(), device=target.device, precision="float32", threads=threads)
 
     def __init__(
         self, path: Path, *, device: str = "cpu", precision: str = "auto", threads: int = 0
@@ -213,13 +213,8 @@ class OpenVinoEngine:
     def resize(self, width: int, height: int) -> None:
         """Compile for an input of this size and allocate the buffers. Raises EngineError."""
         if (width, height) != self._size:
-            self._single = self.batch(1, width, height)
-            self.input, self.output = self._single.input[0], self._single.output[0]
+            super().resize(width, height)
             self._size = width, height
-
-    def run(self) -> None:
-        """Compute `output` from `input`. Raises EngineError."""
-        self._single.run()
 
     def _compile(self, shape: tuple[int, int, int, int]) -> openvino.CompiledModel:
         key = hashlib.sha256(f"{self._key}\n{shape}".encode()).hexdigest()[:32]

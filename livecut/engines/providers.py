@@ -12,10 +12,10 @@ from typing import Any
 
 import onnxruntime as ort
 
-from livecut.engines.base import split
 from livecut.errors import EngineError
 from livecut.files import cache_folder
 from livecut.hardware import nvidia
+from livecut.models import Target
 
 ort.set_default_logger_severity(4)
 
@@ -45,14 +45,23 @@ BROUGHT_BY = {
 Provider = tuple[str, dict[str, Any]]
 
 
-def require(device: str) -> None:
-    """Raise EngineError, which says what is missing, where a device that is named cannot be had."""
-    kind, _ = split(device)
-    if kind in ("auto", "cpu"):
-        return
-    fault = fault_of(kind)
-    if fault:
-        raise EngineError(f"device {device}: {fault}, or take --device cpu")
+def require(target: Target) -> None:
+    """Raise EngineError, which says what is missing, where a device that is named is unavailable."""
+    if target.kind not in ("auto", "cpu") and (fault := fault_of(target.kind)):
+        raise EngineError(f"device {target.device}: {fault}, or take --device cpu")
+
+
+def resolve(target: Target) -> tuple[Target, str]:
+    """The target with a device in place of auto, and why an NVIDIA GPU that is there is not it.
+
+    That is the GPU where ONNX Runtime seems able to use it, else the CPU.
+    """
+    fault = ""
+    if target.kind == "auto":
+        gpu = nvidia.driver_loads()
+        fault = fault_of("cuda") if gpu else ""
+        target = target.default_to("cuda" if gpu and not fault else "cpu")
+    return target, fault
 
 
 def fault_of(kind: str) -> str:
@@ -97,30 +106,28 @@ def provider_fault(kind: str) -> str:
     return ""
 
 
-def check(session: ort.InferenceSession, device: str) -> None:
-    """Raise EngineError where a session does not run on the device that was named.
+def check(session: ort.InferenceSession, target: Target) -> None:
+    """Raise EngineError where a session does not run on the target's device.
 
     ONNX Runtime falls back to the CPU, or from TensorRT to CUDA, without a word.
     """
-    kind, _ = split(device)
-    got = session.get_providers()[0]
+    kind, got = target.kind, session.get_providers()[0]
     if kind in PROVIDERS and got != PROVIDERS[kind]:
         raise EngineError(
-            f"device {device}: ONNX Runtime {ort.__version__} could not start its "
+            f"device {target.device}: ONNX Runtime {ort.__version__} could not start its "
             f"{SPOKEN[PROVIDERS[kind]]} provider, and would run on {SPOKEN.get(got, got)} (the GPU or "
             "its driver is too old, or a library is not the one it was built for); mend that, or take "
             "--device cpu"
         )
 
 
-def asked_for(
-    kind: str, number: int, *, half: bool = False, folder: Path | None = None
-) -> list[Provider]:
-    """The providers to ask for, in their order, for a kind of device and its number.
+def asked_for(target: Target, *, half: bool = False, folder: Path | None = None) -> list[Provider]:
+    """The providers to ask for, in their order, for a target's device.
 
     `half` is for a network whose file is in float16, which TensorRT must be told; it keeps its engines
     in `folder`.
     """
+    kind, number = target.kind, target.number
     asked: list[Provider] = [(CPU, {})]
     if kind in ("cuda", "tensorrt"):
         asked.insert(0, (PROVIDERS["cuda"], {"device_id": number}))
@@ -138,9 +145,9 @@ def asked_for(
     return asked
 
 
-def memory_of(kind: str, number: int) -> tuple[str, int]:
+def memory_of(target: Target) -> tuple[str, int]:
     """ONNX Runtime's name and number of the memory in which a network finds its input."""
-    return ("cuda", number) if kind in ("cuda", "tensorrt") else ("cpu", 0)
+    return ("cuda", target.number) if target.kind in ("cuda", "tensorrt") else ("cpu", 0)
 
 
 def engine_folder(model: bytes, shape: tuple[int, ...], number: int) -> Path:

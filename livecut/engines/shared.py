@@ -131,10 +131,8 @@ def hand_out(batch: Batch, ports: list[Port], tickets: list[int]) -> None:
         port.receipt = ticket
 
 
-class Port:
-    """One stream's way into a shared network, for one thread at a time. See `livecut.engines.base.Engine`."""
-
-    max_batch = 1
+class Port(Engine):
+    """One stream's way into a shared network, for one thread at a time."""
 
     def __init__(self, batcher: Batcher) -> None:
         self._batcher = batcher

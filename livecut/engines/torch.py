@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from livecut.engines.base import MAX_BATCH, Batch, split
+from livecut.engines.base import MAX_BATCH, Batch, Engine
 from livecut.errors import ConfigError, EngineError
-from livecut.models import TORCHVISION, find_model
+from livecut.models import Target
 
 try:
     import torch
@@ -46,8 +46,8 @@ class TorchBatch(Batch):
             raise EngineError(f"the network failed: {str(error).splitlines()[0]}") from error
 
 
-class TorchEngine:
-    """A network under PyTorch, from its safetensors file. See `livecut.engines.base.Engine`.
+class TorchEngine(Engine):
+    """A network under PyTorch, from its safetensors file.
 
     One of `livecut.models.REFERENCES` by its name comes with torchvision's own weights.
     """
@@ -56,14 +56,12 @@ class TorchEngine:
     help = "PyTorch, from .safetensors: all of a frame on an NVIDIA GPU, or a CPU"
 
     @classmethod
-    def open(cls, model: str | Path, *, device: str, threads: int) -> TorchEngine:
-        """Load a model, see `livecut.engines.open_engine`."""
-        kind, _ = split(device)
-        if kind not in ("auto", "cpu", "cuda"):
-            raise ConfigError(f"PyTorch does not run on device {device}; give an .onnx file")
-        theirs = str(model).startswith(TORCHVISION)
-        found = str(model) if theirs else find_model(model, ".safetensors")
-        return cls(found, device=device, threads=threads)
+    def open(cls, target: Target, *, threads: int) -> TorchEngine:
+        """Load a network, see `livecut.engines.open_engine`."""
+        if target.kind not in ("auto", "cpu", "cuda"):
+            raise ConfigError(f"PyTorch does not run on device {target.device}; give an .onnx file")
+        model = target.model if target.reference else target.file()
+        return cls(model, device=target.device, threads=threads)
 
     def __init__(self, model: Path | str, *, device: str = "auto", threads: int = 0) -> None:
         self._device = torch_device(device)
@@ -86,12 +84,3 @@ class TorchEngine:
     def batch(self, count: int, width: int, height: int) -> TorchBatch:
         """Buffers for so many pictures of this size, which may run beside others."""
         return TorchBatch(self._network, self._device, count, width, height, self._output_stride)
-
-    def resize(self, width: int, height: int) -> None:
-        """Allocate the buffers for an input of this size."""
-        self._single = self.batch(1, width, height)
-        self.input, self.output = self._single.input[0], self._single.output[0]
-
-    def run(self) -> None:
-        """Compute `output` from `input`. Raises EngineError."""
-        self._single.run()

@@ -26,6 +26,7 @@ from livecut.engines.choice import installed
 from livecut.errors import ConfigError, EngineError, ModelError
 from livecut.frame import Image, as_image
 from livecut.hardware import cpu
+from livecut.models import Target
 from livecut.segmenter import Segmenter
 
 Array = NDArray[Any]
@@ -177,7 +178,7 @@ class OnnxNetwork:
             )
         from livecut.engines.onnx import open_session
 
-        self._session, self.description = open_session(path, device, threads)
+        self._session, self.description = open_session(path, Target.parse(path, device), threads)
         kinds = {"float": "float32", "double": "float64"}
         self.inputs = {}
         for port in self._session.get_inputs():

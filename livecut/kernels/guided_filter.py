@@ -17,6 +17,7 @@ from livecut.frame import Floats, Image, Size
 from livecut.kernels import kernel
 from livecut.kernels.constants import (
     ALPHA_MARGIN,
+    EVEN_LEVELS,
     GREY_WEIGHTS,
     GUIDED_EPSILON,
     GUIDED_RADIUS,
@@ -33,9 +34,6 @@ _COUNT = GUIDED_WINDOW * GUIDED_WINDOW
 """Pixels of a window."""
 _REACH = 2 * GUIDED_RADIUS
 """Pixels around one that have a part in the mean of its lines."""
-EVEN_LEVELS = 2
-"""Levels up to which alpha is taken for 0 where all around is no more: a line's slope is less than
-EVEN_LEVELS / (4 sqrt(eps)) over all of grey, 16 levels, which with these 2 are below ALPHA_MARGIN."""
 UNSURE, ZERO, FULL = 0, 1, 2
 """What is known of a block's alpha before it is computed: nothing; that it is 0; that it is 255."""
 

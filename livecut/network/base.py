@@ -1,4 +1,4 @@
-"""What every network here is to training, engines and export."""
+"""The interface of a network for training, engines and export, and what surrounds a network."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from livecut.errors import EngineError, ModelError
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-"""Of RGB in 0..1 over ImageNet, as torchvision's pretrained encoders expect it."""
+"""Mean and standard deviation of RGB in 0..1 over ImageNet, as torchvision's encoders expect it."""
 
 
 def torch_device(device: str) -> torch.device:
     """The device by its name: auto (CUDA where there is one, else the CPU), cpu, cuda or cuda:N.
 
-    Raises EngineError where a named GPU cannot be had.
+    Raises EngineError where a GPU that is named is not available.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -31,8 +31,8 @@ def torch_device(device: str) -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "cuda" and int(number or 0) >= count:
         raise EngineError(
-            f"device {device}: PyTorch {torch.__version__} sees {count} CUDA devices here; name one "
-            "of them, or take --device cpu"
+            f"device {device}: PyTorch {torch.__version__} sees {count} CUDA devices here; name "
+            "one of them, or take --device cpu"
         )
     return torch.device(device)
 
@@ -44,12 +44,12 @@ def statistics(device: torch.device | None = None) -> Tensor:
 
 
 def as_rgb(planes: Tensor) -> Tensor:
-    """(N, 3, ...) of BGR with red first."""
+    """BGR planes (N, 3, ...) with red first."""
     return planes.flip(1)
 
 
 def normalise(image: Tensor, known: Tensor | None = None) -> Tensor:
-    """uint8 BGR (N, H, W, 3) to the float RGB (N, 3, H, W) that the networks take.
+    """Convert uint8 BGR (N, H, W, 3) to the float RGB (N, 3, H, W) that the networks take.
 
     `known` is what `statistics` gives, which else is copied to the device at each call.
     """
@@ -60,8 +60,9 @@ def normalise(image: Tensor, known: Tensor | None = None) -> Tensor:
 class Portable(nn.Module):
     """A network with what surrounds it, so that every engine gets the same bytes.
 
-    Input: uint8 BGR (N, H, W, 3). Output: alpha (N, H/s, W/s) in 0..1, s the network's output stride, of
-    the type `dtype`, in which the network itself works; of half precision, where it overflows, NaN.
+    Input: uint8 BGR (N, H, W, 3). Output: alpha (N, H/s, W/s) in 0..1, with s the network's output
+    stride, in the type `dtype`, in which the network itself works. Half precision that overflows
+    gives NaN.
     """
 
     statistics: Tensor
@@ -80,7 +81,7 @@ class Portable(nn.Module):
         return torch.sigmoid(logits)
 
     def prepare(self, image: Tensor) -> Tensor:
-        """What the network takes of uint8 BGR (N, H, W, 3): float (N, 3, H, W)."""
+        """The network's input, float (N, 3, H, W), from uint8 BGR (N, H, W, 3)."""
         return normalise(image, self.statistics)
 
 
@@ -97,19 +98,19 @@ def downloading(what: str) -> Iterator[None]:
         yield
     except (OSError, RuntimeError) as error:
         raise ModelError(
-            f"{what} cannot be downloaded: {error}; try on a machine with a network, or put the file "
-            "into torch's cache of checkpoints"
+            f"{what} cannot be downloaded: {error}; try on a machine with a network, or put the "
+            "file into torch's cache of checkpoints"
         ) from error
 
 
 Measure = Callable[[Tensor, Tensor], dict[str, Tensor]]
-"""Losses by name, of logits (N, 1, H, W) and a target of the same shape in 0..1."""
+"""Function from logits (N, 1, H, W) and a target in 0..1 of that shape to losses by name."""
 
 
 class Network(nn.Module):
-    """Float RGB (N, 3, H, W) in, H and W multiples of `stride`; logits (N, 1, H/s, W/s) out.
+    """A network: float RGB (N, 3, H, W) in, logits (N, 1, H/s, W/s) out.
 
-    s is `output_stride`; the sigmoid of a logit is alpha.
+    H and W are multiples of `stride`, s is `output_stride`, and the sigmoid of a logit is alpha.
     """
 
     stride: int
@@ -126,7 +127,7 @@ class Network(nn.Module):
         return measure(self(x).float(), F.avg_pool2d(target, self.output_stride))
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
-        """Those that pretrained weights fill, and that learn more slowly where they did."""
+        """Parameters that pretrained weights fill, and that learn more slowly where they did."""
         yield from ()
 
     def load_pretrained(self, name: str) -> None:
@@ -136,7 +137,7 @@ class Network(nn.Module):
 
 @dataclass(frozen=True)
 class Facts:
-    """What a weights file says of itself."""
+    """Description of a network in its weights file."""
 
     network: str
     area: int

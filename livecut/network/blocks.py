@@ -38,7 +38,7 @@ def centre_crop(x: Tensor, height: int, width: int) -> Tensor:
 
 
 class Up(nn.Module):
-    """2x2 transposed convolution, the skip concatenated (its centre, where it is larger), DoubleConv.
+    """2x2 transposed convolution, concatenation of the skip (its centre if larger), DoubleConv.
 
     Without `crops`, which an export cannot trace, the skip has to be of the same size.
     """
@@ -87,7 +87,10 @@ class Mean(nn.Module):
 
 
 class GlobalGate(nn.Module):
-    """1x1 projection scaled per channel by what the whole picture shows (LR-ASPP, Howard et al., 2019)."""
+    """1x1 projection, each channel scaled by a gate on the picture's mean.
+
+    From LR-ASPP (Howard et al., 2019).
+    """
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
@@ -102,12 +105,12 @@ class GlobalGate(nn.Module):
 class LightUp(nn.Module):
     """A decoder step that costs little: project both, upsample the deep one, add, refine depthwise.
 
-    Projecting before the upsampling equals a 1x1 convolution over their concatenation at a quarter of
-    the operations for the deep half.
+    Projecting before the upsampling equals a 1x1 convolution over their concatenation, at a quarter
+    of the operations for the deep half.
     """
 
     def __init__(self, c_in: int, c_skip: int, c_out: int, *, fit: bool = False) -> None:
-        """With `fit` the deep half is brought to the skip's size, else doubled, which is faster."""
+        """Bring the deep half to the skip's size with `fit`; else double it, which is faster."""
         super().__init__()
         self.fit = fit
         self.deep = nn.Conv2d(c_in, c_out, 1, bias=False)
@@ -132,9 +135,9 @@ class LightUp(nn.Module):
 class PhasedHead(nn.Module):
     """A 3x3 convolution to one channel, computed for blocks of 4x4 pixels at once; same result.
 
-    Runtimes with blocked layouts pad one output channel to 16, and do most of the work for nothing. Here
-    the 16 pixels of a block are the channels: a 6x6 kernel at stride 4, then a rearrangement. Height
-    and width must be multiples of 4.
+    Runtimes with blocked layouts pad one output channel to 16, and do most of the work for nothing.
+    Here the 16 pixels of a block are the channels: a 6x6 kernel at stride 4, then a rearrangement.
+    Height and width must be multiples of 4.
     """
 
     def __init__(self, head: nn.Conv2d) -> None:
@@ -154,12 +157,12 @@ class PhasedHead(nn.Module):
 
 
 class PackedStem(nn.Module):
-    """A 3x3 convolution at stride 2 and ReLU6, computed for two pixels of a row at once; same result.
+    """A 3x3 convolution at stride 2 with ReLU6, computed for two pixels of a row at once.
 
-    ONNX Runtime's quick convolution of bytes takes multiples of 4 channels, which a picture's 3 are not.
-    Here four columns of the picture are 4 times as many channels, and two of the output twice as many:
-    a 3x2 kernel at stride (2, 1). With the channels last in memory, neither packing moves anything. The
-    width must be a multiple of 4, the height of 2.
+    The result is the same. ONNX Runtime's quick convolution of bytes takes multiples of 4 channels,
+    and a picture has 3. Here four columns of the picture are 4 times as many channels, and two
+    columns of the output twice as many: a 3x2 kernel at stride (2, 1). With the channels last in
+    memory, neither packing moves anything. The width must be a multiple of 4, the height of 2.
     """
 
     def __init__(self, stem: nn.Conv2d) -> None:

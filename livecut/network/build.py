@@ -43,7 +43,7 @@ def network_names() -> list[str]:
 
 
 def references() -> ModuleType:
-    """The module of torchvision's networks, which imports torchvision. Raises ModelError without it."""
+    """The module of torchvision's networks. Raises ModelError where torchvision is missing."""
     try:
         from livecut.network import reference
     except ImportError as error:

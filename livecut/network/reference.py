@@ -1,4 +1,4 @@
-"""torchvision's networks as references: trained on the same data, or with torchvision's own weights.
+"""Networks of torchvision to compare with, trained on the same data or with their own weights.
 
 LR-ASPP (Howard et al., 2019), DeepLabV3 (Chen et al., 2017) and Mask R-CNN (He et al., 2017; the
 second recipe of Li et al., 2021).
@@ -20,19 +20,20 @@ from livecut.models import REFERENCES, TORCHVISION
 from livecut.network.base import Facts, Measure, Network, downloading
 
 VOC_PERSON = 15
-"""The person's channel in torchvision's weights for segmentation, of 21 classes of Pascal VOC."""
+"""Channel of the person in torchvision's weights for segmentation, of 21 classes of Pascal VOC."""
 COCO_CLASSES = 91
 PERSON = 1
-"""The person's label in Mask R-CNN, also in torchvision's weights of `COCO_CLASSES`."""
+"""Label of the person in Mask R-CNN, also in torchvision's weights of `COCO_CLASSES`."""
 SCORE = 0.5
-"""Instances below it are not taken into the matte."""
+"""Score below which an instance is not taken into the matte."""
 SMALLEST = 16
-"""Pixels of a mask's connected component from which on it is an instance."""
+"""Least number of pixels of a connected component of a mask that is an instance."""
 NORM_MOMENTUM = 0.1
-"""Of the running statistics. torchvision's MobileNetV3 has 0.01, after 500 steps of which a hundredth of the
-first guess is left: too much beside the small variances of a network that learns from the start."""
+"""Momentum of the running statistics. With the 0.01 of torchvision's MobileNetV3 a hundredth of the
+first guess is left after 500 steps, which is too much beside the small variances of a network that
+learns from the start."""
 PRETRAINED_AREA = 924 * 520
-"""Pixels of a 16:9 picture whose shorter side is 520, as torchvision's weights for segmentation expect."""
+"""Pixels of a 16:9 picture with a shorter side of 520, as torchvision's segmentation expects it."""
 
 
 class Reference(Network):
@@ -50,13 +51,13 @@ class Reference(Network):
                 module.momentum = NORM_MOMENTUM
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
-        """The backbone's."""
+        """Parameters of the backbone."""
         yield from self.model.get_submodule("backbone").parameters()
 
     def load_pretrained(self, name: str) -> None:
-        """Take torchvision's weights: `imagenet` for the backbone, `coco` for all but the last layers.
+        """Take torchvision's weights: `imagenet` for the backbone, `coco` for most of it.
 
-        Those are of other classes, and stay fresh. Raises ModelError.
+        With `coco` the last layers, made there for other classes, stay fresh. Raises ModelError.
         """
         if name not in ("imagenet", "coco"):
             raise ModelError(f"unknown weights '{name}' for {self.name}; expected imagenet or coco")
@@ -93,8 +94,8 @@ class Instances(Reference):
     exportable = False
 
     def __init__(self, name: str, classes: int = 2) -> None:
-        # Colours are normalised outside, and pictures come at the size that was asked for. A few people
-        # need fewer boxes than COCO's 512 in a step, and 1,000 and 100 at inference.
+        # Colours are normalised outside, and pictures come at the size that was asked for. A few
+        # people need fewer boxes than COCO's 512 in a step, and 1,000 and 100 at inference.
         super().__init__(
             name,
             num_classes=classes,
@@ -115,7 +116,7 @@ class Instances(Reference):
         return torch.logit(torch.stack(mattes), eps=1e-6)
 
     def losses(self, x: Tensor, target: Tensor, measure: Measure) -> dict[str, Tensor]:
-        """Mask R-CNN's own five, in place of `measure`."""
+        """The five losses of Mask R-CNN itself, in place of `measure`."""
         targets = [instances(mask, x.device) for mask in target[:, 0].cpu().numpy() > 0.5]
         found: dict[str, Tensor] = self.model(list(x), targets)
         return found

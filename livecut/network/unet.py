@@ -1,4 +1,4 @@
-"""The U-Nets: the classic one, and those with a light decoder. All give logits; the sigmoid is outside."""
+"""U-Nets: the classic one, and three with a light decoder. All give logits, without the sigmoid."""
 
 from __future__ import annotations
 
@@ -68,20 +68,23 @@ class MobileUNet(Network):
         (6, 96, 3, 1, 3),
         (6, 160, 3, 2, 3),
     )
-    """The encoder's (expansion, width, blocks, first stride, kernel), after a stride-2 stem of 32."""
+    """Stages of the encoder, after a stem of stride 2 and width 32.
+
+    Each is (expansion, width, blocks, first stride, kernel size).
+    """
     depths: tuple[int, ...] = (1, 2, 3, 2, 1, 2)
-    """How many blocks of each stage there are here."""
+    """Number of blocks that are kept of each stage."""
     tapped = (0, 1, 2, 4)
-    """The stages that the decoder takes up, at strides 2, 4, 8 and 16."""
+    """Indices of the stages that the decoder takes up, at strides 2, 4, 8 and 16."""
     widths = (64, 64, 48, 32, 16)
-    """The decoder's, at strides 32, 16, 8, 4 and 2."""
+    """Widths of the decoder at strides 32, 16, 8, 4 and 2."""
 
     def __init__(self, n_classes: int = 1) -> None:
         super().__init__()
         stem = nn.Sequential(*conv_norm(3, 32, 3, 2), nn.ReLU6(inplace=True))
         features: list[nn.Module] = [stem]
         self.numbers = [0]
-        """Which of the pretrained encoder's features have the shapes of these, one by one."""
+        """Indices of the pretrained encoder's features with the same shapes as `features`."""
         self.taps = []
         width, number = 32, 1
         for stage, depth in zip(self.stages, self.depths, strict=True):
@@ -117,24 +120,24 @@ class MobileUNet(Network):
         return logits
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
-        """Those of the encoder's features."""
+        """Parameters of the encoder."""
         yield from self.features.parameters()
 
 
 class DeepMobileUNet(MobileUNet):
-    """The live U-Net with all blocks of MobileNetV2 but its last: 1.39 M parameters,
-    211 MMACs at 256x144, 123 at 192x112.
+    """The live U-Net with all blocks of MobileNetV2 but its last.
+
+    1.39 M parameters, 211 MMACs at 256x144, 123 at 192x112.
     """
 
     depths = (1, 2, 3, 4, 3, 3)
 
 
 class EfficientUNet(MobileUNet):
-    """The quality U-Net: the encoder of EfficientNet-Lite2 but its last stage, and a wider decoder; 3.84 M
-    parameters, 1,373 MMACs at 448x256.
+    """The quality U-Net: EfficientNet-Lite2's encoder without its last stage, and a wider decoder.
 
-    (EfficientNet without squeeze-and-excitation and with ReLU6, as published for small devices; Tan
-    and Le, 2019, and TensorFlow's efficientnet/lite.)
+    3.84 M parameters, 1,373 MMACs at 448x256. The encoder is EfficientNet (Tan and Le, 2019) with
+    ReLU6 and without squeeze-and-excitation, as in TensorFlow's efficientnet/lite.
     """
 
     stages = (

@@ -28,7 +28,7 @@ class Capture:
 
     def __init__(self, source: Source, on_drop: Callable[[], None], clock: Clock = CLOCK) -> None:
         """`on_drop` is called for each frame that a newer one replaced; `clock` is the source's."""
-        self.slot: Slot[Frame] = Slot(on_drop=on_drop)
+        self.slot: Slot[Frame] = Slot(on_drop=on_drop, clock=clock)
         self.fault = ""
         """Why frames come in BGR though another format was asked for; empty where they do not."""
         self.lost = ""

@@ -24,7 +24,7 @@ from livecut.engines.base import Engine
 from livecut.errors import ConfigError, LivecutError, SinkError
 from livecut.frame import BGR, BGRA, Buffer, Cutout, Frame, Image, Output, PixelFormat
 from livecut.kernels.pixels import flip
-from livecut.models import DEFAULT_MODEL
+from livecut.models import DEFAULT_MODEL, Target
 from livecut.pipeline.capture import Capture
 from livecut.pipeline.guard import Guard, Placeholder
 from livecut.pipeline.prefetch import Prefetcher
@@ -125,9 +125,7 @@ class Pipeline:
                 if isinstance(engine, ProcessorFactory)
                 else partial(
                     open_processor,
-                    model,
-                    device=device,
-                    engine=engine,
+                    Target.parse(model, device, engine) if isinstance(engine, str) else engine,
                     threads=threads,
                     precision=precision,
                 )

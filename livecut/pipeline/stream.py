@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from livecut.backgrounds.raw import Raw
+from livecut.clock import CLOCK, Clock
 from livecut.engines.base import Engine
 from livecut.frame import BGR, Buffer, Cutout, Frame, frame_buffers, output_buffers
 from livecut.models import DEFAULT_MODEL
@@ -33,6 +34,7 @@ def stream(
     device: str = "auto",
     engine: str | Engine = "auto",
     threads: int = 0,
+    clock: Clock = CLOCK,
 ) -> Generator[Cutout]:
     """Cut out the frames of a source, one by one.
 
@@ -40,7 +42,7 @@ def stream(
     ...     show(cutout.image, cutout.alpha)
 
     `source` is what `open_source` takes, and is closed at the end, or an open one, which is not;
-    the other arguments are those of `Segmenter`. Each cutout has `image`, BGR uint8 (H, W, 3), and
+    the other arguments are those of `Segmenter`, and `clock` that of a live source's time stamps. Each cutout has `image`, BGR uint8 (H, W, 3), and
     `alpha`, uint8 (H, W), 255 = person, both of their own and the caller's to keep, and `frame`
     with `index`, `timestamp` and `position`. A file gives every frame, a live source the newest one
     each time; what came meanwhile is dropped. A live source that was lost is opened again, and the
@@ -61,7 +63,10 @@ def stream(
             temporal=source.frames != 1,
             in_flight=ahead,
         )
-        yield from _live(source, segmenter) if source.realtime else _file(source, segmenter, ahead)
+        if source.realtime:
+            yield from _live(source, segmenter, clock)
+        else:
+            yield from _file(source, segmenter, ahead)
 
 
 def _file(source: Source, segmenter: Segmenter, ahead: int) -> Generator[Cutout]:
@@ -81,9 +86,9 @@ def _file(source: Source, segmenter: Segmenter, ahead: int) -> Generator[Cutout]
             yield Cutout(frame, prefetcher.cut(frame, out).alpha)
 
 
-def _live(source: Source, segmenter: Segmenter) -> Generator[Cutout]:
+def _live(source: Source, segmenter: Segmenter, clock: Clock) -> Generator[Cutout]:
     """The newest frame each time, copied out of the buffers that the source fills again."""
-    lost, capture = "", Capture(source, on_drop=lambda: None)
+    lost, capture = "", Capture(source, on_drop=lambda: None, clock=clock)
     capture.start()
     try:
         while True:

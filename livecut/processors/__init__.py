@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from livecut.backgrounds.base import Background
+from livecut.engines import open_engine
 from livecut.engines.base import Engine
 from livecut.errors import ConfigError, ModelError
 from livecut.hardware import nvidia
-from livecut.models import find_model
+from livecut.models import Target, find_model
 from livecut.processors.base import FrameProcessor
 from livecut.processors.cpu import CpuProcessor
 from livecut.segmenter import Segmenter
@@ -21,38 +22,30 @@ if TYPE_CHECKING:
 
 
 def open_processor(
-    model: str | Path,
+    network: Target | Engine,
     *,
     background: Background,
-    device: str,
-    engine: str | Engine,
     threads: int,
     temporal: bool,
     in_flight: int,
     stats: Stats,
     precision: str = "auto",
 ) -> FrameProcessor:
-    """The processor for a model, device and engine, as `Segmenter` takes them; raises as it does.
+    """The processor for a target or an open engine; raises as `Segmenter` does.
 
     A `precision` other than auto is for a GPU that does all of it, or raises ConfigError.
     """
-    weights = gpu_weights(model, device, engine)
-    if weights is None:
-        require_auto(precision, model, device, engine)
-        segmenter = Segmenter(
-            model,
-            device=device,
-            engine=engine,
-            threads=threads,
-            temporal=temporal,
-            in_flight=in_flight,
-            stats=stats,
-        )
+    weights = gpu_weights(network)
+    if weights is None or not isinstance(network, Target):
+        require_auto(precision, network)
+        if isinstance(network, Target):
+            network = open_engine(network, threads=threads)
+        segmenter = Segmenter(engine=network, temporal=temporal, in_flight=in_flight, stats=stats)
         return CpuProcessor(segmenter, background, stats)
     from livecut.processors.cuda.processor import CudaProcessor
 
     return CudaProcessor(
-        on_gpu(weights, device, precision),
+        on_gpu(weights, network, precision),
         background,
         temporal=temporal,
         in_flight=in_flight,
@@ -60,17 +53,20 @@ def open_processor(
     )
 
 
-def require_auto(precision: str, model: str | Path, device: str, engine: str | Engine) -> None:
-    """Raises ConfigError for a `precision` that only a GPU has, where `gpu_weights` found none."""
-    if precision != "auto":
-        raise ConfigError(
-            f"precision {precision} is for PyTorch on an NVIDIA GPU, which model {model}, device "
-            f"{device} and engine {engine} do not give here; take auto"
-        )
+def require_auto(precision: str, network: Target | Engine) -> None:
+    """Raise ConfigError for a `precision` that only a GPU has, where `gpu_weights` found none."""
+    if precision == "auto":
+        return
+    given = "an open engine does"
+    if isinstance(network, Target):
+        given = f"model {network.model}, device {network.device} and engine {network.engine} do"
+    raise ConfigError(
+        f"precision {precision} is for PyTorch on an NVIDIA GPU, which {given} not give here; take auto"
+    )
 
 
-def on_gpu(weights: Path, device: str, precision: str = "auto") -> Weights:
-    """The network in a file that `gpu_weights` found, on the GPU.
+def on_gpu(weights: Path, target: Target, precision: str = "auto") -> Weights:
+    """The network in a file that `gpu_weights` found, on the target's GPU.
 
     Raises ModelError, EngineError and ConfigError.
     """
@@ -78,24 +74,20 @@ def on_gpu(weights: Path, device: str, precision: str = "auto") -> Weights:
     from livecut.processors.cuda.processor import Weights
     from livecut.processors.cuda.streams import CudaDevice
 
-    machine = CudaDevice(
-        torch_device("cuda" if device == "auto" else device), graph=nvidia.graph_wanted()
-    )
-    return Weights(weights, machine, precision)
+    device = torch_device(target.default_to("cuda").device)
+    return Weights(weights, CudaDevice(device, graph=nvidia.graph_wanted()), precision)
 
 
-def gpu_weights(model: str | Path, device: str, engine: str | Engine) -> Path | None:
-    """The weights where all is to be done by PyTorch on a GPU; None where that is not to be or cannot."""
-    if not isinstance(engine, str):
+def gpu_weights(network: Target | Engine) -> Path | None:
+    """The weights for a GPU on which PyTorch is to do all of the work; None where it cannot."""
+    if not isinstance(network, Target) or not network.allows_pytorch:
         return None
-    onnx = engine == "auto" and Path(model).suffix == ".onnx"
-    gpu = device.partition(":")[0] in ("auto", "cuda")
-    if engine not in ("auto", "torch") or onnx or not gpu or not nvidia.driver_loads():
+    if network.kind not in ("auto", "cuda") or not nvidia.driver_loads():
         return None
     if find_spec("torch") is None or find_spec("safetensors") is None:
         return None
     try:
-        weights = find_model(model, ".safetensors")
+        weights = find_model(network.model, ".safetensors")
     except ModelError:
         return None
     import torch

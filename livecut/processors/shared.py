@@ -10,7 +10,7 @@ from livecut.backgrounds.base import Background
 from livecut.engines import open_engine
 from livecut.engines.base import Engine
 from livecut.engines.shared import Batcher, Port
-from livecut.models import DEFAULT_MODEL
+from livecut.models import DEFAULT_MODEL, Target
 from livecut.processors import gpu_weights, on_gpu, require_auto
 from livecut.processors.base import FrameProcessor
 from livecut.processors.cpu import CpuProcessor
@@ -25,12 +25,12 @@ class SharedEngine:
     """A network that is loaded once, for any number of pipelines.
 
     >>> engine = SharedEngine()   # doctest: +SKIP
-    >>> run_all([Pipeline(s, "blur", ["null"], engine=engine) for s in ("0", "1")])   # doctest: +SKIP
+    >>> run_all([Pipeline(s, engine=engine) for s in ("0", "1")])   # doctest: +SKIP
 
     The arguments are those of `Pipeline`; on a CPU `threads` counts the pictures that are in the
-    network at once, one thread each (0: as many as there are cores). It is loaded when the first
-    pipeline needs it; what is wrong with it each of them raises: ModelError, EngineError or
-    ConfigError.
+    network at once, one thread each (0: as many as there are cores). Raises ConfigError for an
+    unknown device. It is loaded when the first pipeline needs it; a fault in that is raised by each
+    of them: ModelError, EngineError or ConfigError.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class SharedEngine:
         threads: int = 0,
         precision: str = "auto",
     ) -> None:
-        self._model, self._device, self._engine = model, device, engine
+        self._network = Target.parse(model, device, engine) if isinstance(engine, str) else engine
         self._threads, self._precision = threads, precision
         self._loading = threading.Lock()
         self._loaded: Batcher | Weights | None = None
@@ -51,7 +51,7 @@ class SharedEngine:
     def open_processor(
         self, *, background: Background, temporal: bool, in_flight: int, stats: Stats
     ) -> FrameProcessor:
-        """A stream's own processor, with a state of its own; see `livecut.processors.open_processor`."""
+        """A processor for one stream, with a state of its own; raises as `open_processor`."""
         with self._loading:
             if self._fault is not None:
                 raise self._fault
@@ -74,11 +74,11 @@ class SharedEngine:
         )
 
     def _load(self) -> Batcher | Weights:
-        weights = gpu_weights(self._model, self._device, self._engine)
-        if weights is not None:
-            return on_gpu(weights, self._device, self._precision)
-        require_auto(self._precision, self._model, self._device, self._engine)
-        engine = self._engine
-        if isinstance(engine, str):
-            engine = open_engine(self._model, engine=engine, device=self._device, threads=1)
-        return Batcher(engine, self._threads)
+        network = self._network
+        weights = gpu_weights(network)
+        if weights is not None and isinstance(network, Target):
+            return on_gpu(weights, network, self._precision)
+        require_auto(self._precision, network)
+        if isinstance(network, Target):
+            network = open_engine(network, threads=1)
+        return Batcher(network, self._threads)

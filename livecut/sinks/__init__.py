@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from livecut.errors import SinkError
 from livecut.frame import Size
-from livecut.registry import WordRegistry, shorten
+from livecut.registry import WordRegistry, one_line_errors, shorten
 from livecut.sinks.base import TITLE, Sink, VideoInfo
 
 SINKS = WordRegistry[type[Sink]](
-    "output",
+    Sink,
     {
         "window": "livecut.sinks.window:Window",
         "virtual": "livecut.sinks.virtual:VirtualCamera",
@@ -19,7 +19,8 @@ SINKS = WordRegistry[type[Sink]](
         "video": "livecut.sinks.video:VideoWriter",
         "picture": "livecut.sinks.picture:PictureFile",
     },
-    "livecut.sinks",
+    kind="output",
+    group="livecut.sinks",
 )
 
 
@@ -63,4 +64,5 @@ def open_sink(
     """
     kind = find_sink(uri, transparent=transparent)
     video = VideoInfo(size=size, fps=fps, transparent=transparent, realtime=realtime, title=title)
-    return kind.open(uri, video)
+    with one_line_errors(kind, f"output '{uri}'", SinkError):
+        return kind.open(uri, video)

@@ -95,7 +95,7 @@ class Sink(ABC):
         """The names of the keys pressed since the last call; only a window has any."""
         return []
 
-    def _check(self, image: Image, pixel_format: PixelFormat = BGR) -> None:
+    def check(self, image: Image, pixel_format: PixelFormat = BGR) -> None:
         """Raise TypeError or ValueError for a picture other than those announced."""
         own = self.pixel_format is not None and pixel_format == self.pixel_format
         shapes = [pixel_format.shape(self._size)] if own else self._shapes

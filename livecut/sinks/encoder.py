@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 from livecut.frame import Output
 
 ERRORS = (OSError, av.FFmpegError)
-"""What an Encoder raises."""
+"""Exceptions that an Encoder raises."""
 
 _CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 _COLORSPACE_BT709 = 1  # FFmpeg's number for a stream's tag; Colorspace.ITU709 is swscale's
@@ -32,7 +32,7 @@ _PRORES = {"profile": "4444", "vendor": "apl0", "flags": "+qscale", "global_qual
 
 
 class Encoder:
-    """One video file being written. Everything raises one of ERRORS where it fails."""
+    """One video file being written. All methods raise one of ERRORS."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Encoder:
         *,
         transparent: bool,
     ) -> None:
-        """Opens `path` in the form that `suffix` names, for pictures cut to `size`.
+        """Open `path` in the format that `suffix` names, for pictures cut to `size`.
 
         `rate` is frames per second as the file states it, `time_base` the seconds of one step of
         the times given to `encode`.
@@ -84,7 +84,7 @@ class Encoder:
         self._container.start_encoding()
 
     def encode(self, output: Output, pts: int) -> None:
-        """Adds a BGR, BGRA or I420 (BT.709) picture at the time `pts`, in steps of the time base."""
+        """Add a BGR, BGRA or I420 (BT.709) picture at the time `pts`, in steps of the time base."""
         width, height = self._size
         if output.pixel_format.name == "I420":
             frame = av.VideoFrame.from_ndarray(
@@ -103,11 +103,11 @@ class Encoder:
         self._container.mux(self._stream.encode(frame))
 
     def finish(self) -> None:
-        """Writes what the encoder still holds, and the index."""
+        """Write what the encoder still holds, and the index."""
         self._container.mux(self._stream.encode(None))
         self._container.close()
 
     def abort(self) -> None:
-        """Lets go of the file in whatever state it is."""
+        """Close the file in whatever state it is."""
         with contextlib.suppress(*ERRORS):
             self._container.close()

@@ -26,4 +26,4 @@ class Null(Sink):
         return cls(video.size)
 
     def write(self, output: Output) -> None:
-        self._check(output.image, output.pixel_format)
+        self.check(output.image, output.pixel_format)

@@ -21,7 +21,7 @@ class PictureFile(Sink):
     help = "a picture, the last of the run"
 
     def __init__(self, path: Path, size: Size, *, transparent: bool = False) -> None:
-        """Raises SinkError where its folder cannot be written."""
+        """Check the folder. Raises SinkError where it cannot be written."""
         channels = 4 if transparent else 3
         super().__init__(str(path), size, (channels,))
         require_folder(path)
@@ -42,7 +42,7 @@ class PictureFile(Sink):
         return cls(Path(uri), video.size, transparent=video.transparent)
 
     def write(self, output: Output) -> None:
-        self._check(output.image)
+        self.check(output.image)
         np.copyto(self._image, output.image)
         self._written = True
 
@@ -84,6 +84,6 @@ class PictureFolder(Sink):
         return cls(Path(uri), video.size, transparent=video.transparent)
 
     def write(self, output: Output) -> None:
-        self._check(output.image)
+        self.check(output.image)
         save_picture(self._path / f"{self._count:06d}.png", output.image)
         self._count += 1

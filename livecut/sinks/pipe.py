@@ -17,7 +17,7 @@ class Pipe(Sink):
     The format cannot say which matrix was used. It is the one that players, and livecut's own
     source, assume by the size: BT.709 from 1280 columns or 577 lines on, else BT.601. An odd last
     row or column is left out. It has no time stamps either, so a live source is brought to a
-    constant rate: a late picture is preceded by repeats of the one before, an early one is left out.
+    constant rate: repeats of the last picture come before a late one, an early one is left out.
     """
 
     forms = ("-",)
@@ -50,7 +50,7 @@ class Pipe(Sink):
         return cls(video.size, video.fps, realtime=video.realtime)
 
     def write(self, output: Output) -> None:
-        self._check(output.image, output.pixel_format)
+        self.check(output.image, output.pixel_format)
         if self._count == 0:
             self._start = output.timestamp
             w, h = self._picture.size

@@ -83,7 +83,7 @@ class VideoWriter(Sink):
         )
 
     def write(self, output: Output) -> None:
-        self._check(output.image, output.pixel_format)
+        self.check(output.image, output.pixel_format)
         if self._encoder is None:
             raise ValueError(f"{self.name} is closed")
         if self._count == 0:
@@ -115,7 +115,7 @@ class VideoWriter(Sink):
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
-        """Whatever fails inside takes the unfinished file with it."""
+        """Remove the unfinished file where anything inside fails. Raises SinkError."""
         from livecut.sinks.encoder import ERRORS
 
         try:

@@ -20,7 +20,7 @@ from livecut.sinks.base import Sink, VideoInfo, require_two_pixels
 _DARK = 24
 """Luma of the plain picture that stands in the device before the first frame and after the last."""
 _MAX_BUFFERS = 32
-"""How many pictures a v4l2loopback can hold on to."""
+"""Number of pictures that a v4l2loopback can hold on to."""
 
 
 class VirtualCamera(Sink):
@@ -36,7 +36,7 @@ class VirtualCamera(Sink):
     paced = True
 
     def __init__(self, path: str, size: Size, fps: float) -> None:
-        """Raises SinkError where `path` is no free v4l2loopback that takes this size."""
+        """Open `path`. Raises SinkError where it is no free v4l2loopback that takes this size."""
         super().__init__(path, size)
         self._fd: int | None = None
         self._picture = I420(size)
@@ -77,7 +77,7 @@ class VirtualCamera(Sink):
         return OtherVirtualCamera(video.size, video.fps)
 
     def write(self, output: Output) -> None:
-        self._check(output.image, output.pixel_format)
+        self.check(output.image, output.pixel_format)
         if self._fd is None:
             raise ValueError(f"{self.name} is closed")
         self._picture.take(output)
@@ -135,7 +135,7 @@ class OtherVirtualCamera(Sink):
     paced = True
 
     def __init__(self, size: Size, fps: float) -> None:
-        """Raises SinkError without pyvirtualcam or a virtual camera."""
+        """Open the camera. Raises SinkError without pyvirtualcam or a virtual camera."""
         super().__init__("virtual", size)
         try:
             import pyvirtualcam
@@ -158,7 +158,7 @@ class OtherVirtualCamera(Sink):
         self._blank()
 
     def write(self, output: Output) -> None:
-        self._check(output.image)
+        self.check(output.image)
         if self._camera is None:
             raise ValueError(f"{self.name} is closed")
         height, width = self._image.shape[:2]

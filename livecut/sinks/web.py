@@ -63,7 +63,7 @@ class Preview(Sink):
         return self.server.watched
 
     def write(self, output: Output) -> None:
-        self._check(output.image)
+        self.check(output.image)
         if self._closed:
             raise ValueError(f"{self.name} is closed")
         self.server.write(output)
@@ -104,8 +104,8 @@ def _listen(uri: str, host: str, port: int) -> socket.socket:
     except OSError as e:
         reason = {
             errno.EADDRINUSE: f"port {port} is in use; choose another with -o http://HOST:PORT",
-            errno.EADDRNOTAVAIL: f"{host} is no address of this machine; say {HOST}, or 0.0.0.0 for "
-            "all that it has",
+            errno.EADDRNOTAVAIL: f"{host} is no address of this machine; say {HOST}, or 0.0.0.0 "
+            "for all that it has",
             errno.EACCES: f"no permission to listen at port {port}; those from 1024 on need none",
         }.get(e.errno or 0, os.strerror(e.errno or 0))
         raise SinkError(f"output '{uri}': {reason}") from e

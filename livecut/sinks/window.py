@@ -51,8 +51,8 @@ class Window(Sink):
     """A window on the screen, for the main thread only. Transparent pictures lie on a checkerboard.
 
     The overlays are drawn into a copy: neither the picture given nor the one that `s` saves has
-    them. Nothing is shown or saved but pictures that were written here. A key is for all windows that
-    are open: OpenCV does not tell in which it was pressed.
+    them. Nothing is shown or saved but pictures that were written here. A key is for all windows
+    that are open: OpenCV does not tell in which it was pressed.
     """
 
     forms = ("window",)
@@ -106,7 +106,7 @@ class Window(Sink):
         return cls(video.size, transparent=video.transparent, title=video.title)
 
     def write(self, output: Output) -> None:
-        self._check(output.image)
+        self.check(output.image)
         self.on_main(partial(self._write, output))
 
     def _write(self, output: Output) -> None:
@@ -119,7 +119,7 @@ class Window(Sink):
         self._take_keys()
 
     def pressed(self) -> list[str]:
-        """What was pressed since the last call: quit, background, blur+, blur-, mirror, freeze."""
+        """Actions of the keys pressed since the last call: quit, background, blur+, mirror, …"""
         self.on_main(self._take_keys)
         pressed, self._pressed = self._pressed, []
         return pressed

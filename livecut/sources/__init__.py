@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from livecut.errors import SourceError
 from livecut.frame import Size
-from livecut.registry import WordRegistry
+from livecut.registry import WordRegistry, one_line_errors
 from livecut.sources.base import Source
 
 SOURCES = WordRegistry[type[Source]](
-    "source",
+    Source,
     {
         "camera": "livecut.sources.camera:Camera",
         "picture": "livecut.sources.picture:Picture",
@@ -17,7 +17,8 @@ SOURCES = WordRegistry[type[Source]](
         "stream": "livecut.sources.video:Stream",
         "video": "livecut.sources.video:VideoFile",
     },
-    "livecut.sources",
+    kind="source",
+    group="livecut.sources",
 )
 
 
@@ -47,4 +48,5 @@ def open_source(
     for name, value in asked.items():
         if name not in kind.settings:
             raise SourceError(f"--{name} {value} can be asked of a camera only, not of {uri}")
-    return kind.open(uri, **asked)
+    with one_line_errors(kind, f"source '{uri}'", SourceError):
+        return kind.open(uri, **asked)

@@ -25,7 +25,7 @@ SIZE, FPS, FOURCC = (1280, 720), 30.0, "MJPG"  # asked for where the user asks f
 STALL = 2  # seconds without a picture after which a camera has stopped
 PATIENCE = 3  # stalls that are waited for before the first picture; some cameras wake up slowly
 NATIVE = {"YUYV": YUYV, "NV12": NV12}
-"""The pixel formats that can be handed over as they are."""
+"""Pixel formats that can be handed over as they are, by their four letters."""
 OTHERWISE = "use a file (livecut run FILE) or the clip that comes along (livecut run demo)"
 
 _REQBUFS = 0xC0145608  # VIDIOC_REQBUFS of <linux/videodev2.h>
@@ -138,7 +138,7 @@ class Camera(Source):
         if self._capture is not None:
             self._capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
             if self._capture.get(cv2.CAP_PROP_CONVERT_RGB) != 0:
-                return f"OpenCV hands over no {pixel_format.name} of {self.name}; it is converted to BGR"
+                return f"OpenCV hands over no {pixel_format.name} of {self.name}, but BGR"
             self.pixel_format = pixel_format
         return ""
 
@@ -188,7 +188,7 @@ class Camera(Source):
             self._capture = None
 
     def _there(self) -> bool:
-        """Whether the device still answers; always, where that cannot be asked."""
+        """Whether the device still answers; true where that cannot be asked."""
         if self._device is None:
             return True
         try:
@@ -197,7 +197,7 @@ class Camera(Source):
             return False
 
     def _refusal(self) -> SourceError:
-        """Why OpenCV could not open it."""
+        """The error that says why OpenCV could not open it."""
         if self._device is None:
             return SourceError(f"{self.name} is not there, or is in use; else {OTHERWISE}")
         if _in_use(self._device.path):
@@ -205,7 +205,7 @@ class Camera(Source):
         return SourceError(f"{self.name} gives no pictures in a form that OpenCV reads")
 
     def _other_size(self) -> SourceError:
-        """That the size which the user asked for is not to be had."""
+        """The error for a size that the camera does not grant."""
         (width, height), fourcc, _ = self._asked
         message = "{} was asked for {}x{} and grants {}x{}".format(
             self.name, width, height, *self._granted
@@ -249,7 +249,7 @@ def _again(lost: v4l2.Device) -> v4l2.Device:
 
 
 def _fourcc_for(path: str, size: tuple[int, int]) -> str:
-    """MJPG, or YUYV where a camera has this size only so."""
+    """MJPG, or YUYV where a camera has this size in no other format."""
     if size in v4l2.frame_sizes(path, "YUYV") and size not in v4l2.frame_sizes(path, FOURCC):
         return "YUYV"
     return FOURCC

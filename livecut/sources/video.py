@@ -1,4 +1,4 @@
-"""What FFmpeg decodes, by way of PyAV: video files, streams, and YUV4MPEG2 on standard input."""
+"""Video files, streams, and YUV4MPEG2 on standard input, decoded by FFmpeg through PyAV."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UNSPECIFIED = (
 )
 OLD = int(av.__version__.partition(".")[0]) < 19
 LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if OLD else {}
-"""Titles that are no UTF-8 are no reason to refuse a video; since PyAV 19 they never are."""
+"""Options that let a video pass whose title is no UTF-8; since PyAV 19 all of them pass."""
 TIMEOUT = 5.0
 """Seconds that a stream may be silent."""
 SCHEMES = ("rtsp", "rtsps", "http", "https")
@@ -167,7 +167,7 @@ class _Video(Source):
             self._decoded.clear()
 
     def _failure(self, error: FFmpegError) -> SourceError:
-        """What a person is told of an error of FFmpeg."""
+        """An error of FFmpeg in plain words."""
         if isinstance(error, ExitError):
             return self._silence()
         if isinstance(error, InvalidDataError):

@@ -143,6 +143,10 @@ def test_ctrl_c_leaves_a_playable_file(tmp_path: Path) -> None:
         (["run", "demo", "-o", "null", "--in-flight", "9"], ["--in-flight", "1<=x<=3"]),
         (["run", "demo", "-o", "nosuch/out.mp4"], ["no folder nosuch"]),
         (["run", "demo", "-o", "out.xyz"], ["out.xyz"]),
+        (["run", "77", "-o", "out.xyz"], ["unknown output 'out.xyz'"]),  # before the camera opens
+        (["run", "77", "-b", "nosuch"], ["unknown background 'nosuch'"]),
+        (["run", "77", "-b", "transparent", "-o", "a.mp4"], ["cannot hold transparency"]),
+        (["run", "--source", "77", "--source", "78", "-o", "{n}.xyz"], ["unknown output '1.xyz'"]),
         (["run", "demo"], ["no display", "-o"]),
         (["run", "demo", "-b", "transparent", "-o", "out.mp4"], [".webm"]),
         (["run", "demo", "--colour", "red"], ["--colour"]),

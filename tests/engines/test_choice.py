@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livecut import ConfigError, EngineError
-from livecut.engines import choice, open_engine
+from livecut import ConfigError, EngineError, engines
+from livecut.engines import choice
+from livecut.engines.base import Engine
 from livecut.engines.choice import Candidate, Timing, fastest, list_candidates, read_timings
-from livecut.models import find_model
+from livecut.models import Target, find_model
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +23,12 @@ def cache_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv(choice.VARIABLE, raising=False)
     return tmp_path / "cache" / "livecut" / "engines"
+
+
+def open_engine(
+    model: str, *, device: str = "cpu", engine: str = "auto", threads: int = 0
+) -> Engine:
+    return engines.open_engine(Target.parse(model, device, engine), threads=threads)
 
 
 class Fake:

@@ -18,15 +18,18 @@ from click.testing import CliRunner
 from livecut import ConfigError, EngineError, Pipeline, Segmenter
 from livecut.commands.main import cli
 from livecut.engines import onnx, open_engine, providers
-from livecut.engines.base import MAX_BATCH, split
+from livecut.engines.base import MAX_BATCH
 from livecut.engines.onnx import FixedEngine, OnnxBatch, OnnxEngine
 from livecut.frame import Frame, Image
 from livecut.hardware import nvidia
-from livecut.models import find_model, model_names
+from livecut.models import Target, find_model, model_names
 from livecut.testing import ListSource, Recorder
 from tests.remote import demo, iou
 
 SIZE = (320, 180)
+
+
+CPU = Target("live", kind="cpu")
 
 
 def noise(*shape: int) -> Image:
@@ -43,7 +46,6 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that has everything that CUDA and TensorRT need, as far as anyone asks."""
     offer(monkeypatch, "tensorrt", "cuda")
     monkeypatch.setattr(nvidia, "driver_loads", lambda: True)
-    monkeypatch.setattr(onnx, "driver_loads", lambda: True)
     monkeypatch.setattr(nvidia, "tensorrt_version", lambda: "101600")
     monkeypatch.setattr(nvidia, "gpu_name", lambda number: "NVIDIA Fake 1")
     monkeypatch.setattr(providers, "provider_fault", lambda kind: "")
@@ -51,8 +53,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:1", "tensorrt", "coreml", "directml:2", "auto"])
 def test_devices_have_names_and_some_have_numbers(device: str) -> None:
-    kind, number = split(device)
-    assert device in (kind, f"{kind}:{number}")
+    assert Target.parse("live", device).device == device
 
 
 @pytest.mark.parametrize("device", ["tpu", "coreml:1", "cpu:0", "cuda:", "cuda:x", "auto:1", ""])
@@ -60,7 +61,7 @@ def test_what_is_no_device_is_refused(device: str) -> None:
     with pytest.raises(
         ConfigError, match=r"unknown device.*expected one of: auto, cpu, cuda, tens"
     ):
-        open_engine("live", device=device)
+        open_engine(Target.parse("live", device))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_the_wrong_build_is_named_and_the_right_one(
 ) -> None:
     offer(monkeypatch)
     with pytest.raises(EngineError, match=f"device {device}: .*built without.*{package}"):
-        open_engine("live", device=device)
+        open_engine(Target.parse("live", device))
 
 
 @pytest.mark.usefixtures("machine")
@@ -117,7 +118,7 @@ def test_the_command_line_says_it_in_one_line() -> None:
 
 def test_pytorch_has_not_what_is_onnx_runtimes(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="PyTorch does not run on device tensorrt"):
-        open_engine("live", device="tensorrt", engine="torch")
+        open_engine(Target.parse("live", "tensorrt", "torch"))
 
 
 # the network at a fixed size
@@ -126,7 +127,7 @@ def test_pytorch_has_not_what_is_onnx_runtimes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", model_names())
 @pytest.mark.parametrize(("count", "size"), [(1, (288, 160)), (1, (112, 208)), (3, (256, 144))])
 def test_with_fixed_shapes_alpha_is_the_same(name: str, count: int, size: tuple[int, int]) -> None:
-    engines = FixedEngine(find_model(name), "cpu"), OnnxEngine(find_model(name), threads=1)
+    engines = FixedEngine(find_model(name), CPU), OnnxEngine(find_model(name), threads=1)
     fixed, opened = (engine.batch(count, *size) for engine in engines)
     for level in (0, 1):
         for batch in (fixed, opened):
@@ -145,7 +146,7 @@ def test_an_alpha_in_float16_is_taken(tmp_path: Path) -> None:
     alpha.name, alpha.type.tensor_type.elem_type = "half", half_type
     path = tmp_path / "half.onnx"
     library.save(model, path)
-    half, exact = FixedEngine(path, "cpu"), FixedEngine(find_model("live"), "cpu")
+    half, exact = FixedEngine(path, CPU), FixedEngine(find_model("live"), CPU)
     assert half.description == exact.description + ", float16"
     for engine in (half, exact):
         engine.resize(256, 144)
@@ -193,8 +194,8 @@ def test_neither_torch_nor_onnx_is_loaded() -> None:
     code = """
 import sys
 from livecut.engines.onnx import FixedEngine
-from livecut.models import find_model
-FixedEngine(find_model("live"), "cpu").run()
+from livecut.models import Target, find_model
+FixedEngine(find_model("live"), Target("live", kind="cpu")).run()
 assert not {"torch", "onnx", "torchvision"} & sys.modules.keys()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -206,7 +207,7 @@ assert not {"torch", "onnx", "torchvision"} & sys.modules.keys()
 
 @pytest.fixture
 def pretends(machine: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx, "memory_of", lambda kind, number: ("cpu", 0))
+    monkeypatch.setattr(onnx, "memory_of", lambda target: ("cpu", 0))
     monkeypatch.setattr(ort, "InferenceSession", Pretends)
     Pretends.asked.clear()
 
@@ -233,8 +234,13 @@ class Pretends(ort.InferenceSession):  # type: ignore[misc]
 
 
 def test_the_networks_memory_is_the_gpus() -> None:
-    assert providers.memory_of("cuda", 1) == providers.memory_of("tensorrt", 1) == ("cuda", 1)
-    assert providers.memory_of("directml", 1) == providers.memory_of("coreml", 0) == ("cpu", 0)
+    for device, memory in (
+        ("cuda:1", ("cuda", 1)),
+        ("tensorrt:1", ("cuda", 1)),
+        ("directml:1", ("cpu", 0)),
+        ("coreml", ("cpu", 0)),
+    ):
+        assert providers.memory_of(Target.parse("live", device)) == memory
 
 
 @pytest.mark.usefixtures("pretends")
@@ -289,8 +295,8 @@ def test_a_fall_back_is_an_error(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(Pretends, "falls_back", True)
     with pytest.raises(EngineError, match=f"device {device}: .*would run on the CPU"):
-        open_engine("live", engine="onnx", device=device)
-    said = open_engine(find_model("live"), device="auto").description
+        open_engine(Target.parse("live", device, "onnx"))
+    said = open_engine(Target.parse(find_model("live"), "auto")).description
     assert "on the CPU" in said
     assert "(no CUDA: device cuda: ONNX Runtime" in said
 
@@ -305,7 +311,7 @@ def test_memory_that_the_gpu_has_not_is_said(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(
         EngineError, match=r"device cuda: .*cannot run the network there: CUDA fail"
     ):
-        open_engine("live", engine="onnx", device="cuda")
+        open_engine(Target.parse("live", "cuda", "onnx"))
 
 
 @pytest.mark.usefixtures("pretends")
@@ -323,7 +329,7 @@ def test_batches_are_for_cuda_and_for_networks_that_take_them(
         (find_model("live"), "tensorrt", 1),
         (single, "cuda", 1),
     ):
-        assert open_engine(path, device=device).max_batch == max_batch
+        assert open_engine(Target.parse(path, device)).max_batch == max_batch
 
 
 @pytest.mark.parametrize("device", ["coreml", "directml:1"])
@@ -335,7 +341,7 @@ def test_the_others_run_the_network_too(
     assert ("CoreML" if device == "coreml" else "DirectML") in segmenter.description
     [image] = demo(SIZE)
     alpha = segmenter(image)
-    assert Pretends.asked[-1][0][1].get("device_id", 0) == split(device)[1]
+    assert Pretends.asked[-1][0][1].get("device_id", 0) == Target.parse("live", device).number
     assert iou(alpha, Segmenter(find_model("live"), device="cpu")(image)) > 0.999
 
 
@@ -351,7 +357,7 @@ def test_tensorrt_builds_once_and_says_so(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(sys, "platform", "linux")
     caplog.set_level(logging.WARNING, "livecut")
-    engine = open_engine(find_model("live"), device="tensorrt")
+    engine = open_engine(Target.parse(find_model("live"), "tensorrt"))
     assert "on TensorRT (NVIDIA Fake 1)" in engine.description
     said = "building the TensorRT engine for NVIDIA Fake 1; this takes minutes, once"
     assert caplog.messages == [said]
@@ -362,11 +368,14 @@ def test_tensorrt_builds_once_and_says_so(
     assert folder.is_dir()
     assert tmp_path in folder.parents
     (folder / "built.engine").touch()
-    engine = open_engine(find_model("live"), device="tensorrt")
+    engine = open_engine(Target.parse(find_model("live"), "tensorrt"))
     assert caplog.messages == [said]
     engine.resize(288, 160)
     assert caplog.messages == [said, said], "an engine is for one size"
-    assert providers.asked_for("tensorrt", 0, half=True)[0][1]["trt_fp16_enable"] == "1"
+    assert (
+        providers.asked_for(Target.parse("live", "tensorrt"), half=True)[0][1]["trt_fp16_enable"]
+        == "1"
+    )
 
 
 def test_an_engine_is_for_its_own_circumstances_alone(

@@ -1,4 +1,4 @@
-"""Pictures in every form: on the host, and the device's tensor steps against those of the host."""
+"""Pictures in every pixel format on the CPU, against the reference."""
 
 from __future__ import annotations
 
@@ -24,12 +24,24 @@ from livecut.frame import (
     as_image,
     i420,
 )
+from livecut.kernels import reference
 from livecut.kernels.pixels import I420, convert, flip, to_bgr
 from livecut.sinks import open_sink
 from livecut.sinks.pipe import Pipe
 from livecut.sources import open_source
+from tests.kernels import cases
 
 SIZES = [(64, 48), (61, 43), (62, 43), (61, 44)]
+
+
+FORMATS = [YUYV, NV12, i420(BT601), i420(BT709), PixelFormat("YUYV", BT709)]
+
+
+def every_pair() -> Image:
+    """A YUYV picture of luma in steps of 3 and chroma in steps of 5, all with all."""
+    y, u, v = np.meshgrid(np.arange(0, 256, 3), *[np.arange(0, 256, 5)] * 2, indexing="ij")
+    quads = np.stack([y, u, y, v], -1).reshape(86, -1, 4).astype(np.uint8)
+    return quads.reshape(86, -1, 2)
 
 
 def picture(size: tuple[int, int], channels: int = 3) -> Image:
@@ -37,7 +49,8 @@ def picture(size: tuple[int, int], channels: int = 3) -> Image:
     rng = np.random.default_rng(0)
     small = rng.integers(0, 256, (4, 5, channels), np.uint8)
     image = as_image(cv2.resize(small, size, interpolation=cv2.INTER_CUBIC))
-    image[:16, :16] = rng.integers(0, 256, (16, 16, channels))
+    corner = image[:16, :16]
+    corner[:] = rng.integers(0, 256, corner.shape)
     return image
 
 
@@ -51,6 +64,33 @@ def test_a_form_knows_its_array(pixel_format: PixelFormat, size: tuple[int, int]
     w, h = pixel_format.size(size)
     if not pixel_format.transparent:
         assert Frame(got, 0, 0.0, 0.0, pixel_format).shape == (h, w)
+
+
+@pytest.mark.parametrize("size", [*SIZES, (2, 2), (320, 181)])
+@pytest.mark.parametrize("pixel_format", FORMATS, ids=str)
+def test_converts(pixel_format: PixelFormat, size: tuple[int, int]) -> None:
+    """One level apart where fixed point rounds otherwise, seldom."""
+    for image in (picture(size), cases.picture(size)):
+        expected = reference.from_bgr(image, pixel_format)
+        difference = cases.apart(convert(image, pixel_format), expected)
+        assert difference.max() <= 1
+        assert difference.mean() <= 0.01
+
+
+@pytest.mark.parametrize("pixel_format", [YUYV, NV12], ids=str)
+def test_converts_back(pixel_format: PixelFormat) -> None:
+    """One level apart: OpenCV's coefficients have fewer digits."""
+    for image in (picture((64, 48)), cases.noise((64, 48))):
+        raw = convert(image, pixel_format)
+        difference = cases.apart(to_bgr(raw, pixel_format), reference.to_bgr(raw, pixel_format))
+        assert difference.max() <= 1
+        assert difference.mean() <= 0.25
+
+
+def test_converts_back_every_pair_of_bytes() -> None:
+    """All of luma and chroma, out of range too: OpenCV clamps as the reference does."""
+    raw = every_pair()
+    assert cases.apart(to_bgr(raw, YUYV), reference.to_bgr(raw, YUYV)).max() <= 1
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -137,78 +177,3 @@ def test_sinks_refuse_forms_that_they_did_not_announce(tmp_path: Path) -> None:
             sink.write(Output(convert(image, NV12), None, 0, 0.0, pixel_format=NV12))
     with open_sink(str(tmp_path / "a.webm"), size=size, fps=30, transparent=True) as sink:
         assert sink.pixel_format is None
-
-
-class TestDevice:
-    @pytest.fixture(autouse=True)
-    def _torch(self) -> None:
-        pytest.importorskip("torch")
-
-    @pytest.mark.parametrize("half", [False, True])
-    @pytest.mark.parametrize("pixel_format", [BGR, YUYV, NV12])
-    def test_reads_what_opencv_reads(self, pixel_format: PixelFormat, half: bool) -> None:
-        """One level apart in float32, two in float16: OpenCV's coefficients have fewer digits."""
-        import torch
-
-        from livecut.processors.cuda import colours
-
-        raw = convert(picture((64, 48)), pixel_format)
-        out = torch.zeros(3, 48, 64, dtype=torch.float16 if half else torch.float32)
-        colours.read(torch.from_numpy(raw), pixel_format, colours.from_yuv(pixel_format), out)
-        apart = np.abs(out.permute(1, 2, 0).float().numpy() - to_bgr(raw, pixel_format))
-        assert apart.max() <= (1 + half if pixel_format != BGR else 0)
-        assert apart.mean() < 0.25
-        assert (out == out.round()).all()
-
-    def test_reads_every_pair_of_bytes(self) -> None:
-        """All of luma and chroma, out of range too: clamped as OpenCV clamps."""
-        import torch
-
-        from livecut.processors.cuda import colours
-
-        y, u, v = np.meshgrid(np.arange(0, 256, 3), *[np.arange(0, 256, 5)] * 2, indexing="ij")
-        quads = np.stack([y, u, y, v], -1).reshape(86, -1, 4).astype(np.uint8)
-        raw = quads.reshape(86, -1, 2)
-        out = torch.zeros(3, *raw.shape[:2])
-        colours.read(torch.from_numpy(raw), YUYV, colours.from_yuv(YUYV), out)
-        apart = np.abs(out.permute(1, 2, 0).numpy() - to_bgr(raw, YUYV))
-        assert apart.max() <= 1
-
-    @pytest.mark.parametrize("size", SIZES)
-    @pytest.mark.parametrize(
-        "pixel_format",
-        [BGR, YUYV, NV12, i420(BT601), i420(BT709), PixelFormat("YUYV", BT709)],
-        ids=str,
-    )
-    @pytest.mark.parametrize("half", [False, True])
-    def test_writes_what_the_host_writes(
-        self, pixel_format: PixelFormat, size: tuple[int, int], half: bool
-    ) -> None:
-        """One level apart at most, in float16 on average by an eighth."""
-        import torch
-
-        from livecut.processors.cuda import colours
-
-        image = picture(size)
-        dtype = torch.float16 if half else torch.float32
-        planes = torch.from_numpy(image).permute(2, 0, 1).to(dtype)
-        out = torch.zeros(pixel_format.count(size), dtype=torch.uint8)
-        colours.write(planes, pixel_format, colours.to_yuv(pixel_format), out)
-        got = out.numpy().reshape(pixel_format.shape(size)).astype(int)
-        apart = np.abs(got - convert(image, pixel_format))
-        assert apart.max() <= (pixel_format != BGR)
-        assert apart.mean() < (0.125 if half else 0.01)
-
-    @pytest.mark.parametrize("pixel_format", [BGRA, RGBA])
-    def test_cuts_out_what_the_host_cuts_out(self, pixel_format: PixelFormat) -> None:
-        import torch
-
-        from livecut.processors.cuda import colours
-
-        image = picture((61, 43))
-        alpha = np.random.default_rng(0).integers(0, 3, (43, 61), np.uint8)
-        expected = np.dstack([image * (alpha > 0)[..., None], alpha])
-        out = torch.empty(43, 61, 4, dtype=torch.uint8)
-        planes = torch.from_numpy(image).permute(2, 0, 1).float()
-        colours.cutout(planes, torch.from_numpy(alpha), pixel_format, out)
-        assert (out.numpy() == convert(expected, pixel_format)).all()

@@ -75,7 +75,7 @@ class Factory:
 
     def open_processor(self, **options: Any) -> FrameProcessor:
         self._before()
-        return open_processor("", device="cpu", engine=FakeEngine(), threads=1, **options)
+        return open_processor(FakeEngine(), threads=1, **options)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import livecut
 from livecut.errors import EngineError
 from livecut.frame import Image
 from livecut.testing import PERSON, ROOM, FakeEngine, ListSource, LiveSource, fail, room_picture
+from tests.waiting import Hasty
 
 
 def person_at(left: int) -> Image:
@@ -59,10 +60,8 @@ def test_a_live_source_gives_the_newest_and_stops_with_the_loop() -> None:
 
 
 def test_a_live_source_that_is_lost_is_told_and_taken_up_again(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("livecut.pipeline.capture.RETRY", 0.01)
-    monkeypatch.setattr("livecut.pipeline.stream.POLL", 0.02)
 
     class Camera(LiveSource):
         def reopen(self) -> None:
@@ -70,7 +69,7 @@ def test_a_live_source_that_is_lost_is_told_and_taken_up_again(
             super().reopen()
 
     source = Camera(person_at(40))
-    with closing(livecut.stream(source, engine=FakeEngine())) as cutouts:
+    with closing(livecut.stream(source, engine=FakeEngine(), clock=Hasty())) as cutouts:
         next(cutouts)
         source.unplugged = True
         while not source.reopened:

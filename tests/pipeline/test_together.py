@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ import pytest
 from livecut import EngineError, Pipeline, SharedEngine, SinkError, SourceError, run_all
 from livecut.errors import LivecutError
 from livecut.frame import Image, Output
+from livecut.sinks import window
 from livecut.sinks.base import Sink
 from livecut.testing import (
     FakeBatch,
@@ -28,6 +30,7 @@ from livecut.testing import (
     shows_room,
 )
 from tests.processors.test_shared import demo
+from tests.waiting import wait_until
 
 MARK = (9, 9, 9)
 """The colour of a picture's corner for which a test's network does something wrong."""
@@ -110,14 +113,15 @@ def test_one_stalls_and_one_gives_nan_and_the_third_goes_on(engine: FakeEngine) 
 
     def done() -> bool:
         named = any("no picture comes from" in reason for reason in recorders[0].reasons)
-        stalled.stalled = not (named and len(recorders[2].frames) > 100)
-        return not stalled.stalled
+        return named and len(recorders[2].frames) > 100
 
-    until(
-        recorders,
-        done,
-        [first, second, third],
-    )
+    def unstall() -> None:
+        wait_until(lambda: first.stopping)
+        stalled.stalled = False  # lest its thread be waited for
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(unstall)
+        until(recorders, done, [first, second, third])
     assert not recorders[0].frames
     assert not recorders[1].frames
     assert {"no valid alpha" in reason for reason in started(recorders[1])} == {True}
@@ -300,7 +304,7 @@ def test_windows_have_titles_of_their_own_and_share_their_keys(
 ) -> None:
     """q, pressed once, ends both; each shows its own stream."""
     pressed = iter([-1] * 40 + [ord("q"), *[-1] * 100_000])
-    monkeypatch.setattr("livecut.sinks.window._poll_key", lambda: cv2.pollKey() * 0 + next(pressed))
+    monkeypatch.setattr(window, "_poll_key", lambda: cv2.pollKey() * 0 + next(pressed))
     shared, recorders = SharedEngine(engine=engine), [Recorder(), Recorder()]
     pipelines = [
         Pipeline(
@@ -327,6 +331,6 @@ def test_windows_have_titles_of_their_own_and_share_their_keys(
     run_all(pipelines)
     assert shown == {"livecut: 0": {(240, 320, 3)}, "livecut: 1": {(160, 200, 3)}}
     assert all(r.frames for r in recorders)
-    for window in windows:
-        assert not window._open  # type: ignore[attr-defined]
-        assert window not in window._all  # type: ignore[attr-defined]
+    for pane in windows:
+        assert not pane._open  # type: ignore[attr-defined]
+        assert pane not in pane._all  # type: ignore[attr-defined]

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from livecut import EngineError, Pipeline
 from livecut.backgrounds import open_background
+from livecut.backgrounds.base import Background
+from livecut.backgrounds.picture import PictureBackground
 from livecut.bench.gpu import STAGES, CudaClock, measure_card, profile
 from livecut.frame import (
     BGR,
@@ -26,7 +28,9 @@ from livecut.frame import (
     RGBA,
     YUYV,
     Buffer,
+    Cutout,
     Frame,
+    Image,
     PixelFormat,
     i420,
     output_buffers,
@@ -222,6 +226,44 @@ def test_raw_is_labelled_by_the_host(network: Blueness) -> None:
     made.background = open_background("#000000", SIZE)
     made.compose(found, Buffer(out))
     assert is_composite(out, 1), "as soon as it is over"
+
+
+class Own(PictureBackground):
+    """An outsider's picture, black, of which the device needs to know nothing."""
+
+    asked = 0
+
+    def picture(self, position: float) -> Image:
+        self.asked += 1
+        return np.zeros((*SIZE[::-1], 3), np.uint8)
+
+
+class Flat(Background):
+    """An outsider's background that only the host can make, whatever it calls its scene."""
+
+    name = "flat"
+
+    def compose(self, cutout: Cutout, out: Image) -> None:
+        out[:] = 7
+
+
+def test_an_outsiders_picture_is_composited_on_the_device(network: Blueness) -> None:
+    made, own, out = processor(), Own("own", SIZE), np.zeros((*SIZE[::-1], 3), np.uint8)
+    made.background = own
+    made.compose(made.cut(frame(1)), Buffer(out))
+    assert own.asked == 1
+    assert is_composite(out, 1)
+
+
+@pytest.mark.parametrize("scene", ["", "nosuch"])
+def test_an_outsiders_other_background_is_composited_by_the_host(
+    network: Blueness, scene: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Flat, "scene", scene)
+    made, out = processor(), np.zeros((*SIZE[::-1], 3), np.uint8)
+    made.background = Flat()
+    made.compose(made.cut(frame(1)), Buffer(out))
+    assert (out == 7).all()
 
 
 def test_a_files_bytes_do_not_depend_on_how_many_are_in_flight(network: Blueness) -> None:

@@ -1,4 +1,4 @@
-"""The device's tensor steps against the CPU's kernels and OpenCV, in grey levels of 0..255."""
+"""The device's steps against the reference, and its whole against the CPU's, in levels of 0..255."""
 
 from __future__ import annotations
 
@@ -27,17 +27,16 @@ from livecut.frame import (
     Frame,
     Image,
     PixelFormat,
+    Size,
     as_image,
     i420,
 )
-from livecut.kernels import composite as host
-from livecut.kernels.composite import premultiply, unpremultiply
+from livecut.kernels import reference
+from livecut.kernels.composite import composite
 from livecut.kernels.constants import MOTION_WINDOW, SCENE_CUT
 from livecut.kernels.edges import EdgeColourEstimator, cell_size, cells_min_size
-from livecut.kernels.guided_filter import fit_lines, window_mean
 from livecut.kernels.pixels import convert, to_bgr
 from livecut.kernels.resize import reduce
-from livecut.kernels.smoothing import smooth
 from livecut.models import find_model, input_size
 from livecut.network.base import Portable
 from livecut.network.weights import load_weights
@@ -46,10 +45,15 @@ from livecut.processors.cuda import compositor as device
 from livecut.processors.cuda.compositor import HEADER
 from livecut.processors.cuda.scene import Scene, blur_matrix, halved, mean_matrix, spread_matrix
 from livecut.segmenter import Segmenter
+from tests.kernels.cases import ALPHAS, alpha_of
 from tests.remote import SIZES, demo, iou
 
 torch.set_num_threads(1)  # threads that wait spin, and take the time from others
 HERE = torch.device("cpu")
+DTYPES = [torch.float32, torch.float16]
+SOFT_EDGES = [
+    (size, kind) for size in [(61, 37), (1, 1), (1, 40), (321, 243)] for kind in ("person", *ALPHAS)
+] + [((640, 360), "person"), ((1440, 1440), "person")]
 
 
 def planes(image: Image, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -67,61 +71,63 @@ def apart(got: Tensor, expected: NDArray[Any]) -> float:
     return float(np.abs(array - expected.astype(np.float32)).max())
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-@pytest.mark.parametrize("size", SIZES)
-def test_halve_is_the_cpus(size: tuple[int, int], dtype: torch.dtype) -> None:
-    [image] = demo(size)
-    levels: list[Image] = []
-    reduce(image, (40, 30), levels)
-    sizes = halved(size, (40, 30))
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("size", [*SIZES, (61, 37), (1, 1), (1, 40)])
+def test_halve(size: Size, dtype: torch.dtype) -> None:
+    image, levels = demo(size)[0], list[Image]()
+    least = max(1, size[0] // 9), max(1, size[1] // 9)
+    reduce(image, least, levels)
+    sizes = halved(size, least)
     assert sizes == [level.shape[1::-1] for level in levels]
     x = planes(image, dtype)
-    for level in levels:
+    for _ in sizes:
         x = device.halve(x)
-        assert apart(x, level) <= 1.6, "OpenCV rounds each level to whole numbers"
+    expected = reference.reduce(image, least)
+    assert apart(x, expected) <= (0.01 if dtype is torch.float32 else 0.3)
 
 
-@pytest.mark.parametrize("to", [(256, 144), (500, 411)])
-def test_resize_is_opencvs_linear(to: tuple[int, int]) -> None:
+@pytest.mark.parametrize("to", [(256, 144), (500, 411), (321, 243), (1, 1)])
+def test_resize(to: Size) -> None:
     [image] = demo((321, 243))
-    expected = cv2.resize(image, to, interpolation=cv2.INTER_LINEAR)
-    assert apart(device.resize(planes(image), to), expected) <= 1.1
+    assert apart(device.resize(planes(image), to), reference.resize(image, to)) <= 0.01
 
 
-def test_grey_is_opencvs() -> None:
+def test_grey() -> None:
+    """Rounded to whole levels."""
     [image] = demo((321, 243))
     out = torch.empty(243, 321)
     device.to_grey(planes(image, torch.float16), out)
-    assert apart(out, as_image(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))) <= 1
+    assert apart(out, reference.grey(image)) <= 0.51
+    assert (out == out.round()).all()
 
 
 @pytest.mark.parametrize("follows", [True, False])
-def test_settle_is_the_cpus(follows: bool) -> None:
+def test_smooth(follows: bool) -> None:
     rng = np.random.default_rng(0)
     before, alpha = rng.random((2, 40, 60), np.float32)
     change = rng.integers(0, 16, (40, 60), np.uint8)
     got, state = torch.from_numpy(alpha.copy()), torch.from_numpy(before.copy())
     device.smooth(got, state, torch.from_numpy(change).float(), torch.tensor(follows))
-    if follows:
-        window = np.ones((MOTION_WINDOW, MOTION_WINDOW), np.uint8)
-        smooth(alpha, before, as_image(cv2.dilate(change, window)))
-    assert apart(got, alpha) < 1e-6
+    wide = as_image(cv2.dilate(change, np.ones((MOTION_WINDOW, MOTION_WINDOW), np.uint8)))
+    expected = reference.smooth(alpha, before, wide) if follows else alpha
+    assert apart(got, expected) < 1e-6
     assert (state == got).all()
 
 
-def test_settle_forgets_a_broken_state_where_the_frame_follows_none() -> None:
+def test_smooth_forgets_a_broken_state_where_the_frame_follows_none() -> None:
     alpha, state = torch.full((9, 9), 0.5), torch.full((9, 9), float("nan"))
     device.smooth(alpha, state, torch.zeros(9, 9), torch.tensor(False))
     assert (alpha == 0.5).all()
     assert (state == 0.5).all()
 
 
-def test_difference_is_opencvs() -> None:
+def test_difference() -> None:
+    """Grey is rounded once before it is averaged, and once after."""
     a, b = demo((256, 144), 2)
-    grey = cv2.cvtColor(cv2.absdiff(a, b), cv2.COLOR_BGR2GRAY)
-    expected = cv2.resize(grey, (128, 72), interpolation=cv2.INTER_AREA)
+    apart_in_grey = reference.grey(np.abs(a.astype(float) - b))
+    expected = apart_in_grey.reshape(72, 2, 128, 2).mean((1, 3))
     got = device.difference(torch.from_numpy(a), torch.from_numpy(b), 2)
-    assert apart(got, as_image(expected)) <= 1
+    assert apart(got, expected) <= 1
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -0.01, 1.01])
@@ -134,79 +140,93 @@ def test_one_bad_number_is_seen(bad: float) -> None:
     assert not device.in_range(alpha)
 
 
-@pytest.mark.parametrize("size", [(53, 37), (16, 4), (5, 1), (2, 3)])
-def test_regress_is_the_cpus(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size", [(53, 37), (16, 4), (5, 1), (2, 3), (1, 1)])
+def test_fit_lines(size: Size) -> None:
     w, h = size
     rng = np.random.default_rng(0)
-    grey, levels = rng.integers(0, 256, (2, h, w), np.uint8)
-    alpha = levels / np.float32(255)  # whole levels, to which the CPU rounds
-    slope, offset, mean = np.empty((3, h, w), np.float32)
-    everywhere = np.ones((h, max(1, w // 8)), np.uint8)
-    fit_lines(grey, levels, everywhere, slope, offset)
+    grey, alpha = rng.integers(0, 256, (h, w), np.uint8), rng.random((h, w), np.float32)
     rows, columns = tensors(mean_matrix(h), mean_matrix(w).T)
     got = device.fit_lines(torch.from_numpy(grey).float(), torch.from_numpy(alpha), rows, columns)
-    for mine, plane, close in ((got[0], slope, 1e-4), (got[1], offset, 0.05)):
-        window_mean(plane, everywhere, mean)
-        assert apart(mine, mean) < close
+    slope, offset = reference.fit_lines(grey / 255, alpha)
+    assert apart(got[0], reference.window_mean(slope)) < 1e-4
+    assert apart(got[1], reference.window_mean(offset * 255 + 0.5)) < 0.02, "in levels"
 
 
 @pytest.mark.parametrize("box", [3, 9, 41])
-def test_blur_room_is_the_cpus(box: int) -> None:
-    [image] = demo((81, 46))
-    alpha = np.random.default_rng(0).integers(0, 256, (46, 81), np.uint8)
-    alpha[10:30, 20:50] = 255
-    room = np.empty((46, 81, 4), np.float32)
-    premultiply(image, alpha, room)
-    for _ in range(3):
-        cv2.blur(room.copy(), (box, box), dst=room, borderType=cv2.BORDER_REPLICATE)
-    expected = np.empty_like(image)
-    unpremultiply(room, expected)
+@pytest.mark.parametrize("kind", ALPHAS)
+def test_blur_background(box: int, kind: str) -> None:
+    size = (81, 46)
+    [image], alpha = demo(size), alpha_of(kind, size)
     rows, columns = tensors(blur_matrix(46, box), blur_matrix(81, box).T)
     got = device.blur_background(planes(image), torch.from_numpy(alpha), rows, columns)
-    assert apart(got, expected) <= 0.6
+    assert apart(got, reference.blur_background(image, alpha / 255, box)) <= 0.05
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-@pytest.mark.parametrize("size", [(321, 243), (640, 360), (1920, 1440)])
-def test_the_persons_colour_and_the_composite_are_the_cpus(
-    size: tuple[int, int], dtype: torch.dtype
-) -> None:
-    """To a level on average of the soft pixels and 12 at most; exact where alpha is 0 or 255."""
-    image, behind = demo(size, 2)
-    alpha = np.zeros(size[::-1], np.uint8)
-    cv2.ellipse(
-        alpha, (size[0] // 2, size[1]), (size[0] // 4, size[1] * 3 // 4), 0, 0, 360, 255, -1
-    )
-    alpha = as_image(cv2.GaussianBlur(alpha, (0, 0), size[1] / 60))
-    cell, soft = cell_size(size), (alpha > 0) & (alpha < 255)
-    found = EdgeColourEstimator(size)(Cutout(Frame(image, 0, 0.0, 0.0), alpha))
-    expected, black = np.empty_like(image), np.zeros_like(image)
-    reduced = [planes(image, dtype)]
+def person_before(size: Size) -> Image:
+    """Alpha of an ellipse with a soft edge."""
+    alpha, (width, height) = np.zeros(size[::-1], np.uint8), size
+    axes = width // 4, height * 3 // 4
+    cv2.ellipse(alpha, (width // 2, height), axes, 0, 0, 360, 255, -1)
+    return as_image(cv2.GaussianBlur(alpha, (0, 0), height / 60))
+
+
+def an_alpha(kind: str, size: Size) -> Image:
+    return person_before(size) if kind == "person" else alpha_of(kind, size)
+
+
+@cache
+def softened(size: Size, kind: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The reference's colour and alpha of the demo's first frame."""
+    [image], alpha = demo(size), an_alpha(kind, size)
+    reduced = reference.reduce(image, cells_min_size(size))
+    colours = reference.edge_colours(reduced, alpha / 255, cell_size(size))
+    return reference.soft_edges(image, alpha / 255, *colours)
+
+
+def soft_edges(image: Image, alpha: Image, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The device's, with what `Compositor` gives to it."""
+    size = alpha.shape[1], alpha.shape[0]
+    cell, reduced = cell_size(size), planes(image, dtype)
     for _ in halved(size, cells_min_size(size)):
-        reduced.append(device.halve(reduced[-1]))
-    spread = tensors(*(spread_matrix(-(-side // cell)) for side in size))
-    person, shown = device.soft_edges(
-        reduced[0], torch.from_numpy(alpha), reduced[-1], cell, spread[1], spread[0].T
+        reduced = device.halve(reduced)
+    columns, rows = tensors(*(spread_matrix(-(-side // cell)) for side in size))
+    return device.soft_edges(
+        planes(image, dtype), torch.from_numpy(alpha), reduced, cell, rows, columns.T
     )
-    for back in (black, behind):
-        host.composite(image, alpha, found, back, expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(("size", "kind"), SOFT_EDGES)
+def test_soft_edges_and_composite(size: Size, kind: str, dtype: torch.dtype) -> None:
+    """To two levels at most; exact where alpha is 0 or 255. The CPU's to 12, on average to one."""
+    (image, background), alpha = demo(size, 2), an_alpha(kind, size)
+    colour, opacity = softened(size, kind)
+    person, shown = soft_edges(image, alpha, dtype)
+    assert apart(shown, opacity * 255) <= 2
+    soft = (alpha > 0) & (alpha < 255)
+    for back in (np.zeros_like(image), background):
+        expected = reference.composite(colour, opacity, back)
         got = device.composite(person, shown, planes(back, dtype))
-        assert apart(got, expected) <= 12
-        difference = np.abs(got.permute(1, 2, 0).float().numpy() - expected)
-        assert difference[soft].mean() <= 1
-        assert not difference[~soft].any()
-    expected4 = np.empty((*alpha.shape, 4), np.uint8)
-    host.cutout(image, alpha, found, expected4)
+        assert apart(got, expected) <= 2
+        exact = np.where((alpha == 255)[..., None], image, back)
+        assert (got.permute(1, 2, 0).float().numpy() == exact)[~soft].all()
+        if kind == "person" and soft.any():
+            edges = EdgeColourEstimator(size)(Cutout(Frame(image, 0, 0.0, 0.0), alpha))
+            host = np.empty_like(image)
+            composite(image, alpha, edges, back, host)
+            assert np.abs(host - expected).max() <= 12
+            assert np.abs(host - expected)[soft].mean() <= 1
     cut = torch.empty(*alpha.shape, 4, dtype=torch.uint8)
     colours.cutout(person, shown, BGRA, cut)
-    both = (cut.numpy()[..., 3] > 0) & (expected4[..., 3] > 0)  # 0 or 1 is a matter of rounding
-    assert np.abs(cut.numpy().astype(int) - expected4)[both].max() <= 12
-    assert np.abs(cut.numpy()[..., 3].astype(int) - expected4[..., 3]).max() <= 12
+    straight = reference.cutout(colour, opacity)
+    both = (cut.numpy()[..., 3] > 0) & (straight[..., 3] > 0)  # 0 or 1 is a matter of rounding
+    assert np.abs(cut.numpy() - straight)[both].max(initial=0) <= 2
+    assert np.abs(cut.numpy() - straight)[..., 3].max() <= 2
     assert not cut.numpy()[cut.numpy()[..., 3] == 0].any()
     assert not cut.numpy()[alpha == 0].any()
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_composite_is_exact_at_its_ends(dtype: torch.dtype) -> None:
     image, behind = demo((321, 243), 2)
     alpha = np.random.default_rng(0).integers(0, 256, (243, 321), np.uint8)

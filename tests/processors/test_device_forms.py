@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -38,6 +36,7 @@ from livecut.sinks.null import Null
 from livecut.testing import PERSON, ROOM, ListSource, LiveSource, Recorder, shows_room
 from tests.lazy import Blueness, Lazy, OnDevice, load_blueness, processor
 from tests.remote import SIZE, frame, is_composite, person_at
+from tests.waiting import Hasty
 
 I420 = i420((0.299, 0.114))
 OPAQUE = [BGR, I420, i420(BT709), NV12, YUYV]
@@ -248,15 +247,6 @@ class NativeSource(LiveSource):
         self.given += 1
         np.copyto(out, self.raw)
         return self.clock.now()
-
-
-class Hasty(Clock):
-    """Real time, but what waits for something waits 10 ms at most."""
-
-    def wait(
-        self, changed: threading.Condition, done: Callable[[], bool], seconds: float | None
-    ) -> bool:
-        return super().wait(changed, done, seconds and min(seconds, 0.01))
 
 
 def run_native(

@@ -23,6 +23,7 @@ from livecut.backgrounds import open_background
 from livecut.evaluation.pictures import find_pairs
 from livecut.frame import Buffer
 from livecut.hardware.nvidia import graph_wanted
+from livecut.models import Target
 from livecut.processors import open_processor
 from livecut.processors.cuda.precision import planes_dtype
 from livecut.processors.cuda.streams import CpuDevice, CudaDevice
@@ -149,8 +150,15 @@ def test_the_drift_is_said(
 
 def test_a_precision_needs_a_gpu() -> None:
     with pytest.raises(ConfigError, match="precision float16 is for PyTorch on an NVIDIA GPU"):
-        open_processor("live", background=open_background("blur", SIZE), device="cpu", engine="auto", threads=0,
-                    temporal=False, in_flight=1, stats=Stats(), precision="float16")  # fmt: skip
+        open_processor(
+            Target.parse("live", "cpu"),
+            background=open_background("blur", SIZE),
+            threads=0,
+            temporal=False,
+            in_flight=1,
+            stats=Stats(),
+            precision="float16",
+        )
 
 
 def test_the_graph_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from livecut import EngineError, Pipeline
 from livecut.hardware import nvidia
+from livecut.models import Target
 from livecut.processors import gpu_weights
 from livecut.testing import ListSource, room_picture
 
@@ -25,7 +26,7 @@ def sees_gpu(driver: None, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("device", ["auto", "cuda", "cuda:1"])
 @pytest.mark.parametrize("engine", ["auto", "torch"])
 def test_a_gpu_does_all_of_it(device: str, engine: str) -> None:
-    weights = gpu_weights("live", device, engine)
+    weights = gpu_weights(Target.parse("live", device, engine))
     assert weights is not None
     assert weights.name == "live.safetensors"
 
@@ -39,24 +40,25 @@ def test_a_gpu_does_all_of_it(device: str, engine: str) -> None:
         ("live", "cuda", "onnx"),
         ("mine.onnx", "cuda", "auto"),
         ("nosuch", "cuda", "auto"),
-        ("live", "tpu", "auto"),
+        ("live", "tensorrt", "auto"),
+        ("live", "cuda", "another"),
     ],
 )
 def test_else_the_segmenter_does(model: str, device: str, engine: str) -> None:
-    assert gpu_weights(model, device, engine) is None
+    assert gpu_weights(Target.parse(model, device, engine)) is None
 
 
 @pytest.mark.usefixtures("driver")
 def test_not_where_pytorch_sees_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert gpu_weights("live", "auto", "auto") is None
+    assert gpu_weights(Target.parse("live")) is None
 
 
 @pytest.mark.usefixtures("driver")
 def test_not_where_pytorch_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("livecut.processors.find_spec", lambda name: None)
-    assert gpu_weights("live", "auto", "auto") is None
+    assert gpu_weights(Target.parse("live")) is None
 
 
 @pytest.mark.parametrize("engine", ["auto", "onnx", "torch"])

@@ -17,6 +17,7 @@ from livecut.backgrounds import open_background
 from livecut.engines import open_engine
 from livecut.engines.shared import Batcher, Port, fill
 from livecut.frame import Frame, Image
+from livecut.models import Target
 from livecut.processors.base import FrameProcessor
 from livecut.stats import Stats
 from livecut.testing import FakeBatch, FakeEngine
@@ -303,7 +304,7 @@ def test_each_stream_has_a_state_of_its_own() -> None:
 
 def test_pictures_of_a_batch_do_not_touch_each_other() -> None:
     """The shipped network, three at once: bit for bit what each gives alone."""
-    engine = open_engine("live", device="cpu", threads=1)
+    engine = open_engine(Target.parse("live", "cpu"), threads=1)
     pictures = demo(3, (256, 144))
     engine.resize(256, 144)
     alone = []
@@ -322,7 +323,7 @@ def test_pictures_of_a_batch_do_not_touch_each_other() -> None:
 
 
 def test_the_real_network_through_batches() -> None:
-    engine = open_engine("live", device="cpu", threads=1)
+    engine = open_engine(Target.parse("live", "cpu"), threads=1)
     engine.max_batch = 4
     batcher, pictures = Batcher(engine), demo(6, (256, 144))
     made = [Port(batcher) for _ in pictures]

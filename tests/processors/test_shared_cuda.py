@@ -17,7 +17,7 @@ import torch
 from livecut import EngineError, Pipeline, SharedEngine, run_all
 from livecut.backgrounds import open_background
 from livecut.frame import BGR, Buffer, Frame, Image, output_buffers
-from livecut.models import find_model
+from livecut.models import Target, find_model
 from livecut.network.base import Facts
 from livecut.processors.cuda import processor as cuda
 from livecut.processors.cuda.processor import CudaProcessor, Weights
@@ -155,7 +155,7 @@ def test_gpu_onnx_takes_batches() -> None:
 
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    engine = open_engine("live", engine="onnx", device="cuda")
+    engine = open_engine(Target.parse("live", "cuda", "onnx"))
     assert engine.max_batch > 1
     pictures = demo((256, 144), 3)
     batch = engine.batch(4, 256, 144)

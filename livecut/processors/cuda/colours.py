@@ -31,8 +31,8 @@ def to_yuv(pixel_format: PixelFormat) -> Tensor:
 
 def from_yuv(pixel_format: PixelFormat) -> list[list[float]]:
     """Matrix from luma and chroma, less their offsets, to BGR: rows B, G, R, columns Y, U, V."""
-    found: list[list[float]] = np.linalg.inv(yuv_matrix(*pixel_format.weights) / _ONE).tolist()
-    return found
+    matrix: list[list[float]] = np.linalg.inv(yuv_matrix(*pixel_format.weights) / _ONE).tolist()
+    return matrix
 
 
 def read(

@@ -35,7 +35,7 @@ class Scene:
 
 def scene_of(background: Background, pixel_format: PixelFormat) -> Scene | None:
     """The scene of a background in a pixel format; None for one that the host is to compose."""
-    if not background.scene:
+    if background.scene not in ("blur", "picture", "transparent"):
         return None
     return Scene(background.scene, background.strength, pixel_format)
 
