@@ -1,6 +1,18 @@
-"""The errors that livecut raises, and what is said where plots cannot be drawn."""
+"""The errors that livecut raises, and the line on a library that only an extra installs."""
 
-MISSING = "plots need matplotlib; install it with: pip install 'livecut[bench]'"
+EXTRAS = {
+    "bench": ("jinja2", "matplotlib", "mss", "psutil", "pynvml"),
+    "onnx": ("onnxruntime",),
+    "torch": ("onnx", "onnxscript", "safetensors", "torch", "torchvision"),
+}
+"""Modules that an extra of the package brings, by the extra."""
+
+
+def missing(module: str) -> str:
+    """One line on a library that is not installed, and how to install it."""
+    extras = [f"[{extra}]" for extra, modules in EXTRAS.items() if module in modules]
+    package = f"'livecut{extras[0]}'" if extras else "--force-reinstall livecut"
+    return f"{module} is not installed; install it with: pip install {package}"
 
 
 class LivecutError(Exception):

@@ -12,6 +12,8 @@ from livecut.errors import ConfigError, ModelError
 PRECISIONS = ("float32", "float16", "bfloat16")
 """Precisions in which PyTorch can run livecut's own networks."""
 DEFAULT_MODEL = "live"
+AUTO = "auto"
+"""The engine and the device, where none is named."""
 TORCHVISION = "torchvision:"
 REFERENCES = (
     "torchvision:deeplabv3_mobilenet_v3_large",
@@ -31,9 +33,9 @@ class Target:
 
     model: str
     """A shipped name, the path of an .onnx or .safetensors file, or torchvision:NAME."""
-    engine: str = "auto"
+    engine: str = AUTO
     """Name of an engine, one of `livecut.engines.ENGINES`, or auto for the one that suits the model."""
-    kind: str = "auto"
+    kind: str = AUTO
     """Kind of device, one of `DEVICES`."""
     number: int = 0
     """Number of the device among those of its kind."""
@@ -41,7 +43,7 @@ class Target:
     """Precision that the engine is to take, as in "int8"; empty for its own choice."""
 
     @classmethod
-    def parse(cls, model: str | Path, device: str = "auto", engine: str = "auto") -> Self:
+    def parse(cls, model: str | Path, device: str = AUTO, engine: str = AUTO) -> Self:
         """The target that a person writes by these words, as in "live", "cuda:1" and "onnx:int8".
 
         Files and devices need not exist. Raises ConfigError for a word that is no device; the names of
@@ -75,7 +77,7 @@ class Target:
     def pytorch(self) -> bool:
         """Whether PyTorch is to run it: by the engine's name, or for auto by the model's."""
         weights = self.reference or Path(self.model).suffix == ".safetensors"
-        return self.engine == "torch" or (self.engine == "auto" and weights)
+        return self.engine == "torch" or (self.engine == AUTO and weights)
 
     @property
     def allows_pytorch(self) -> bool:
@@ -86,7 +88,7 @@ class Target:
 
     def default_to(self, kind: str) -> Self:
         """The target with `kind` for a device in place of auto."""
-        return replace(self, kind=kind) if self.kind == "auto" else self
+        return replace(self, kind=kind) if self.kind == AUTO else self
 
     def file(self) -> Path:
         """The model's file for the engine: weights for PyTorch, else .onnx. Raises ModelError."""

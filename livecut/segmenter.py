@@ -16,7 +16,8 @@ from livecut.kernels.constants import MAX_ALPHA, MOTION_WINDOW, SCENE_CUT
 from livecut.kernels.guided_filter import GuidedFilter
 from livecut.kernels.resize import reduce
 from livecut.kernels.smoothing import smooth
-from livecut.models import DEFAULT_MODEL, Target, input_size
+from livecut.models import Target, input_size
+from livecut.options import NetworkOptions
 from livecut.stats import Stats
 
 MOTION = np.ones((MOTION_WINDOW, MOTION_WINDOW), np.uint8)
@@ -61,11 +62,11 @@ class Segmenter:
 
     def __init__(
         self,
-        model: str | Path = DEFAULT_MODEL,
+        model: str | Path = NetworkOptions.model,
         *,
-        device: str = "auto",
-        engine: str | Engine = "auto",
-        threads: int = 0,
+        device: str = NetworkOptions.device,
+        engine: str | Engine = NetworkOptions.engine,
+        threads: int = NetworkOptions.threads,
         temporal: bool = False,
         in_flight: int = 1,
         stats: Stats | None = None,

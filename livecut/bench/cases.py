@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,24 +12,13 @@ from typing import Any
 import numpy as np
 
 from livecut.bench import timecode
+from livecut.bench.options import Case
 from livecut.frame import Image
-from livecut.models import DEFAULT_MODEL
+from livecut.options import ProcessorOptions, values_of
 from livecut.processors.shared import SharedEngine
 from livecut.sources import open_source
 from livecut.sources.base import Source
 
-PATHS = {
-    "memory": "BGR frames in memory in, composited frames in memory out, one after another",
-    "decode": "an H.264 file in, composited frames in memory out",
-    "encode": "BGR frames in memory in, an H.264 file out",
-    "folder": "BGR frames in memory in, a folder of PNGs out",
-    "paced": "frames given at 30 per second to the live threads, as a camera gives them",
-    "pipe": "as paced, out as YUV4MPEG2 through a pipe, and read there",
-    "web": "as paced, out through the web preview, and read from its stream",
-    "window": "as paced, shown in a window, and read from the screen",
-    "virtual": "as paced, out through a v4l2loopback, and read there as from a camera",
-}
-"""How frames come and go. The first leaves reading and writing out, the others do not."""
 LIVE = ("paced", "pipe", "web", "window", "virtual")
 SIZES = ((854, 480), (1280, 720), (1920, 1080), (3840, 2160))
 PACE = 30.0
@@ -41,63 +29,9 @@ HELD = 120_000_000
 """Bytes of frames that are held in memory: more than the processor's caches, as a camera's are new."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """One thing to be measured."""
-
-    size: tuple[int, int] = (1280, 720)
-    """(width, height) of the frames."""
-    background: str = "blur"
-    path: str = "memory"
-    model: str = DEFAULT_MODEL
-    engine: str = "auto"
-    device: str = "auto"
-    threads: int = 0
-    """Of the network, on a CPU; 0: as `livecut run` has it."""
-    precision: str = "auto"
-    """Of the network under PyTorch on a GPU."""
-    in_flight: int = 0
-    """Frames worked on at once; 0: 1."""
-    streams: int = 1
-    """Pipelines that run at once in one process."""
-
-    @property
-    def name(self) -> str:
-        """As a person would write it, what is usual left out; unlike that of any other case."""
-        usual = Case(size=self.size)
-        parts = [
-            self.model if self.model != usual.model else "",
-            self.engine if self.engine != usual.engine else "",
-            f"on {self.device}" if self.device != usual.device else "",
-            self.precision if self.precision != usual.precision else "",
-            f"{self.threads} threads" if self.threads else "",
-            f"{self.in_flight} in flight" if self.in_flight else "",
-            f"{self.streams} streams" if self.streams > 1 else "",
-        ]
-        width, height = self.size
-        return " ".join([f"{width}x{height}", self.background, self.path, *filter(None, parts)])
-
-    @property
-    def alone(self) -> Case:
-        """What tells this case from others in a process of its own, see `livecut.bench.cold_start`."""
-        return replace(self, path="paced", in_flight=0)
-
-    @property
-    def bytes_per_frame(self) -> int:
-        """Bytes that the passes over the full-size picture read and write, the network's apart.
-
-        Per pixel: 3 to reduce the frame, 4 for its grey, 2 to make alpha of that; then for `blur` 1 to
-        reduce alpha and 7 to composite, for a picture or colour 10, for `transparent` 8.
-        """
-        last = {"blur": 8, "transparent": 8}.get(self.background.partition(":")[0], 10)
-        return (9 + last) * self.size[0] * self.size[1]
-
-
 def network_of(case: Case) -> dict[str, Any]:
     """What each of a case's pipelines is to run on; several streams share one network."""
-    network = {
-        name: getattr(case, name) for name in ("model", "engine", "device", "threads", "precision")
-    }
+    network = values_of(case, ProcessorOptions)
     return {"engine": SharedEngine(**network)} if case.streams > 1 else network
 
 

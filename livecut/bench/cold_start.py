@@ -17,7 +17,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from livecut.bench.cases import Case
+from livecut.bench.options import Case
 from livecut.errors import EngineError
 
 SETTLED = 1.0

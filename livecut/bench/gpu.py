@@ -21,12 +21,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from livecut.backgrounds import open_background
 from livecut.backgrounds.base import Background
 from livecut.backgrounds.raw import Raw
-from livecut.bench.cases import Case, held_frames
+from livecut.bench.cases import held_frames
+from livecut.bench.options import Case
 from livecut.frame import BGR, Frame, Image, PixelFormat, Size
 from livecut.hardware.nvidia import graph_wanted
 from livecut.models import Target, input_size
 from livecut.network.base import Portable, torch_device
 from livecut.network.weights import load_weights
+from livecut.options import ProcessorOptions
 from livecut.processors.cuda.compositor import Compositor
 from livecut.processors.cuda.precision import planes_dtype
 from livecut.processors.cuda.processor import CudaProcessor, Weights
@@ -327,7 +329,7 @@ def traffic(
     *,
     form_in: PixelFormat = BGR,
     form_out: PixelFormat = BGR,
-    precision: str = "auto",
+    precision: str = ProcessorOptions.precision,
 ) -> Traffic:
     """What a frame of `size` moves on a GPU, counted without one: PyTorch's operations one by one.
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
 from livecut.hardware import cpu
 
@@ -32,6 +31,8 @@ PACKAGES = (
 
 def machine() -> dict[str, Any]:
     """Processor, cores, memory, GPU, system, versions and commit; what cannot be told is left out."""
+    import psutil
+
     versions = {}
     for package in PACKAGES:
         try:

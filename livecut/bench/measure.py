@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
-from livecut.bench.cases import KEPT, LIVE, PACE, Case, Looped, Memory, held_frames, network_of
+from livecut.bench.cases import KEPT, LIVE, PACE, Looped, Memory, held_frames, network_of
 from livecut.bench.machine import gpu, speed
+from livecut.bench.options import Case
 from livecut.bench.sink_readers import READERS, Delays
 from livecut.frame import BGR, Image, Output, PixelFormat
 from livecut.pipeline.pipeline import Pipeline
@@ -228,6 +228,8 @@ def added(counts: Iterable[dict[str, int]]) -> dict[str, int]:
 
 def _others() -> float:
     """Percent of all cores that are used while this process waits a fifth of a second."""
+    import psutil
+
     psutil.cpu_percent()
     time.sleep(0.2)
     return float(psutil.cpu_percent())
@@ -237,6 +239,8 @@ class _Group:
     """The streams of a round: what counts begins when all are warm, and ends for all at once."""
 
     def __init__(self, seconds: float, held: int) -> None:
+        import psutil
+
         self.seconds, self._held = seconds, held
         self.streams: list[_Stream] = []
         self.begun = self.cpu = 0.0

@@ -9,13 +9,12 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from livecut.bench.record import Record
-from livecut.errors import ConfigError
+from livecut.errors import ConfigError, missing
 from livecut.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-from livecut.errors import MISSING
 
 FLOW = ("read", "capture", "preprocess", "network", "refine", "background", "composite", "sink")
 Rows = list[dict[str, Any]]
@@ -30,7 +29,7 @@ def plot(record: Record, folder: Path) -> list[Path]:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ConfigError(MISSING) from error
+        raise ConfigError(missing("matplotlib")) from error
     rows, found = record["results"], []
     sizes, streams, threads = _by_size(rows), _by(rows, "streams"), _by(rows, "threads")
     for name, draw, wanted in (

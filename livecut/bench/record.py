@@ -47,8 +47,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from livecut.bench.cases import Case
 from livecut.bench.measure import Result, added
+from livecut.bench.options import Case
 from livecut.errors import ConfigError
 from livecut.files import atomic_write
 

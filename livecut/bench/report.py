@@ -9,7 +9,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from livecut.bench.cases import KEPT, PACE, PATHS
+from livecut.bench.cases import KEPT, PACE
+from livecut.bench.options import PATHS
 from livecut.bench.plots import plot
 from livecut.bench.record import PICTURE, Record, write
 

@@ -1,8 +1,9 @@
-"""The command bench: measures, reports, and compares two records."""
+"""`livecut bench`: measures, reports, and compares two records."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -10,97 +11,31 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from livecut.commands.terminal import Size, progress_bar, say
+from livecut.bench.options import (
+    QUICK_ROUNDS,
+    QUICK_SECONDS,
+    ROUNDS,
+    SECONDS,
+    BenchOptions,
+    Case,
+)
+from livecut.commands.options import common, takes, takes_several
+from livecut.commands.terminal import progress_bar, say, showing
 from livecut.errors import ConfigError
-from livecut.models import PRECISIONS
-from livecut.stats import number_table
 
 if TYPE_CHECKING:
     from livecut.bench.measure import Result
     from livecut.bench.record import Record
 
-QUICK = {"rounds": 2, "seconds": 2.0}
-FULL = {"rounds": 5, "seconds": 4.0}
 WIDTH = 118
 """Columns that the table needs; a narrower terminal breaks its lines, not its cells."""
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Three cases in under a minute.")
-@click.option("--size", type=Size(), multiple=True, help="Frames of this size; repeatable.")
-@click.option("-b", "--background", multiple=True, help="As for livecut run; repeatable.")
-@click.option(
-    "--path",
-    type=click.Choice(
-        ["memory", "decode", "encode", "folder", "paced", "pipe", "web", "window", "virtual"]
-    ),
-    multiple=True,
-    help="How frames come and go; repeatable. From paced on: 30 a second through the live threads; the last four are read back where they arrive.",
-)
-@click.option("--model", multiple=True, help="A shipped model or a file; repeatable.")
-@click.option("--engine", multiple=True, help="As for livecut run; repeatable.")
-@click.option("--device", multiple=True, help="As for livecut run; repeatable.")
-@click.option(
-    "--precision",
-    type=click.Choice(("auto", *PRECISIONS)),
-    multiple=True,
-    help="Of the network under PyTorch on a GPU; repeatable.",
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(1, 256),
-    multiple=True,
-    help="The network's threads on a CPU; repeatable.",
-)
-@click.option(
-    "--in-flight",
-    type=click.IntRange(1, 8),
-    multiple=True,
-    help="Frames worked on at once; repeatable.  [default: 1]",
-)
-@click.option(
-    "--streams",
-    type=click.IntRange(1, 256),
-    multiple=True,
-    help="Pipelines at once in one process; repeatable.  [default: 1]",
-)
-@click.option(
-    "--rounds", type=click.IntRange(min=1), help="Rounds over all cases.  [default: 5; quick: 2]"
-)
-@click.option(
-    "--seconds",
-    type=click.FloatRange(0.1, 3600),
-    help="Measured in each round of a case.  [default: 4; quick: 2]",
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for bench.json, report.md, report.html and the plots.",
-)
-@click.option(
-    "--compare",
-    nargs=2,
-    type=click.Path(path_type=Path),
-    metavar="A.json B.json",
-    help="Measure nothing; tell how B differs from A, and exit with 1 where it is slower.",
-)
-@click.option(
-    "--limit",
-    default=10.0,
-    show_default=True,
-    type=click.FloatRange(min=0),
-    help="Percent by which a case's p50 may be slower in --compare.",
-)
-def bench(
-    quick: bool,
-    rounds: int | None,
-    seconds: float | None,
-    output: Path | None,
-    compare: tuple[Path, Path] | None,
-    limit: float,
-    **choices: tuple[Any, ...],
-) -> None:
+@takes(BenchOptions)
+@takes_several(Case)
+@common
+def bench(options: BenchOptions, chosen: dict[str, list[Any]]) -> None:
     """Measure frames per second and end-to-end latency on this machine.
 
     Each round of a case is a whole pipeline, warmed up until its times are steady; the rounds go over
@@ -109,21 +44,18 @@ def bench(
     their other ends, and two frames in flight.
     A soak is one long round: --path paced --rounds 1 --seconds 3600.
     """
-    if compare:
-        _compare(*compare, limit)
+    if options.compare:
+        _compare(*options.compare, options.limit)
         return
-    if find_spec("psutil") is None:
-        raise ConfigError(
-            "livecut bench needs psutil; install it with: pip install 'livecut[bench]'"
-        )
+    import_module("psutil")  # each round needs it
     from livecut.bench import report
-    from livecut.bench.cases import Case, standard, sweep
-    from livecut.bench.cases import quick as quick_cases
+    from livecut.bench.cases import quick, standard, sweep
     from livecut.bench.cold_start import measure as measure_cold
     from livecut.bench.machine import machine
     from livecut.bench.measure import measure
     from livecut.bench.record import record
 
+    output = options.output
     if output and not output.absolute().parent.is_dir():
         raise ConfigError(f"no folder {output.parent} to make {output.name} in; make it first")
     missing = [name for name in ("matplotlib", "jinja2") if find_spec(name) is None]
@@ -132,18 +64,17 @@ def bench(
             f"no plots and no report.html without {' and '.join(missing)}; install with: "
             "pip install 'livecut[bench]'"
         )
-    defaults = QUICK if quick else FULL
-    rounds, seconds = rounds or int(defaults["rounds"]), seconds or defaults["seconds"]
-    chosen = {name: list(dict.fromkeys(values)) for name, values in choices.items() if values}
-    cases = sweep(**chosen) if chosen else quick_cases() if quick else standard()
-    with progress_bar() as bar:
+    rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
+    seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
+    cases = sweep(**chosen) if chosen else quick() if options.quick else standard()
+    with showing(progress_bar()) as bar:
         task, done = bar.add_task("starting", total=len(cases) * rounds), count()
 
         def tell(case: Case, number: int) -> None:
             bar.update(task, completed=next(done), description=f"round {number + 1}: {case.name}")
 
         bar.update(task, description="cold start")
-        alone = {case.alone: 1 for case in (() if quick else cases)}
+        alone = {case.alone: 1 for case in (() if options.quick else cases)}
         if not chosen:
             alone[Case().alone] = rounds
         cold = {case: measure_cold(case, starts) for case, starts in alone.items()}
@@ -183,6 +114,7 @@ def show(found: Record) -> None:
     from rich.console import Console
 
     from livecut.bench import report
+    from livecut.stats import number_table
 
     console = Console()
     console.width = max(console.width, WIDTH)
@@ -207,6 +139,7 @@ def _compare(before: Path, after: Path, limit: float) -> None:
     from rich.console import Console
 
     from livecut.bench.record import compare, read
+    from livecut.stats import number_table
 
     a, b = read(before), read(after)
     table = number_table("case", "p50 before", "after, ms", "ratio", "spread", "fps ratio")

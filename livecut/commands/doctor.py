@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module, metadata
 from importlib.util import find_spec
+from traceback import walk_tb
 from typing import Any
 
 import livecut
 from livecut.engines import choice
-from livecut.errors import LivecutError
+from livecut.errors import LivecutError, missing
 from livecut.hardware import nvidia, v4l2
 from livecut.models import DEFAULT_MODEL, Target, find_model, model_names
 from livecut.registry import Registry
@@ -64,17 +65,40 @@ def examine() -> Iterator[Finding]:
 
 def library(module: str) -> Finding:
     """A library that is needed: its version, or why it cannot be imported."""
-    name = NEEDED[module]
     try:
         loaded = import_module(module)
     except ImportError as error:
-        advice = f"pip install --force-reinstall livecut; missing .so files of {name} on Linux: "
-        advice += "apt install libxcb1 libgl1 libglib2.0-0"
-        return Finding(name, f"cannot be imported: {error}", advice, broken=True)
+        return unusable(module, error)
     version = loaded.__version__
     if module == "av":
         version += f", FFmpeg {loaded.ffmpeg_version_info}"
-    return Finding(name, version)
+    return Finding(NEEDED[module], version)
+
+
+def unusable(module: str, error: ImportError) -> Finding:
+    """A library that is needed and cannot be imported."""
+    name = NEEDED[module]
+    advice = f"pip install --force-reinstall livecut; missing .so files of {name} on Linux: "
+    advice += "apt install libxcb1 libgl1 libglib2.0-0"
+    return Finding(name, f"cannot be imported: {error}", advice, broken=True)
+
+
+def import_fault(error: ImportError) -> str:
+    """One line on an import that failed in any command; raises the error where it is livecut's own.
+
+    A library is known by the error, else by the modules that were being imported.
+    """
+    frames = [frame.f_globals["__name__"] for frame, _ in walk_tb(error.__traceback__)]
+    modules = [name.partition(".")[0] for name in (error.name or "", *reversed(frames))]
+    for module in modules:
+        if module in NEEDED:
+            finding = unusable(module, error)
+            return f"{finding.what} {finding.found}; {finding.advice}"
+    if modules[0] in ("", "livecut"):
+        raise error
+    if isinstance(error, ModuleNotFoundError):
+        return missing(modules[0])
+    return f"{modules[0]} cannot be imported: {error}"
 
 
 def runtimes() -> Iterator[Finding]:

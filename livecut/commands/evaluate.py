@@ -1,4 +1,4 @@
-"""The command that measures networks: eval."""
+"""`livecut eval`."""
 
 from __future__ import annotations
 
@@ -12,74 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from livecut.commands.terminal import model_options, progress_bar
+from livecut.commands.options import common, takes
+from livecut.commands.terminal import progress_bar, showing
+from livecut.evaluation.options import EvalOptions
+from livecut.options import NetworkOptions, values_of
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from livecut.evaluation.dataset import Pair
     from livecut.evaluation.external import External
     from livecut.segmenter import Segmenter
 
 
 @click.command("eval")
-@click.option("--images", type=click.Path(path_type=Path), help="Folder of pictures.")
-@click.option(
-    "--masks",
-    type=click.Path(path_type=Path),
-    help="Folder of their masks, of the same names and sizes; 255 = person.",
-)
-@click.option(
-    "--index",
-    type=click.Path(path_type=Path),
-    help="Table of split, name, webcam_like, source, by tabs; default: IMAGES/../../index.tsv, if there.",
-)
-@click.option(
-    "--sequences",
-    type=click.Path(path_type=Path),
-    help="In place of --images and --masks: a folder as for livecut train, of whose validation pictures and rooms moving sequences are made.",
-)
-@click.option(
-    "--count",
-    default=20,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="How many sequences; every second has a cut in it.",
-)
-@model_options
-@click.option(
-    "--adapter",
-    type=click.Path(path_type=Path),
-    help="TOML that describes an .onnx or .tflite file of others; default: NAME.adapter.toml beside it, if there.",
-)
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object in place of the table."
-)
-@click.option(
-    "--nobody",
-    is_flag=True,
-    help="Of pictures: take what is beside their persons, where nobody is; leak is what is kept of it.",
-)
-@click.option(
-    "--worst",
-    type=click.Path(path_type=Path),
-    metavar="FILE.png",
-    help="Write a contact sheet of the 16 worst: picture, alpha on green, true mask on green.",
-)
-def evaluate(
-    images: Path | None,
-    masks: Path | None,
-    index: Path | None,
-    sequences: Path | None,
-    count: int,
-    model: str,
-    device: str,
-    engine: str,
-    adapter: Path | None,
-    as_json: bool,
-    nobody: bool,
-    worst: Path | None,
-) -> None:
+@takes(EvalOptions)
+@common
+def evaluate(options: EvalOptions) -> None:
     """Measure a model on labelled pictures, each at its own size, not steadied over time; or, with
     --sequences, on moving ones.
 
@@ -106,53 +54,42 @@ def evaluate(
     """
     from livecut.evaluation.external import open_network
 
-    if sequences and (images or masks or index or worst or nobody):
+    of_pictures = (options.images, options.masks, options.index, options.worst, options.nobody)
+    if options.sequences and any(of_pictures):
         raise click.UsageError(
             "--sequences goes without --images, --masks, --index, --nobody and --worst"
         )
-    network = partial(open_network, model, adapter, engine=engine, device=device)
-    if sequences:
-        evaluate_sequences(sequences, count, model, network, as_json)
-    elif images and masks:
-        from livecut.evaluation.pictures import find_pairs
-        from livecut.pictures import require_picture
-
-        if worst:
-            require_picture(worst)
-        pairs = find_pairs(images, masks, index, nobody)
-        evaluate_pictures(images, pairs, model, network, as_json, worst)
+    network = partial(open_network, adapter=options.adapter, **values_of(options, NetworkOptions))
+    if options.sequences:
+        evaluate_sequences(options, options.sequences, network)
+    elif options.images and options.masks:
+        evaluate_pictures(options, options.images, options.masks, network)
     else:
         raise click.UsageError("give --images and --masks, or --sequences")
 
 
 def evaluate_pictures(
-    images: Path,
-    pairs: list[Pair],
-    model: str,
-    network: Callable[[], Segmenter | External],
-    as_json: bool,
-    worst: Path | None,
+    options: EvalOptions, images: Path, masks: Path, network: Callable[[], Segmenter | External]
 ) -> None:
     """`livecut eval` of stills."""
-    from livecut.evaluation.pictures import contact_sheet, report, score, table
-    from livecut.pictures import save_picture
+    from livecut.evaluation.pictures import contact_sheet, find_pairs, report, score, table
+    from livecut.pictures import require_picture, save_picture
 
+    if options.worst:
+        require_picture(options.worst)
+    pairs = find_pairs(images, masks, options.index, options.nobody)
     matting = network()
-    with progress_bar() as bar:
+    with showing(progress_bar()) as bar:
         scores = [score(pair, matting) for pair in bar.track(pairs, description="pictures")]
     found = report(scores)
-    facts: dict[str, Any] = {"model": model, "network": matting.description, "images": str(images)}
-    show(facts | asdict(found) if as_json else table(found))
-    if worst:
-        save_picture(worst, contact_sheet(scores, matting))
+    facts = {"model": options.model, "network": matting.description, "images": str(images)}
+    show(facts | asdict(found) if options.json else table(found))
+    if options.worst:
+        save_picture(options.worst, contact_sheet(scores, matting))
 
 
 def evaluate_sequences(
-    folder: Path,
-    count: int,
-    model: str,
-    network: Callable[..., Segmenter | External],
-    as_json: bool,
+    options: EvalOptions, folder: Path, network: Callable[..., Segmenter | External]
 ) -> None:
     """`livecut eval --sequences`."""
     from livecut.evaluation.dataset import read_folder
@@ -161,17 +98,17 @@ def evaluate_sequences(
 
     data = read_folder(folder)
     steadied, single = network(temporal=True), network()
-    made = make_sequences(data.val, data.rooms, count)
-    with progress_bar() as bar:
+    made = make_sequences(data.val, data.rooms, options.count)
+    with showing(progress_bar()) as bar:
         followed = [
             follow(sequence, steadied, single)
-            for sequence in bar.track(made, total=count, description="sequences")
+            for sequence in bar.track(made, total=options.count, description="sequences")
         ]
     found = {way: summarise(chain(*(each[way] for each in followed))) for way in followed[0]}
-    facts: dict[str, Any] = {"model": model, "network": single.description}
-    facts |= {"sequences": str(folder), "count": count}
+    facts: dict[str, Any] = {"model": options.model, "network": single.description}
+    facts |= {"sequences": str(folder), "count": options.count}
     rows = {way: asdict(row) for way, row in found.items()}
-    show(facts | rows if as_json else table(found))
+    show(facts | rows if options.json else table(found))
 
 
 def show(result: dict[str, Any] | Table) -> None:

@@ -2,63 +2,33 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from livecut.commands.terminal import (
-    model_options,
-    progress_bar,
-    say,
-)
+from livecut.commands.options import common, takes
+from livecut.commands.terminal import progress_bar, say_error, showing
+from livecut.options import NetworkOptions, values_of
+from livecut.pipeline.options import ImageOptions
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, metavar="IN...", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="A picture for one input; else a folder, made if absent: names kept, .png.",
-)
-@click.option("-b", "--background", default="blur", show_default=True, help="As for livecut run.")
-@click.option("--alpha", "kind", flag_value="alpha", help="Write the soft matte, 0 to 255.")
-@click.option("--mask", "kind", flag_value="mask", help="Write the binary mask, 0 or 255.")
-@click.option("--cutout", "kind", flag_value="cutout", help="Write the person alone, RGBA PNG.")
-@click.option(
-    "--threshold",
-    type=click.FloatRange(0, 1),
-    default=0.5,
-    show_default=True,
-    help="Of --mask: alpha from here on is person.",
-)
-@model_options
-def image(
-    inputs: tuple[Path, ...],
-    output: Path,
-    background: str,
-    kind: str | None,
-    threshold: float,
-    model: str,
-    device: str,
-    engine: str,
-) -> None:
+@takes(ImageOptions)
+@common
+def image(options: ImageOptions) -> None:
     """Cut the person out of pictures: files, or folders of them."""
     from livecut.pipeline.stills import StillJob, process_stills
     from livecut.segmenter import Segmenter
 
-    job = StillJob(kind=kind or "composite", background=background, threshold=threshold)
-    segmenter = Segmenter(model, device=device, engine=engine)
-    with progress_bar() as bar:
+    job = StillJob(**values_of(options, StillJob))
+    segmenter = Segmenter(**values_of(options, NetworkOptions))
+    with showing(progress_bar()) as bar:
         failed = process_stills(
-            list(inputs),
-            output,
+            list(options.inputs),
+            options.output,
             job,
             segmenter,
             track=lambda items: bar.track(items, description="pictures"),
         )
     for error in failed:
-        say(f"error: {error}")
+        say_error(str(error))
     if failed:
         raise SystemExit(1)

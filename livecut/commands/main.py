@@ -13,7 +13,7 @@ from livecut.commands.evaluate import evaluate
 from livecut.commands.export import export
 from livecut.commands.image import image
 from livecut.commands.run import run
-from livecut.commands.terminal import INTERRUPTED, say
+from livecut.commands.terminal import INTERRUPTED, listen, say_error
 from livecut.commands.train import train
 from livecut.errors import LivecutError
 
@@ -25,6 +25,7 @@ def cli() -> None:
 
     On any failure the output is a notice that says what is wrong, never the room.
     """
+    listen()
 
 
 @cli.command()
@@ -51,20 +52,26 @@ for command in (run, image, train, export, evaluate, bench):
 
 def main() -> None:
     """The console script: errors become one line and an exit status."""
+    listen()
     try:
         status = cli.main(prog_name="livecut", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         status = error.exit_code
     except click.ClickException as error:
-        say(f"error: {error.format_message()}".replace("\n", " "))
+        say_error(error.format_message())
         status = error.exit_code
     except LivecutError as error:
-        say(f"error: {error}".replace("\n", " "))
+        say_error(str(error))
+        status = 1
+    except ImportError as error:
+        from livecut.commands.doctor import import_fault
+
+        say_error(import_fault(error))
         status = 1
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
-        say(f"error: {what}{error.strerror or error}")
+        say_error(f"{what}{error.strerror or error}")
         status = 1
     except (KeyboardInterrupt, click.Abort):
         status = INTERRUPTED

@@ -8,27 +8,33 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from livecut.commands.terminal import min_known, progress_bar, say, say_over, summarise_streams
+from livecut.commands.terminal import (
+    min_known,
+    progress_bar,
+    say,
+    say_error,
+    showing,
+    summarise_streams,
+)
 from livecut.errors import ConfigError, LivecutError, SinkError, SourceError
+from livecut.options import ProcessorOptions, values_of
+from livecut.pipeline.options import PipelineOptions, RunOptions, SourceOptions
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from livecut.pipeline.pipeline import Pipeline
 
 
 def assign_outputs(outputs: Sequence[str], sources: Sequence[str]) -> list[list[str]]:
-    """The outputs of each source, in their order.
+    """Deal the outputs out: a list for each source, in order.
 
     Every source gets the outputs that are `per_source`, such as a window, and those with {n} or
-    {name} in them, its number from 1 and its name. Each of the others belongs to one source, in
-    order. Raises ConfigError, and SinkError for an unknown output.
+    {name} in them, which become its number from 1 and its name. Each of the others belongs to one
+    source, in order. Raises ConfigError, and SinkError for an unknown output.
     """
     from livecut.sinks import find_sink
 
-    outputs = outputs or ["window"]
     for_all = [o for o in outputs if "{n}" in o or "{name}" in o or find_sink(o).per_source]
     own = [o for o in outputs if o not in for_all]
     if own and len(own) != len(sources):
@@ -54,40 +60,29 @@ def assign_outputs(outputs: Sequence[str], sources: Sequence[str]) -> list[list[
     return dealt
 
 
-def run_streams(
-    sources: Sequence[str],
-    outputs: Sequence[str],
-    background: str,
-    *,
-    ask: dict[str, Any],
-    network: dict[str, Any],
-    until: Callable[[Callable[[], None]], None],
-    max_frames: int | None,
-    **more: Any,
-) -> bool:
-    """Run a pipeline for each source. Whether all sources were live; SystemExit(1) where one failed.
+def run_streams(options: RunOptions, until: Callable[[Callable[[], None]], None]) -> bool:
+    """Run a pipeline for each source; whether all were realtime. SystemExit(1) where one failed.
 
-    `ask` goes to `open_source`, `network` to `SharedEngine`, `more` to each `Pipeline`; `until` gets what
-    ends them all. Raises LivecutError.
+    `until` is given what ends them all. Raises LivecutError.
     """
     from livecut.pipeline.pipeline import Pipeline, require_words
     from livecut.pipeline.together import run_all
     from livecut.processors.shared import SharedEngine
     from livecut.sources import open_source
 
-    dealt = assign_outputs(outputs, sources)
-    for words in dealt:
-        require_words(background, words)
-    if sources.count("-") > 1:
+    outputs = assign_outputs(options.output, options.source)
+    for words in outputs:
+        require_words(options.background, words)
+    if options.source.count("-") > 1:
         raise ConfigError("several sources are '-', and there is one standard input")
-    engine = SharedEngine(**network)
+    engine = SharedEngine(**values_of(options, ProcessorOptions))
     streams = dict[Pipeline, str]()
     failed = list[LivecutError]()
     bar = progress_bar()
 
     def fail(pipeline: Pipeline, error: LivecutError) -> None:
         if error not in failed:  # the network's is the same for all
-            say_over(bar, f"error: {streams[pipeline]}: {error}")
+            say_error(f"{streams[pipeline]}: {error}")
         failed.append(error)
 
     def stop() -> None:
@@ -95,21 +90,18 @@ def run_streams(
             pipeline.stop()
 
     with ExitStack() as opened:
-        for number, uri in enumerate(sources, 1):
+        for number, uri in enumerate(options.source, 1):
             name = f"source {number} ({uri})"
+            own = {"engine": engine, "title": f"{options.title}: {name}"}
             try:
-                source = opened.enter_context(open_source(uri, **ask))
-                task = bar.add_task(name, total=min_known(source.frames, max_frames))
+                source = opened.enter_context(open_source(uri, **values_of(options, SourceOptions)))
+                task = bar.add_task(name, total=min_known(source.frames, options.max_frames))
                 pipeline = Pipeline(
                     source,
-                    background,
-                    dealt[number - 1],
-                    engine=engine,
-                    title=f"livecut: {name}",
-                    max_frames=max_frames,
+                    sinks=outputs[number - 1],
+                    **values_of(options, PipelineOptions) | own,
                     progress=partial(bar.advance, task),
-                    notice=partial(_notice, bar, name),
-                    **more,
+                    notice=partial(_notice, name),
                 )
             except (SourceError, SinkError) as error:
                 raise type(error)(f"{name}: {error}") from error
@@ -117,16 +109,15 @@ def run_streams(
             streams[pipeline] = name
             say(f"{name}: {source.name}, {source.description}")
         until(stop)
-        opened.enter_context(bar)
         try:
-            run_all(list(streams), failed=fail)
+            with showing(bar):
+                run_all(list(streams), failed=fail)
         finally:
-            bar.stop()
             summarise_streams(streams)
     if failed:
         raise SystemExit(1)
     return all(pipeline.source.realtime for pipeline in streams)
 
 
-def _notice(bar: Progress, name: str, text: str) -> None:
-    say_over(bar, f"{name}: {text}")
+def _notice(name: str, text: str) -> None:
+    say(f"{name}: {text}")

@@ -1,135 +1,78 @@
-"""What commands share: lines, bars and tables on standard error, and options."""
+"""Lines, bars and tables on standard error: standard output may carry video."""
 
 from __future__ import annotations
 
-import re
-import tomllib
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
-from livecut.errors import ConfigError
-from livecut.models import DEFAULT_MODEL
-from livecut.stats import number_table
-
 if TYPE_CHECKING:
     from rich.progress import Progress
+    from rich.table import Table
 
     from livecut.pipeline.pipeline import Pipeline
     from livecut.stats import Stats
 
 INTERRUPTED = 130
 """Exit status of a file job that Ctrl-C ended, as shells have it."""
+LOG = logging.getLogger("livecut")
+"""All that is said goes through it, the library's own words too."""
+PREFIXES = {logging.WARNING: "warning: ", logging.ERROR: "error: "}
 
 
-class Size(click.ParamType[tuple[int, int]]):
-    """WIDTHxHEIGHT, as in 1280x720."""
+class Lines(logging.Handler):
+    """Writes each record as one line, above a bar that goes on."""
 
-    name = "WxH"
+    bar: Progress | None = None
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        found = re.fullmatch(r"(\d+)x(\d+)", str(value))
-        if not found or not all(16 <= int(n) <= 16384 for n in found.groups()):
-            self.fail(
-                f"'{value}' is no size; expected WIDTHxHEIGHT in pixels, as in 1280x720", param, ctx
-            )
-        return int(found[1]), int(found[2])
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        text = f"livecut: {PREFIXES.get(record.levelno, '')}{record.getMessage()}"
+        text = text.replace("\n", " ")
+        if self.bar is None:
+            click.echo(text, err=True)
+        else:
+            self.bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def model_options(command: Any) -> Any:
-    """The options that choose what the network runs on."""
-    for option in (
-        click.option(
-            "--engine",
-            default="auto",
-            show_default=True,
-            help="auto (on the CPU the fastest that was measured), openvino, onnx or torch; openvino and "
-            "onnx also with a precision, as in onnx:int8.",
-        ),
-        click.option(
-            "--device",
-            default="auto",
-            show_default=True,
-            help="auto, cpu, gpu (Intel's), npu, cuda, tensorrt, coreml or directml, or with a number as in "
-            "cuda:1; one that is named is available or an error.",
-        ),
-        click.option(
-            "--model",
-            default=DEFAULT_MODEL,
-            show_default=True,
-            help="A shipped model's name, or the path of an .onnx or .safetensors file.",
-        ),
-    ):
-        command = option(command)
-    return command
+LINES = Lines()
 
 
-def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
-    """Let a TOML file stand in for options that the command line leaves out."""
-    if path is None:
-        return
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"configuration {path} cannot be read: {error}") from error
-    params = {p.name: p for p in ctx.command.params if p.name not in ("config", "help", "first")}
-    ctx.default_map = by_option(values, params, f"configuration {path}")
-
-
-def by_option(
-    table: Mapping[str, Any], params: Mapping[str, click.Parameter], where: str
-) -> dict[str, Any]:
-    """A TOML table's values by the names of options; one text for a repeatable option is a list of it.
-
-    Raises ConfigError, which names `where`, for a key that none of `params` has.
-    """
-    given = {key.replace("-", "_"): value for key, value in table.items()}
-    unknown = sorted(given.keys() - params.keys())
-    if unknown:
-        raise ConfigError(
-            f"{where}: unknown key '{unknown[0]}'; expected some of: {', '.join(sorted(params))}"
-        )
-    for key, value in given.items():
-        if isinstance(value, str) and getattr(params[key], "multiple", False):
-            given[key] = [value]
-    return given
-
-
-def config_option(command: Any) -> Any:
-    """The option of a file that stands in for the others."""
-    return click.option(
-        "--config",
-        type=click.Path(path_type=Path),
-        callback=read_config,
-        is_eager=True,
-        expose_value=False,
-        help="A TOML file of these options by name; the command line wins.",
-    )(command)
+def listen(level: int = logging.INFO) -> None:
+    """Show what is said from this level on."""
+    LOG.addHandler(LINES)
+    LOG.setLevel(level)
 
 
 def say(text: str) -> None:
-    """One line for the person, on standard error: standard output may carry video."""
-    click.echo(f"livecut: {text}", err=True)
+    """One line for the person, unless there shall be errors alone."""
+    LOG.info("%s", text)
 
 
-def say_over(bar: Progress, text: str) -> None:
-    """One line for the person, above a bar that goes on."""
-    bar.console.print(f"livecut: {text}", markup=False, highlight=False, soft_wrap=True)
+def say_error(text: str) -> None:
+    """One line on what went wrong."""
+    LOG.error("%s", text)
+
+
+def show_table(table: Table) -> None:
+    """A table for the person, unless there shall be errors alone."""
+    from rich.console import Console
+
+    if LOG.isEnabledFor(logging.INFO):
+        Console(stderr=True).print(table)
 
 
 def min_known(*numbers: int | None) -> int | None:
-    """The smallest of those that are known."""
+    """The smallest of the numbers that are known; None where none is."""
     return min((n for n in numbers if n is not None), default=None)
 
 
 def progress_bar(*, shown: bool = True) -> Progress:
-    """A bar with count, rate and time left, on standard error."""
+    """A bar with count, rate and time left, for `showing`; it draws on a terminal alone."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -147,13 +90,27 @@ def progress_bar(*, shown: bool = True) -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
-        disable=not shown,
+        disable=not (shown and sys.stderr.isatty() and LOG.isEnabledFor(logging.INFO)),
     )
 
 
+@contextmanager
+def showing(bar: Progress) -> Iterator[Progress]:
+    """Draw a bar meanwhile, lines above it; an error wipes it away."""
+    with bar:
+        LINES.bar = bar
+        try:
+            yield bar
+        except BaseException:
+            bar.live.transient = True
+            raise
+        finally:
+            LINES.bar = None
+
+
 def summarise(pipeline: Pipeline) -> None:
-    """What the run did, on standard error."""
-    from rich.console import Console
+    """Say what a run did."""
+    from livecut.stats import number_table
 
     stats = pipeline.stats
     table = number_table("stage", "p50 ms", "p95 ms", "p99 ms")
@@ -170,12 +127,12 @@ def summarise(pipeline: Pipeline) -> None:
         say(f"{pipeline.source.name} gave {stats.source_fps:.1f} fps")
     if stats.frames:
         say(f"without reading and writing: {stats.pipeline_fps:.1f} fps")
-        Console(stderr=True).print(table)
+        show_table(table)
 
 
 def summarise_streams(streams: Mapping[Pipeline, str]) -> None:
-    """What each of several runs with these names did, on standard error."""
-    from rich.console import Console
+    """Say what each of several runs with these names did."""
+    from livecut.stats import number_table
 
     table = number_table("stream", "network p50 ms", "age p50 ms", "p95 ms", "p99 ms")
     for number, (pipeline, name) in enumerate(streams.items(), 1):
@@ -190,7 +147,7 @@ def summarise_streams(streams: Mapping[Pipeline, str]) -> None:
     descriptions = {pipeline.description for pipeline in streams if pipeline.description}
     say(f"network: {', '.join(descriptions)}" if descriptions else "the network was not loaded")
     if table.rows:
-        Console(stderr=True).print(table)
+        show_table(table)
 
 
 def _counts(stats: Stats) -> str:

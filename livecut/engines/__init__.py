@@ -6,12 +6,13 @@ from livecut.engines.base import Engine
 from livecut.engines.choice import ENGINES, EXPORTED, check_words, open_exported
 from livecut.errors import ConfigError, EngineError
 from livecut.models import Target
+from livecut.options import NetworkOptions
 from livecut.registry import one_line_errors
 
 __all__ = ["ENGINES", "find_engine", "open_engine"]
 
 
-def open_engine(target: Target, *, threads: int = 0) -> Engine:
+def open_engine(target: Target, *, threads: int = NetworkOptions.threads) -> Engine:
     """Load the network of a target.
 
     Its engine is auto or a name in `ENGINES`; its device auto (an NVIDIA GPU where one is

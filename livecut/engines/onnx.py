@@ -24,6 +24,7 @@ from livecut.engines.providers import (
 from livecut.errors import EngineError, ModelError
 from livecut.hardware import cpu, nvidia
 from livecut.models import Target
+from livecut.options import NetworkOptions
 
 DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 """Types that a network's alpha may have."""
@@ -111,7 +112,7 @@ class OnnxEngine(Engine):
     forms = ("onnx",)
     help = "ONNX Runtime: any CPU, and the network alone on a GPU"
 
-    def __init__(self, path: Path, *, threads: int = 0) -> None:
+    def __init__(self, path: Path, *, threads: int = NetworkOptions.threads) -> None:
         on_cpu = Target(str(path), kind="cpu")
         self._session, self.description = open_session(path, on_cpu, threads)
         facts = read_metadata(path)

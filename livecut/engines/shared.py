@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from livecut.engines.base import Batch, Engine
 from livecut.errors import EngineError, LivecutError
 from livecut.frame import Image
+from livecut.options import NetworkOptions
 
 if TYPE_CHECKING:
     pass
@@ -35,7 +36,7 @@ class Batcher:
     side, each on its stream's own thread.
     """
 
-    def __init__(self, engine: Engine, threads: int = 0) -> None:
+    def __init__(self, engine: Engine, threads: int = NetworkOptions.threads) -> None:
         self.engine = engine
         self._most = engine.max_batch
         self._lanes = self._free = 1 if self._most > 1 else threads or os.cpu_count() or 1

@@ -7,6 +7,7 @@ from pathlib import Path
 from livecut.engines.base import MAX_BATCH, Batch, Engine
 from livecut.errors import ConfigError, EngineError
 from livecut.models import Target
+from livecut.options import NetworkOptions
 
 try:
     import torch
@@ -63,7 +64,13 @@ class TorchEngine(Engine):
         model = target.model if target.reference else target.file()
         return cls(model, device=target.device, threads=threads)
 
-    def __init__(self, model: Path | str, *, device: str = "auto", threads: int = 0) -> None:
+    def __init__(
+        self,
+        model: Path | str,
+        *,
+        device: str = NetworkOptions.device,
+        threads: int = NetworkOptions.threads,
+    ) -> None:
         self._device = torch_device(device)
         if self._device.type == "cpu" and threads:
             torch.set_num_threads(threads)

@@ -27,6 +27,7 @@ from livecut.errors import ConfigError, EngineError, ModelError
 from livecut.frame import Image, as_image
 from livecut.hardware import cpu
 from livecut.models import Target
+from livecut.options import NetworkOptions
 from livecut.segmenter import Segmenter
 
 Array = NDArray[Any]
@@ -243,8 +244,8 @@ class External:
         path: Path,
         adapter: Path,
         *,
-        device: str = "auto",
-        threads: int = 0,
+        device: str = NetworkOptions.device,
+        threads: int = NetworkOptions.threads,
         temporal: bool = False,
     ) -> None:
         self._adapter = a = read_adapter(adapter)
@@ -358,11 +359,17 @@ class External:
 
 
 def open_network(
-    model: str, adapter: Path | None, *, engine: str, device: str, temporal: bool = False
+    model: str,
+    adapter: Path | None,
+    *,
+    engine: str,
+    device: str,
+    threads: int = NetworkOptions.threads,
+    temporal: bool = False,
 ) -> Segmenter | External:
     """A Segmenter, or what stands in for it where `adapter`, or NAME.adapter.toml beside it, says so.
 
-    `model`, `engine` and `device` are as for a Segmenter. Raises ModelError, EngineError and
+    `model`, `engine`, `device` and `threads` are as for a Segmenter. Raises ModelError, EngineError and
     ConfigError.
     """
     path = Path(model)
@@ -373,7 +380,7 @@ def open_network(
         elif path.suffix == ".tflite":
             raise ConfigError(f"nothing describes {path}; give --adapter FILE.toml, or {beside}")
     if adapter is None:
-        return Segmenter(model, device=device, engine=engine, temporal=temporal)
+        return Segmenter(model, device=device, engine=engine, threads=threads, temporal=temporal)
     if engine == "torch":
         raise ConfigError("the engine torch runs livecut's own networks alone; take auto or onnx")
-    return External(path, adapter, device=device, temporal=temporal)
+    return External(path, adapter, device=device, threads=threads, temporal=temporal)

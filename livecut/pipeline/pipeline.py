@@ -24,15 +24,16 @@ from livecut.engines.base import Engine
 from livecut.errors import ConfigError, LivecutError, SinkError
 from livecut.frame import BGR, BGRA, Buffer, Cutout, Frame, Image, Output, PixelFormat
 from livecut.kernels.pixels import flip
-from livecut.models import DEFAULT_MODEL, Target
+from livecut.models import Target
 from livecut.pipeline.capture import Capture
 from livecut.pipeline.guard import Guard, Placeholder
+from livecut.pipeline.options import PipelineOptions
 from livecut.pipeline.prefetch import Prefetcher
 from livecut.pipeline.worker import STARTING, Worker
 from livecut.processors import open_processor
 from livecut.processors.base import FrameProcessor, ProcessorFactory
 from livecut.sinks import find_sink, open_sink
-from livecut.sinks.base import TITLE, Sink
+from livecut.sinks.base import Sink
 from livecut.slot import Slot
 from livecut.sources import open_source
 from livecut.sources.base import Source
@@ -78,18 +79,18 @@ class Pipeline:
     def __init__(
         self,
         source: str | Source,
-        background: str = "blur",
+        background: str = PipelineOptions.background,
         sinks: str | Sink | Sequence[str | Sink] = "null",
         *,
-        mirror: bool = False,
-        max_frames: int | None = None,
-        model: str | Path = DEFAULT_MODEL,
-        device: str = "auto",
-        engine: str | Engine | ProcessorFactory = "auto",
-        threads: int = 0,
-        precision: str = "auto",
-        in_flight: int = 0,
-        title: str = TITLE,
+        mirror: bool = PipelineOptions.mirror,
+        max_frames: int | None = PipelineOptions.max_frames,
+        model: str | Path = PipelineOptions.model,
+        device: str = PipelineOptions.device,
+        engine: str | Engine | ProcessorFactory = PipelineOptions.engine,
+        threads: int = PipelineOptions.threads,
+        precision: str = PipelineOptions.precision,
+        in_flight: int = PipelineOptions.in_flight,
+        title: str = PipelineOptions.title,
         progress: Callable[[], None] = lambda: None,
         notice: Callable[[str], None] | None = None,
         clock: Clock = CLOCK,

@@ -14,18 +14,13 @@ from livecut.backgrounds.picture import Still
 from livecut.errors import ConfigError, LivecutError
 from livecut.frame import Cutout, Frame, Image, checked_alpha, checked_bgr
 from livecut.pictures import READABLE, WRITABLE, pictures, read_picture, save_picture
+from livecut.pipeline.options import StillOptions
 from livecut.segmenter import Segmenter
 
 
 @dataclass(frozen=True, kw_only=True)
-class StillJob:
-    """What to make of each picture."""
-
-    kind: str = "composite"
-    """composite, alpha (soft, 0..255), mask (0 or 255) or cutout (BGRA)."""
-    background: str = "blur"
-    threshold: float = 0.5
-    """Of a mask: alpha / 255 from here on is person."""
+class StillJob(StillOptions):
+    """What to make of each picture, and how: `kind` is composite, alpha, mask or cutout."""
 
     def apply(self, image: Image, alpha: Image) -> Image:
         """The result for one picture BGR (H, W, 3) and its alpha (H, W), of the same height and width."""

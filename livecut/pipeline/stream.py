@@ -14,7 +14,7 @@ from livecut.backgrounds.raw import Raw
 from livecut.clock import CLOCK, Clock
 from livecut.engines.base import Engine
 from livecut.frame import BGR, Buffer, Cutout, Frame, frame_buffers, output_buffers
-from livecut.models import DEFAULT_MODEL
+from livecut.options import NetworkOptions
 from livecut.pipeline.capture import Capture
 from livecut.pipeline.prefetch import Prefetcher
 from livecut.processors.cpu import CpuProcessor
@@ -30,10 +30,10 @@ POLL = 0.5
 def stream(
     source: str | Source,
     *,
-    model: str | Path = DEFAULT_MODEL,
-    device: str = "auto",
-    engine: str | Engine = "auto",
-    threads: int = 0,
+    model: str | Path = NetworkOptions.model,
+    device: str = NetworkOptions.device,
+    engine: str | Engine = NetworkOptions.engine,
+    threads: int = NetworkOptions.threads,
     clock: Clock = CLOCK,
 ) -> Generator[Cutout]:
     """Cut out the frames of a source, one by one.

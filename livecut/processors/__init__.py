@@ -12,6 +12,7 @@ from livecut.engines.base import Engine
 from livecut.errors import ConfigError, ModelError
 from livecut.hardware import nvidia
 from livecut.models import Target, find_model
+from livecut.options import ProcessorOptions
 from livecut.processors.base import FrameProcessor
 from livecut.processors.cpu import CpuProcessor
 from livecut.segmenter import Segmenter
@@ -29,7 +30,7 @@ def open_processor(
     temporal: bool,
     in_flight: int,
     stats: Stats,
-    precision: str = "auto",
+    precision: str = ProcessorOptions.precision,
 ) -> FrameProcessor:
     """The processor for a target or an open engine; raises as `Segmenter` does.
 
@@ -65,7 +66,7 @@ def require_auto(precision: str, network: Target | Engine) -> None:
     )
 
 
-def on_gpu(weights: Path, target: Target, precision: str = "auto") -> Weights:
+def on_gpu(weights: Path, target: Target, precision: str = ProcessorOptions.precision) -> Weights:
     """The network in a file that `gpu_weights` found, on the target's GPU.
 
     Raises ModelError, EngineError and ConfigError.

@@ -10,7 +10,8 @@ from livecut.backgrounds.base import Background
 from livecut.engines import open_engine
 from livecut.engines.base import Engine
 from livecut.engines.shared import Batcher, Port
-from livecut.models import DEFAULT_MODEL, Target
+from livecut.models import Target
+from livecut.options import ProcessorOptions
 from livecut.processors import gpu_weights, on_gpu, require_auto
 from livecut.processors.base import FrameProcessor
 from livecut.processors.cpu import CpuProcessor
@@ -35,12 +36,12 @@ class SharedEngine:
 
     def __init__(
         self,
-        model: str | Path = DEFAULT_MODEL,
+        model: str | Path = ProcessorOptions.model,
         *,
-        device: str = "auto",
-        engine: str | Engine = "auto",
-        threads: int = 0,
-        precision: str = "auto",
+        device: str = ProcessorOptions.device,
+        engine: str | Engine = ProcessorOptions.engine,
+        threads: int = ProcessorOptions.threads,
+        precision: str = ProcessorOptions.precision,
     ) -> None:
         self._network = Target.parse(model, device, engine) if isinstance(engine, str) else engine
         self._threads, self._precision = threads, precision

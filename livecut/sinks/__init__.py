@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from livecut.errors import SinkError
 from livecut.frame import Size
+from livecut.options import TITLE
 from livecut.registry import WordRegistry, one_line_errors, shorten
-from livecut.sinks.base import TITLE, Sink, VideoInfo
+from livecut.sinks.base import Sink, VideoInfo
 
 SINKS = WordRegistry[type[Sink]](
     Sink,

@@ -13,9 +13,7 @@ import numpy as np
 
 from livecut.errors import SinkError
 from livecut.frame import BGR, Image, Output, PixelFormat, Size
-
-TITLE = "livecut"
-"""A window's title, where no other is given."""
+from livecut.options import TITLE
 
 
 @dataclass(frozen=True, kw_only=True)

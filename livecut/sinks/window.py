@@ -16,8 +16,9 @@ import numpy as np
 from livecut.clock import CLOCK, Clock
 from livecut.errors import SinkError
 from livecut.frame import Image, Output, Size
+from livecut.options import TITLE
 from livecut.pictures import save_picture
-from livecut.sinks.base import TITLE, Sink, VideoInfo
+from livecut.sinks.base import Sink, VideoInfo
 
 HELP = [
     ("q, Esc", "quit"),

@@ -11,6 +11,7 @@ from torch import nn
 
 from livecut.errors import ModelError
 from livecut.files import atomic_write
+from livecut.models import find_model, model_names
 from livecut.network.base import Facts, Network, downloading, statistics
 from livecut.network.build import build
 from livecut.network.unet import EfficientUNet, MobileUNet
@@ -20,7 +21,10 @@ from livecut.network.weights import load_weights
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """A file written by torch.save, tensors and plain values only. Raises ModelError."""
     if not path.is_file():
-        raise ModelError(f"no checkpoint {path}; give an existing file")
+        names = ", ".join(model_names())
+        raise ModelError(
+            f"no checkpoint {path}; give an existing file; --start and --teacher also take {names}"
+        )
     try:
         found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -106,6 +110,12 @@ def freeze(network: Network, count: int) -> list[nn.Module]:
     for block in blocks:
         block.requires_grad_(False)
     return blocks
+
+
+def earlier_weights(name: str) -> Path:
+    """The file that `start` or `teacher` names: a shipped model's by its name, else the path as it is."""
+    shipped = name in model_names() and not Path(name).is_file()
+    return find_model(name, ".safetensors") if shipped else Path(name)
 
 
 def load_earlier(path: Path) -> tuple[Network, Facts, dict[str, Any]]:

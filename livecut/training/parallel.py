@@ -1,6 +1,6 @@
 """Processes that train one network together, as torchrun starts them, or the only one.
 
-    torchrun --nproc-per-node 2 --no-python livecut train --data DIR --out DIR
+    torchrun --nproc-per-node 2 --no-python livecut train --data DIR -o DIR
 
 Over several machines DATA and OUT are the same folders on each.
 """

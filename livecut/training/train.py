@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import torch
 
-from livecut.errors import ConfigError
+from livecut.errors import ConfigError, missing
 from livecut.evaluation.dataset import Data, Pair, read_folder
 from livecut.evaluation.metrics import iou
 from livecut.files import atomic_write
@@ -61,16 +61,14 @@ class RunWriter:
 
     def __init__(self, run: Run, data: Data, report: Report, notice: Notice) -> None:
         self._run, self._pairs, self._report = run, data.val, report
-        self._out = run.settings.out
+        self._out = run.settings.output
         self._out.mkdir(parents=True, exist_ok=True)
         with atomic_write(self._out / "settings.toml") as part:
             part.write_text(to_toml(options(run.settings.plain())), encoding="utf-8")
         self._log = Log(self._out / "log.csv", run.step)
         self._draws = find_spec("matplotlib") is not None
         if not self._draws:
-            from livecut.errors import MISSING
-
-            notice(MISSING)
+            notice(f"no curve.png: {missing('matplotlib')}")
         self._step, self._since = run.step, time.perf_counter()
 
     def keep(self, losses: dict[str, float], *, validates: bool, saves: bool) -> None:
@@ -112,9 +110,9 @@ def train(
     report: Report = lambda *_: None,
     notice: Notice = LOG.warning,
 ) -> Path:
-    """Train a network in one stage or several and return the path of its best checkpoint, `out`/best.pt.
+    """Train a network in one stage or several and return the path of its best checkpoint, `output`/best.pt.
 
-    Each stage's `out`, a folder of its own, gets that and last.pt, which holds the whole state and from where
+    Each stage's `output`, a folder of its own, gets that and last.pt, which holds the whole state and from where
     `resume` goes on, settings.toml, log.csv and, where matplotlib is installed, curve.png. Every `LOG_EVERY`
     steps `report` gets (step, over all stages; loss; validation IoU or None); `notice` gets a line for people.
     Raises ConfigError and ModelError.
@@ -122,11 +120,11 @@ def train(
     done = 0
     with process_group(stages[0].device) as group:
         for number, settings in enumerate(stages):
-            begun = (settings.out / "last.pt").exists()
+            begun = (settings.output / "last.pt").exists()
             _stage(settings, group, resume and (begun or not number), _after(done, report), notice)
             group.wait()
             done += settings.steps
-    return stages[-1].out / "best.pt"
+    return stages[-1].output / "best.pt"
 
 
 def _after(done: int, report: Report) -> Report:
@@ -138,9 +136,9 @@ def _stage(
 ) -> None:
     data = read_folder(settings.data)
     group.share(settings.batch)
-    last = settings.out / "last.pt"
+    last = settings.output / "last.pt"
     if not resume and last.exists():
-        raise ConfigError(f"{last} is there already; add --resume, or give another --out")
+        raise ConfigError(f"{last} is there already; add --resume, or give another --output")
     run = Run(settings, group, load_checkpoint(last) if resume else None)
     keeper = RunWriter(run, data, report, notice) if group.first else None
     for batch in run.loader(data):

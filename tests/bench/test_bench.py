@@ -19,9 +19,10 @@ from livecut.backgrounds.blur import Blur
 from livecut.bench import cold_start as cold
 from livecut.bench import record as records
 from livecut.bench import report
-from livecut.bench.cases import LIVE, PACE, Case, Looped, Memory, standard, sweep
+from livecut.bench.cases import LIVE, PACE, Looped, Memory, standard, sweep
 from livecut.bench.machine import driver, gpu
 from livecut.bench.measure import Result, Round, measure
+from livecut.bench.options import Case
 from livecut.commands.main import cli
 from livecut.errors import ConfigError, EngineError
 from livecut.frame import Cutout, Image

@@ -20,7 +20,6 @@ from livecut.backgrounds import open_background
 from livecut.bench import gpu as module
 from livecut.bench import record as records
 from livecut.bench import report
-from livecut.bench.cases import Case
 from livecut.bench.gpu import (
     Card,
     Profile,
@@ -33,6 +32,7 @@ from livecut.bench.gpu import (
     traffic,
 )
 from livecut.bench.measure import Result
+from livecut.bench.options import Case
 from livecut.commands.bench import examine_gpus
 from livecut.frame import BGR, BT709, YUYV, i420
 from livecut.models import find_model

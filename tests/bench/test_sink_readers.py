@@ -13,8 +13,9 @@ import pytest
 from livecut import ConfigError, Pipeline
 from livecut.bench import record as records
 from livecut.bench import timecode
-from livecut.bench.cases import Case, Memory, held_frames
+from livecut.bench.cases import Memory, held_frames
 from livecut.bench.measure import measure
+from livecut.bench.options import Case
 from livecut.bench.sink_readers import Delays
 from livecut.frame import Image, as_image
 from livecut.testing import Recorder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -140,7 +141,7 @@ def test_ctrl_c_leaves_a_playable_file(tmp_path: Path) -> None:
         (["run", "demo", "-o", "null", "--size", "big"], ["'big' is no size", "1280x720"]),
         (["run", "demo", "-o", "null", "--engine", "tpu"], ["unknown engine 'tpu'"]),
         (["run", "demo", "-o", "null", "--device", "tpu"], ["unknown device 'tpu'"]),
-        (["run", "demo", "-o", "null", "--in-flight", "9"], ["--in-flight", "1<=x<=3"]),
+        (["run", "demo", "-o", "null", "--in-flight", "9"], ["--in-flight", "0<=x<=3"]),
         (["run", "demo", "-o", "nosuch/out.mp4"], ["no folder nosuch"]),
         (["run", "demo", "-o", "out.xyz"], ["out.xyz"]),
         (["run", "77", "-o", "out.xyz"], ["unknown output 'out.xyz'"]),  # before the camera opens
@@ -239,6 +240,80 @@ def test_livecut_alone_prints_its_help() -> None:
     lines = [line.strip() for line in done.stderr.splitlines()]
     for name in ("bench", "doctor", "eval", "export", "image", "run", "train"):
         assert any(line.startswith(f"{name} ") for line in lines), name
+
+
+def on_a_terminal(*arguments: str | Path) -> tuple[int, str]:
+    """Exit status and all that a command writes where standard error is a terminal."""
+    import pty  # absent from Windows
+
+    parent, child = pty.openpty()
+    with subprocess.Popen(
+        command(*arguments),
+        stdout=subprocess.DEVNULL,
+        stderr=child,
+        env=os.environ | {"TERM": "vt100"},
+    ) as process:
+        os.close(child)
+        text = b""
+        with contextlib.suppress(OSError):  # Linux's end of file on a terminal
+            while chunk := os.read(parent, 65536):
+                text += chunk
+        os.close(parent)
+        return process.wait(60), text.decode()
+
+
+BAR = "━"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_a_bar_is_drawn_on_a_terminal_alone_and_not_in_quiet() -> None:
+    some = ("run", "demo", "-o", "null", "-b", "raw", "--max-frames", "2")
+    status, text = on_a_terminal(*some)
+    assert status == 0
+    assert BAR in text
+    assert "frames" in text
+    assert BAR not in run(*some).stderr.decode()
+    status, text = on_a_terminal(*some, "-q")
+    assert (status, text) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_an_error_leaves_no_bar_above_it(tmp_path: Path) -> None:
+    """The bar's last line is wiped: after the last bar comes the control sequence that clears a line."""
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no network")
+    status, text = on_a_terminal("run", "demo", "-o", "null", "--model", broken)
+    assert status == 1
+    before, _, error = text.rpartition("livecut: error: ")
+    assert "broken.onnx" in error
+    assert "\x1b[2K" in before.rpartition(BAR)[2]
+
+
+def test_a_library_that_cannot_be_imported_is_one_line_from_every_command(tmp_path: Path) -> None:
+    """Each fails before it looks at what it was given."""
+    (tmp_path / "cv2.py").write_text(
+        "raise ImportError('libGL.so.1: cannot open shared object file')"
+    )
+    (tmp_path / "psutil.py").write_text("raise ModuleNotFoundError('none', name='psutil')")
+    broken = str(tmp_path) + os.pathsep + str(Path(livecut.__file__).parents[1])
+    for arguments in (
+        ["run", "demo", "-o", "null"],
+        ["image", "a.png", "-o", "b.png"],
+        ["eval", "--images", "a", "--masks", "b"],
+    ):
+        done = run(*arguments, PYTHONPATH=broken)
+        assert_one_clear_line(done, "OpenCV", "libGL.so.1", "apt install libxcb1 libgl1")
+    done = run("bench", "--quick", PYTHONPATH=broken)
+    assert_one_clear_line(done, "psutil is not installed", "pip install 'livecut[bench]'")
+
+
+def test_the_option_that_was_out_is_named(tmp_path: Path) -> None:
+    done = run("train", "--data", tmp_path, "--out", tmp_path)
+    assert_one_clear_line(done, "--out", "--output")
+    config = tmp_path / "c.toml"
+    config.write_text('out = "runs/x"\n')
+    done = run("train", "--data", tmp_path, "--config", config)
+    assert_one_clear_line(done, "unknown key 'out'; did you mean 'output'")
 
 
 def test_import_is_light() -> None:

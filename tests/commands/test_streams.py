@@ -23,7 +23,7 @@ from tests.waiting import wait_until
 @pytest.mark.parametrize(
     ("outputs", "expected"),
     [
-        ([], [["window"], ["window"]]),
+        (["window"], [["window"], ["window"]]),
         (["null", "virtual"], [["null", "virtual"]] * 2),
         (["a.mp4", "b.mp4"], [["a.mp4"], ["b.mp4"]]),
         (["window", "-", "b/"], [["window", "-"], ["window", "b/"]]),

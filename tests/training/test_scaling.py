@@ -255,12 +255,12 @@ def taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[TrainSettings
 @pytest.mark.parametrize("name", model_names())
 def test_settings_of_a_shipped_model(name: str, taken: list[TrainSettings], tmp_path: Path) -> None:
     config = str(models_dir() / f"{name}.toml")
-    given = ["train", "--config", config, "--data", str(tmp_path), "--out", str(tmp_path)]
+    given = ["train", "--config", config, "--data", str(tmp_path), "-o", str(tmp_path)]
     done = CliRunner().invoke(cli, given)
     assert done.exit_code == 0, done.output
     assert taken[-1].model == load_weights(models_dir() / f"{name}.safetensors")[1].network
     for one, other in pairwise(taken):
-        assert other.start == str(one.out / "best.pt")
+        assert other.start == str(one.output / "best.pt")
 
 
 def test_settings_come_back_from_their_file(
@@ -307,7 +307,7 @@ weights = "other=2"
 def test_stages_are_runs_one_after_another(data: Path, tmp_path: Path) -> None:
     config, out = tmp_path / "a.toml", tmp_path / "run"
     config.write_text(STAGES)
-    given = ("train", "--config", config, "--data", data, "--out", out, "--steps", "10")
+    given = ("train", "--config", config, "--data", data, "-o", out, "--steps", "10")
     done = run(*given, OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
     assert f"best checkpoint: {out / '2' / 'best.pt'}" in " ".join(done.stderr.decode().split())
@@ -318,7 +318,7 @@ def test_stages_are_runs_one_after_another(data: Path, tmp_path: Path) -> None:
     assert (first["seed"], second["seed"], first["steps"], second["steps"]) == (3, 3, 10, 10)
     alone = tmp_path / "alone"
     by_hand = run(
-        "train", "--config", out / "2" / "settings.toml", "--out", alone, OMP_NUM_THREADS="1"
+        "train", "--config", out / "2" / "settings.toml", "-o", alone, OMP_NUM_THREADS="1"
     )
     assert by_hand.returncode == 0, by_hand.stderr
     wanted = load_checkpoint(alone / "last.pt")["network"]
@@ -339,13 +339,13 @@ def test_stages_are_runs_one_after_another(data: Path, tmp_path: Path) -> None:
             "stage 2: unknown key 'out'; expected some of: average",
         ),
         ("[[stage]]\nsteps = 'many'", "'many' is not a valid integer"),
-        ("[[stage]]\nweights = 'a'", "'a' is not SOURCE=NUMBER"),
+        ("[[stage]]\nweights = 'a'", "'a' is not NAME=NUMBER"),
     ],
 )
 def test_stages_that_are_none(text: str, expected: str, data: Path, tmp_path: Path) -> None:
     config = tmp_path / "a.toml"
     config.write_text(text)
-    done = run("train", "--config", config, "--data", data, "--out", tmp_path / "run")
+    done = run("train", "--config", config, "--data", data, "-o", tmp_path / "run")
     assert_one_clear_line(done, expected)
 
 

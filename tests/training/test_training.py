@@ -75,7 +75,7 @@ def settings(data: Path, out: Path, **changes: Any) -> TrainSettings:
         "workers": 0,
         "average": 0.9,
     }
-    return TrainSettings(data=data, out=out, **(base | changes))
+    return TrainSettings(data=data, output=out, **(base | changes))
 
 
 @pytest.fixture(scope="module")
@@ -313,7 +313,7 @@ def test_batches_draw_by_source_and_likeness() -> None:
 def test_weight_that_is_none(text: str, tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["train", "--data", str(tmp_path), "--weight", text])
     assert done.exit_code == 2
-    assert f"'{text}' is not SOURCE=NUMBER" in done.output
+    assert f"'{text}' is not NAME=NUMBER" in done.output
 
 
 def test_augmented_pairs_stay_aligned() -> None:

@@ -10,6 +10,7 @@ import torch
 from livecut.errors import ConfigError
 from livecut.models import PRECISIONS
 from livecut.network.base import Network, Portable
+from livecut.options import ProcessorOptions
 from livecut.processors.cuda.streams import Device
 
 HALF_TOLERANCE = 8 / 255
@@ -19,7 +20,7 @@ HALF_TOLERANCE = 8 / 255
 def choose_precision(
     network: Network,
     device: Device,
-    precision: str = "auto",
+    precision: str = ProcessorOptions.precision,
 ) -> tuple[Portable, torch.dtype]:
     """The network on the device in the precision named, and that precision.
 

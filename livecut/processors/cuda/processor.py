@@ -22,6 +22,7 @@ from livecut.frame import BGR, BGRA, NV12, YUYV, Buffer, Cutout, Frame, Image, P
 from livecut.kernels.pixels import convert, to_bgr
 from livecut.models import input_size
 from livecut.network.weights import load_weights
+from livecut.options import ProcessorOptions
 from livecut.processors.cuda.buffers import Transfer, frame_buffers, output_buffers
 from livecut.processors.cuda.compositor import Compositor
 from livecut.processors.cuda.precision import choose_precision, planes_dtype
@@ -40,7 +41,9 @@ class Weights:
     Raises ModelError, ConfigError, and EngineError where the device fails.
     """
 
-    def __init__(self, path: Path, device: Device, precision: str = "auto") -> None:
+    def __init__(
+        self, path: Path, device: Device, precision: str = ProcessorOptions.precision
+    ) -> None:
         network, facts = load_weights(path)
         network.requires_grad_(False)
         self.device, self.area, self.stride = device, facts.area, network.stride
