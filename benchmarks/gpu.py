@@ -1,12 +1,13 @@
-"""What each optimisation of the GPU's path brings, by turns on one GPU, beside what arithmetic predicts.
+"""The gain of each optimisation of the GPU's path, measured by turns and predicted by arithmetic.
 
     python benchmarks/gpu.py [--size 1920x1080] [--background blur] [--rvm FILE.onnx] [-o FOLDER]
     python benchmarks/gpu.py --predict
 
-From a BGR frame in the host's memory to a composite there: the milliseconds of one frame at a time, and
-the frames a second with three in flight; with all optimisations, without each of them, and without any.
---rvm is RobustVideoMatting's ONNX, as benchmarks/peers fetches it, under ONNX Runtime on the same GPU, by
-turns with the others. FOLDER gets gpu.json and gpu.md. With --predict nothing is measured and no GPU needed.
+From a BGR frame in the host's memory to a composite there: the milliseconds of one frame at a time,
+and the frames a second with three in flight; with all optimisations, without each of them, and
+without any. --rvm is RobustVideoMatting's ONNX, as benchmarks/peers fetches it, under ONNX Runtime
+on the same GPU, by turns with the others. FOLDER gets gpu.json and gpu.md. With --predict nothing
+is measured and no GPU needed.
 """
 
 from __future__ import annotations
@@ -74,12 +75,12 @@ class Assumed:
 
     card: Card = ASSUMED
     host: float = 10e9
-    """Bytes per second of the processor's copy of a frame into pinned memory, and of a composite out of it,
-    where they do not lie there."""
+    """Bytes per second of the processor's copy of a frame into pinned memory, and of a composite
+    out of it, where they do not lie there."""
     launch: float = 6e-6
     """Seconds of the processor to launch one PyTorch operation."""
     step: float = 1.5e-6
-    """Seconds that the device needs at least from one kernel of a graph to the next, beside its bytes."""
+    """Least seconds of the device from one kernel of a graph to the next, its bytes apart."""
     frame: float = 40e-6
     """Seconds of the processor for a frame's copies, events and the launch of its graph."""
 
@@ -87,8 +88,9 @@ class Assumed:
 def predict(way: Way, moved: Traffic, picture: int, assumed: Assumed) -> tuple[float, float]:
     """Seconds of one frame at a time, and from one frame to the next with `IN_FLIGHT`.
 
-    `picture` is the bytes of alpha and composite that the host copies out. Without channels_last each
-    convolution's input and output are taken to be moved once more, for its tensor cores want them so.
+    `picture` is the bytes of alpha and composite that the host copies out. Without channels_last
+    each convolution's input and output are taken to be moved once more, for its tensor cores want
+    them so.
     """
     bus = moved.seconds(assumed.card)
     extra = 0 if way.channels_last else moved.convolved / assumed.card.device
@@ -175,7 +177,7 @@ class Runner:
 
 
 class Peer:
-    """RobustVideoMatting under ONNX Runtime on the GPU, its composite by OpenCV; a frame at a time."""
+    """RobustVideoMatting under ONNX Runtime on the GPU, composites by OpenCV, a frame at a time."""
 
     def __init__(self, path: Path) -> None:
         sys.path.insert(0, str(Path(__file__).parent / "peers"))
@@ -211,8 +213,12 @@ def table(
     head: str,
 ) -> str:
     """Markdown: each way, predicted and measured."""
-    lines = [head, "", "| | predicted ms | measured p50 | p99 | predicted fps, 3 in flight | measured |",
-             "|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        head,
+        "",
+        "| | predicted ms | measured p50 | p99 | predicted fps, 3 in flight | measured |",
+        "|---|---|---|---|---|---|",
+    ]
     for name in [*predicted, *(name for name in measured if name not in predicted)]:
         alone, between = predicted.get(name, (0.0, 0.0))
         cells = [

@@ -2,9 +2,9 @@
 
     python -m pytest benchmarks/kernels.py
 
-Bytes are those that a pass must read and write at full size; what is smaller counts for nothing. The
-floor is the rate of a plain copy of the same frame in the same run, on one thread; the caches are warm
-for all alike.
+Bytes are those that a pass must read and write at full size; what is smaller counts for nothing.
+The floor is the rate of a plain copy of the same frame in the same run, on one thread; the caches
+are warm for all alike.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Half precision beside float32, as the processor of an NVIDIA GPU makes alpha from pictures.
 
-    python benchmarks/precision.py IMAGES MASKS [--model live] [--precision float16] [--device auto] [--json]
+    python benchmarks/precision.py IMAGES MASKS [--model live] [--precision float16] [--device auto]
+        [--json]
 
-IMAGES and MASKS are folders of pictures matched by name; --precision is repeatable. With --device cpu the same
-PyTorch operations run on the CPU.
+IMAGES and MASKS are folders of pictures matched by name; --precision is repeatable. With --device
+cpu the same PyTorch operations run on the CPU.
 """
 
 from __future__ import annotations
@@ -64,9 +65,11 @@ class Drift:
 
     def __str__(self) -> str:
         return (
-            f"mean IoU {self.iou_difference:+.3f} points, of one picture {self.iou_difference_worst:+.3f} "
-            f"at most; alphas overlap by {self.iou_between_worst:.2f} % at least and differ by "
-            f"{self.alpha_difference:.0f} of 255 at most, {self.alpha_difference_mean:.3f} on average"
+            f"mean IoU {self.iou_difference:+.3f} points, "
+            f"of one picture {self.iou_difference_worst:+.3f} at most; "
+            f"alphas overlap by {self.iou_between_worst:.2f} % at least and differ by "
+            f"{self.alpha_difference:.0f} of 255 at most, "
+            f"{self.alpha_difference_mean:.3f} on average"
         )
 
 

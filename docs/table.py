@@ -2,8 +2,9 @@
 
 python docs/table.py [--check]
 
-It stands between two comments, <!-- table --> and <!-- /table -->, and is made from what the classes
-say of themselves. With --check nothing is written, and the exit status is 1 where it is not current.
+It stands between two comments, <!-- table --> and <!-- /table -->, and is made from what the
+classes say of themselves. With --check nothing is written, and the exit status is 1 where it is not
+current.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Time and waiting behind one small interface, so that a test can move the time itself.
 
-What waits for time takes a `Clock` and defaults to `CLOCK`, the real one; `livecut.testing` has a clock
-that a test moves.
+What waits for time takes a `Clock` and defaults to `CLOCK`, the real one; `livecut.testing` has a
+clock that a test moves.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Target:
     model: str
     """A shipped name, the path of an .onnx or .safetensors file, or torchvision:NAME."""
     engine: str = AUTO
-    """Name of an engine, one of `livecut.engines.ENGINES`, or auto for the one that suits the model."""
+    """Name of an engine in `livecut.engines.ENGINES`, or auto for the one that suits the model."""
     kind: str = AUTO
     """Kind of device, one of `DEVICES`."""
     number: int = 0
@@ -46,8 +46,8 @@ class Target:
     def parse(cls, model: str | Path, device: str = AUTO, engine: str = AUTO) -> Self:
         """The target that a person writes by these words, as in "live", "cuda:1" and "onnx:int8".
 
-        Files and devices need not exist. Raises ConfigError for a word that is no device; the names of
-        engines are known to `livecut.engines` alone.
+        Files and devices need not exist. Raises ConfigError for a word that is no device; the names
+        of engines are known to `livecut.engines` alone.
         """
         kind, colon, number = device.partition(":")
         if kind not in DEVICES or (colon and not (kind in NUMBERED and number.isdecimal())):

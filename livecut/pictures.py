@@ -76,5 +76,5 @@ def require_picture(path: Path) -> None:
 
 def pictures(folder: Path) -> list[Path]:
     """The pictures in a folder, sorted by name; none where there is no such folder."""
-    found = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path for path in found if path.suffix.lower() in READABLE)
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in paths if path.suffix.lower() in READABLE)

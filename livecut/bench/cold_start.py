@@ -2,8 +2,8 @@
 
     python -m livecut.bench.cold_start CASE
 
-is that process, CASE being one as a JSON object: the live threads on noise at 30 frames per second, in
-as many pipelines as the case has streams. It prints one JSON object.
+is that process, CASE being one as a JSON object: the live threads on noise at 30 frames per second,
+in as many pipelines as the case has streams. It prints one JSON object.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ SETTLED = 1.0
 
 
 def measure(case: Case, count: int) -> dict[str, list[float]]:
-    """Start `count` processes, one after another; of the case, its path and frames in flight are left out.
+    """Start `count` processes in turn; the case's path and frames in flight are left out.
 
-    `first_s`: seconds to the first composited frame of the last stream, the interpreter's start included;
-    `rss_mb`: megabytes while it runs. Raises EngineError.
+    `first_s`: seconds to the first composited frame of the last stream, the interpreter's start
+    included; `rss_mb`: megabytes while it runs. Raises EngineError.
     """
     found: dict[str, list[float]] = {"first_s": [], "rss_mb": []}
     for _ in range(count):

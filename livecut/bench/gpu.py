@@ -1,5 +1,5 @@
-"""A GPU's figures: copies and a frame's stages by its own clock, and what they could be at best: the
-bytes that a frame moves, at the rates that copies have there.
+"""A GPU's figures: copies and a frame's stages by its own clock, and what they could be at best:
+the bytes that a frame moves, at the rates that copies have there.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Profile:
-    """Milliseconds of each frame by the device's own clock, in a round apart with one frame in flight."""
+    """Milliseconds of each frame by the device's clock, in a round of one frame in flight."""
 
     stages: dict[str, Times]
     """By those of `STAGES` that there are."""
@@ -125,7 +125,8 @@ class Roofline:
         said = []
         if copies > compute:
             said.append(
-                f"transfer-bound: a copy over the bus takes {copies:.2f} ms, computing {compute:.2f} ms"
+                f"transfer-bound: a copy over the bus takes {copies:.2f} ms, "
+                f"computing {compute:.2f} ms"
             )
         if enqueue > compute:
             said.append(
@@ -244,9 +245,10 @@ def profile(
     frames: int = FRAMES,
     warm: int = WARM,
 ) -> Profile:
-    """Follow frames through a processor of its own, one at a time; `processor` makes it for a machine.
+    """Follow frames, one at a time, through a processor that `processor` makes for a machine.
 
-    The stages within are marked in a graph of their own, so that the one whose figures count has no marks.
+    The stages within are marked in a graph of their own, so that the one whose figures count has no
+    marks.
     """
     plain = Timed(machine, clock)
     made = processor(plain)
@@ -333,8 +335,8 @@ def traffic(
 ) -> Traffic:
     """What a frame of `size` moves on a GPU, counted without one: PyTorch's operations one by one.
 
-    An operation is taken for one kernel that reads all its inputs and writes its output once. "auto" is
-    taken for float16. `background` is one that a device composes.
+    An operation is taken for one kernel that reads all its inputs and writes its output once.
+    "auto" is taken for float16. `background` is one that a device composes.
     """
     network, facts = load_weights(weights)
     half = precision != "float32"

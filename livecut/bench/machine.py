@@ -30,7 +30,7 @@ PACKAGES = (
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores, memory, GPU, system, versions and commit; what cannot be told is left out."""
+    """Processor, cores, memory, GPU, system, versions and commit, as far as they are known."""
     import psutil
 
     versions = {}
@@ -53,7 +53,7 @@ def machine() -> dict[str, Any]:
 
 
 def speed() -> float:
-    """Passes per second of a fixed loop of the interpreter's, the best of 30: how fast the clock is now."""
+    """Passes per second of a fixed Python loop, the best of 30: how fast the clock is now."""
     best = float("inf")
     for _ in range(30):
         start, total = time.perf_counter(), 0
@@ -74,7 +74,7 @@ def driver() -> dict[str, Any]:
 
 
 def gpu() -> dict[str, Any]:
-    """Memory, clocks, power and temperature of the first NVIDIA GPU; empty where it does not tell."""
+    """Memory, clocks, power and temperature of the first NVIDIA GPU; empty if it tells none."""
     return _ask(
         lambda nvml, card: {
             "memory_mb": nvml.nvmlDeviceGetMemoryInfo(card).used / 1e6,
@@ -86,7 +86,7 @@ def gpu() -> dict[str, Any]:
 
 
 def _ask(question: Callable[[Any, Any], dict[str, Any]]) -> dict[str, Any]:
-    """What NVML answers of the first GPU; empty without NVML, without a driver and where it refuses."""
+    """NVML's answers for the first GPU; empty without NVML or a driver, or where it refuses."""
     try:
         import pynvml
 

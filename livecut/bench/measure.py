@@ -1,4 +1,4 @@
-"""Measuring: rounds of each case by turns, each round whole pipelines, warmed up until they are steady."""
+"""Rounds of each case by turns; each runs whole pipelines, warmed up until they are steady."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Round:
     drops: dict[str, int]
     """Frames that did not reach the sink, by cause."""
     late: dict[str, int]
-    """Frames of a live path that reached the sink when the next was due, by the stage that took longest."""
+    """Frames of a live path that reached the sink late, by the stage that took longest."""
     duplicated: int
     """Pictures that a sink repeated to keep its rate."""
     steady: bool

@@ -1,4 +1,4 @@
-"""The options of `livecut bench`: the facts of one case, each of which may be swept, and the rest."""
+"""The options of `livecut bench`: the facts of a case, each of which may be swept, and the rest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATHS = {
 }
 """How frames come and go. The first leaves reading and writing out, the others do not."""
 ROUNDS, SECONDS = 5, 4.0
-"""Rounds over all cases, and seconds measured in each round of a case, where nothing else is asked for."""
+"""Rounds over all cases and seconds of each round of a case, where none are given."""
 QUICK_ROUNDS, QUICK_SECONDS = 2, 2.0
 """The same with --quick."""
 
@@ -66,15 +66,15 @@ class Case(ProcessorOptions):
 
     @property
     def alone(self) -> Case:
-        """What tells this case from others in a process of its own, see `livecut.bench.cold_start`."""
+        """The case as far as it matters in a process of its own, see `livecut.bench.cold_start`."""
         return replace(self, path="paced", in_flight=0)
 
     @property
     def bytes_per_frame(self) -> int:
         """Bytes that the passes over the full-size picture read and write, the network's apart.
 
-        Per pixel: 3 to reduce the frame, 4 for its grey, 2 to make alpha of that; then for `blur` 1 to
-        reduce alpha and 7 to composite, for a picture or colour 10, for `transparent` 8.
+        Per pixel: 3 to reduce the frame, 4 for its grey, 2 to make alpha of that; then for `blur` 1
+        to reduce alpha and 7 to composite, for a picture or colour 10, for `transparent` 8.
         """
         last = {"blur": 8, "transparent": 8}.get(self.background.partition(":")[0], 10)
         return (9 + last) * self.size[0] * self.size[1]

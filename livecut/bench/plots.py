@@ -23,8 +23,8 @@ Series = dict[str, list[tuple[float, dict[str, Any]]]]
 
 
 def plot(record: Record, folder: Path) -> list[Path]:
-    """Draw latency.png and stages.png, and sizes.png, streams.png, threads.png and soak.png where there is
-    what they show. Raises ConfigError without matplotlib.
+    """Draw latency.png and stages.png, and sizes.png, streams.png, threads.png and soak.png where
+    there is what they show. Raises ConfigError without matplotlib.
     """
     try:
         from matplotlib.figure import Figure

@@ -4,34 +4,36 @@
        {"case": {...}, "name": str, "network": str, "fps": [one a round], "start_s": [...],
         "stages": {stage: {count, min, p50, p50_low, p50_high, p90, p95, p99, max, jitter}},    ms
         "age_p50_ms": [...], "ages_ms": [at 0, 1, ... 100 percent], "cpu_percent": [...],
-        "rss_mb": float, "frames": int, "captured": int, "drops": {cause: int}, "late": {stage: int},
-        "duplicated": int, "unreadable": int, "gpu": {...}, "minutes": [...], "speed": [...],
+        "rss_mb": float, "frames": int, "captured": int, "drops": {cause: int},
+        "late": {stage: int}, "duplicated": int, "unreadable": int, "gpu": {...},
+        "minutes": [...], "speed": [...],
         "floor_ms": float, "floor_ratio": float, "bytes_per_frame": int, "roofline": {...},
         "warnings": [str],
         "alone": {"first_s": [one a start], "rss_mb": [...]}}],
      "cold": {"first_s": [one a start], "rss_mb": [...]}}
 
-`machine` has the processor, cores, memory, system, versions, commit, and the GPU and its driver where
-there is one. `age` is end to end, `glass` from there to where the sink's picture is read; `late` counts
-the frames of a live path that were older than one frame's time at the sink, by the stage that took
-longest. `p50_low` and `p50_high` hold the true
-median with 95 % confidence, as if the samples were independent. `jitter` is the mean difference of one
-sample from the one before it. `floor_ms` is the time in which the bytes that must cross memory can do
-so at the copy bandwidth measured, `floor_ratio` how many times that the stages around the network take
-(p50). `minutes` is there for rounds that last so long. `cold` is the usual case in a fresh process,
-`alone` each case, where that was measured: see `livecut.bench.cold_start`. Schema 2, which is read too, has
-neither `floor_ratio` nor `alone`, and its `late` is a number.
+`machine` has the processor, cores, memory, system, versions, commit, and the GPU and its driver
+where there is one. `age` is end to end, `glass` from there to where the sink's picture is read;
+`late` counts the frames of a live path that were older than one frame's time at the sink, by the
+stage that took longest. `p50_low` and `p50_high` hold the true median with 95 % confidence, as if
+the samples were independent. `jitter` is the mean difference of one sample from the one before it.
+`floor_ms` is the time in which the bytes that must cross memory can do so at the copy bandwidth
+measured, `floor_ratio` the p50 of the stages around the network in multiples of it. `minutes` is
+there for rounds that last so long. `cold` is the usual case in a fresh process, `alone` each case,
+where that was measured: see `livecut.bench.cold_start`. Schema 2 is read too; it has neither
+`floor_ratio` nor `alone`, and its `late` is a number.
 
-`roofline` is there where a GPU did all of it, and then in `machine` "card": {"name", "up_gb_per_s", "down_gb_per_s",
-"device_gb_per_s"}, the rates of large copies from and to pinned memory and within the device's (read and
-written, each counted), by CUDA events. It holds "bytes_up" and "bytes_down" over the bus, "bytes_device",
-what the steps read and write, "launches", how many steps do; "floors_ms", the time of each of those at
-these rates, as {"up", "device", "down"}; "floor_ms", their sum, or the largest where frames overlap;
-"per_frame_ms", the case's p50, or the time between two frames where they overlap; "ratio", of the latter
-two; and of a round apart with one frame in flight, by the device's clock, "stages" as above (upload,
-preprocess, network, refine, background, composite, download) and described alike "compute", all between
-upload and download, "enqueue" and "wall", by the processor's clock. Both fields are absent, as is the
-case's "precision", in records from before them.
+`roofline` is there where a GPU did all of a frame, and then `machine` has "card": {"name",
+"up_gb_per_s", "down_gb_per_s", "device_gb_per_s"}, the rates of large copies to and from pinned
+memory and within the device's (read and written, each counted), by CUDA events. `roofline` holds
+"bytes_up" and "bytes_down" over the bus; "bytes_device", read and written by the steps; "launches",
+the number of steps; "floors_ms", the time of each of the three at these rates, as {"up", "device",
+"down"}; "floor_ms", their sum, or the largest where frames overlap; "per_frame_ms", the case's p50,
+or the time between two frames where they overlap; "ratio", of the latter two. A round apart with
+one frame in flight gives, by the device's clock, "stages" as above (upload, preprocess, network,
+refine, background, composite, download) and, described alike, "compute", all between upload and
+download; by the processor's clock "enqueue" and "wall". Both fields are absent, as is the case's
+"precision", in records from before them.
 """
 
 from __future__ import annotations

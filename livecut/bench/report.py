@@ -172,7 +172,7 @@ def _card(machine: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _carried(results: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """How many streams the machine carries in time, where more than one number of them was measured."""
+    """How many streams the machine carries in time, where several numbers were measured."""
     paced = [row for row in results if row["case"]["path"] == "paced"]
     counts = {row["case"]["streams"] for row in paced}
     if len(counts) < 2:
@@ -199,19 +199,20 @@ def notes() -> list[str]:
     return [
         "fps: composited frames per second, the median of the rounds; spread: the slowest and the "
         "fastest round. Times in milliseconds.",
-        "age: end to end, from the frame in memory to the sink; glass: p50 from there to where the "
-        "sink's picture is read, a camera's and a display's own delay apart; network: its p50; rest / "
-        "floor: p50 of all that is done to the picture around the network, and the time in which its "
-        "bytes can cross memory at the copy bandwidth.",
-        "CPU: percent of one core; MB: memory of a process that does this alone, else (--quick) of the "
-        "measuring one without the frames held for it.",
-        "on the GPU: bytes of a frame over the bus and those that its steps read and write; floor: the "
-        "time of these at the rates of large copies, one after the other, or the busiest where frames "
-        "overlap; ratio: of a frame to it. The stages are p50 by the device's clock, in a round apart; "
-        "rest: before the network, edges and composite; enqueue: what the processor needs to queue a frame.",
+        "age: end to end, from the frame in memory to the sink; glass: p50 from there to where "
+        "the sink's picture is read, a camera's and a display's own delay apart; network: its p50; "
+        "rest / floor: p50 of all that is done to the picture around the network, and the time in "
+        "which its bytes can cross memory at the copy bandwidth.",
+        "CPU: percent of one core; MB: memory of a process that does this alone, else (--quick) of "
+        "the measuring one without the frames held for it.",
+        "on the GPU: bytes of a frame over the bus and those that its steps read and write; floor: "
+        "the time of these at the rates of large copies, one after the other, or the busiest where "
+        "frames overlap; ratio: of a frame to it. The stages are p50 by the device's clock, in a "
+        "round apart; rest: before the network, edges and composite; enqueue: what the processor "
+        "needs to queue a frame.",
         "95 % sure: between these lies the true median, were the samples independent; jitter: mean "
-        "difference of one frame from the one before it; late: older at the sink than the time from one "
-        "frame to the next, by the stage that took longest.",
+        "difference of one frame from the one before it; late: older at the sink than the time "
+        "from one frame to the next, by the stage that took longest.",
         *(f"{name}: {text}." for name, text in PATHS.items()),
     ]
 
@@ -260,8 +261,8 @@ def page(record: Record, plots: Sequence[Path] = ()) -> str:
 
 
 def save(record: Record, folder: Path, *, plots: bool) -> list[Path]:
-    """Write bench.json and report.md into `folder`, and with `plots` these and report.html, which holds
-    them and needs the extra `bench`.
+    """Write bench.json and report.md into `folder`, and with `plots` these and report.html, which
+    holds them and needs the extra `bench`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     drawn = plot(record, folder) if plots else []

@@ -12,8 +12,8 @@ from livecut.frame import Image
 NUMBERS = 4096
 """Frame numbers are taken modulo this."""
 LEFT, TOP, RIGHT, BOTTOM = 0.36, 0.77, 0.52, 0.95
-"""Where the code is, as shares of the picture: on the person's chest in every frame of the demo clip,
-so that it stays in the picture whatever stands behind them."""
+"""Where the code is, as shares of the picture: on the person's chest in every frame of the demo
+clip, so that it stays in the picture whatever stands behind them."""
 DARK, BRIGHT = 16, 160
 _CHECK = 0b1010  # a dark or a bright field is no code
 
@@ -47,7 +47,7 @@ def paint(image: Image, number: int) -> None:
 
 
 def read(code: Image) -> int | None:
-    """The number in the luma of a code's area (h, w); None where there is none that can be trusted."""
+    """The number in the luma of a code's area (h, w); None where none can be trusted."""
     bits = 0
     for cell in _cells(code):
         y, x = cell.shape[0] // 4, cell.shape[1] // 4

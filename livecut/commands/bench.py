@@ -38,11 +38,11 @@ WIDTH = 118
 def bench(options: BenchOptions, chosen: dict[str, list[Any]]) -> None:
     """Measure frames per second and end-to-end latency on this machine.
 
-    Each round of a case is a whole pipeline, warmed up until its times are steady; the rounds go over
-    the cases by turns. Where no case is chosen: 480p to 4K with blur and a colour, and at 720p files
-    and pictures in and out, the live threads, a pipe and the web preview read at
-    their other ends, and two frames in flight.
-    A soak is one long round: --path paced --rounds 1 --seconds 3600.
+    Each round of a case is a whole pipeline, warmed up until its times are steady; the rounds go
+    over the cases by turns. Where no case is chosen: 480p to 4K with blur and a colour, and at 720p
+    files and pictures in and out, the live threads, a pipe and the web preview read at their other
+    ends, and two frames in flight. A soak is one long round: --path paced --rounds 1 --seconds
+    3600.
     """
     if options.compare:
         _compare(*options.compare, options.limit)

@@ -28,29 +28,29 @@ if TYPE_CHECKING:
 @takes(EvalOptions)
 @common
 def evaluate(options: EvalOptions) -> None:
-    """Measure a model on labelled pictures, each at its own size, not steadied over time; or, with
-    --sequences, on moving ones.
+    """Measure a model on labelled pictures, or with --sequences on moving ones.
 
-    Of pictures, in percent, means over them: IoU at one half (also the median, and the mean of the
+    Pictures are measured at their own size, each by itself. In percent, means over them: IoU at one half (also the median, and the mean of the
     worst tenth); F1 of the boundary within 1 % of the diagonal; MAD and MSE of alpha; leak, the
-    background that is kept; miss, the person that is lost. Grad is the gradient error (Rhemann et al.
-    2009), a picture's sum in thousands; p50 the median time per picture. By source, which is the name
-    before its last _NUMBER or the index's.
+    background that is kept; miss, the person that is lost. Grad is the gradient error (Rhemann et
+    al. 2009), a picture's sum in thousands; p50 the median time per picture. By source, which is
+    the name before its last _NUMBER or the index's.
 
-    Of sequences: IoU of all frames, of those that move (alpha changes by 0.5 % of the picture or more), and of the first
-    three after a cut; the worst frame's leak; dtSSD (Erofeev et al. 2015); flicker, the change of alpha
-    where the true one stays; both also of the calm frames, which do not move. Three rows: alpha steadied
-    by the frames before, each frame single, and a plain exponential average of the latter.
+    Of sequences: IoU of all frames, of those that move (alpha changes by 0.5 % of the picture or
+    more), and of the first three after a cut; the worst frame's leak; dtSSD (Erofeev et al. 2015);
+    flicker, the change of alpha where the true one stays; both also of the calm frames, which do
+    not move. Three rows: alpha steadied by the frames before, each frame single, and a plain
+    exponential average of the latter.
 
     --model torchvision:NAME, one of those that livecut train takes, has torchvision's own weights,
     downloaded; --adapter describes a network of others.
 
     The JSON object has "model" and "network" as given and found. Of pictures, "images" as given;
-    "sources", an object by name; "webcam_like", null without an index; and "overall". Each of the latter
-    holds the numbers pictures, iou, iou_median, iou_worst_tenth, boundary_f1, mad, mse, grad, leak, miss
-    and ms_p50. Of sequences, "sequences" and "count" as given; "steadied", "single" and "average", each
-    with iou, iou_moving, iou_after_cut, leak_worst, dtssd, dtssd_calm, flicker and flicker_calm, null
-    where no frame is of that kind.
+    "sources", an object by name; "webcam_like", null without an index; and "overall". Each of the
+    latter holds the numbers pictures, iou, iou_median, iou_worst_tenth, boundary_f1, mad, mse,
+    grad, leak, miss and ms_p50. Of sequences, "sequences" and "count" as given; "steadied",
+    "single" and "average", each with iou, iou_moving, iou_after_cut, leak_worst, dtssd, dtssd_calm,
+    flicker and flicker_calm, null where no frame is of that kind.
     """
     from livecut.evaluation.external import open_network
 

@@ -15,10 +15,10 @@ from livecut.training.options import ExportOptions
 def export(options: ExportOptions) -> None:
     """Write a checkpoint of livecut train as ONNX and safetensors, if both engines agree.
 
-    Its settings are written beside them as TOML, for livecut train --config. A .safetensors in place
-    of the checkpoint gives the ONNX alone. Several checkpoints of one network are averaged: the mean
-    of their weights is written, for the first's input size, which is often better than each where one
-    began from another's weights.
+    Its settings are written beside them as TOML, for livecut train --config. A .safetensors in
+    place of the checkpoint gives the ONNX alone. Several checkpoints of one network are averaged:
+    the mean of their weights is written, for the first's input size, which is often better than
+    each where one began from another's weights.
     """
     from livecut.training.export import export as write
 

@@ -187,8 +187,8 @@ def _option(
         given["multiple"] = True
     elif count > 1:
         given["nargs"] = count
-    if default not in (None, "", ()):
-        given |= {"default": _plain(default), "show_default": True}
+    if default is not None:
+        given |= {"default": _plain(default), "show_default": default not in ("", ())}
     return click.option(
         *names, type=kind, required=not optional, metavar=facts.metavar, help=facts.help, **given
     )
@@ -196,7 +196,7 @@ def _option(
 
 def _plain(value: Any) -> Any:
     """A default as a person would write it."""
-    if isinstance(value, tuple) and all(isinstance(side, int) for side in value):
+    if isinstance(value, tuple) and value and all(isinstance(side, int) for side in value):
         return "x".join(map(str, value))
     return str(value) if isinstance(value, Path) else value
 
@@ -247,7 +247,7 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) 
 def by_option(
     table: Mapping[str, Any], params: Mapping[str, click.Parameter], where: str
 ) -> dict[str, Any]:
-    """A TOML table's values by the names of options; one text for a repeatable option is a list of it.
+    """A TOML table's values by option; one text for a repeatable option is a list of one.
 
     Raises ConfigError, which names `where`, for a key that none of `params` has.
     """

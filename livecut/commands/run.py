@@ -65,7 +65,7 @@ def run(options: RunOptions, first: str | None) -> None:
 
 
 def run_one(options: RunOptions, until: Callable[[Callable[[], None]], None]) -> bool:
-    """Run one source; whether it was realtime. `until` is given what ends it. Raises LivecutError."""
+    """Run one source; whether it was realtime. `until` gets what ends it. Raises LivecutError."""
     from livecut.pipeline.pipeline import Pipeline, require_words
     from livecut.sources import open_source
 
@@ -80,7 +80,6 @@ def run_one(options: RunOptions, until: Callable[[Callable[[], None]], None]) ->
             sinks=options.output,
             **values_of(options, PipelineOptions),
             progress=lambda: bar.advance(task),
-            notice=say,
         )
         until(pipeline.stop)
         try:

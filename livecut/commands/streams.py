@@ -39,8 +39,9 @@ def assign_outputs(outputs: Sequence[str], sources: Sequence[str]) -> list[list[
     own = [o for o in outputs if o not in for_all]
     if own and len(own) != len(sources):
         raise ConfigError(
-            f"{len(sources)} sources, but {len(own)} output{'s' * (len(own) > 1)} ({', '.join(own)}); give one "
-            "for each source, in order, or one with {n} or {name} in it, as in out-{n}.mp4"
+            f"{len(sources)} sources, but {len(own)} output{'s' * (len(own) > 1)} "
+            f"({', '.join(own)}); give one for each source, in order, or one with {{n}} or "
+            "{name} in it, as in out-{n}.mp4"
         )
     dealt = []
     for number, source in enumerate(sources, 1):

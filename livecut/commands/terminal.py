@@ -110,17 +110,16 @@ def showing(bar: Progress) -> Iterator[Progress]:
 
 def summarise(pipeline: Pipeline) -> None:
     """Say what a run did."""
-    from livecut.stats import number_table
+    from livecut.stats import SHOWN, number_table
 
     stats = pipeline.stats
-    table = number_table("stage", "p50 ms", "p95 ms", "p99 ms")
-    for name, ring in stats.stages.items():
-        if ring.count:
-            table.add_row(name, *(f"{v:.2f}" for v in ring.percentiles(50, 95, 99)))
+    table = number_table("stage", *SHOWN)
+    for row in stats.rows():
+        table.add_row(*row)
     say(
         f"network: {pipeline.description}" if pipeline.description else "the network was not loaded"
     )
-    say(_counts(stats))
+    say(stats.counts)
     if stats.late:
         say(_late(stats))
     if stats.source_fps:
@@ -137,7 +136,7 @@ def summarise_streams(streams: Mapping[Pipeline, str]) -> None:
     table = number_table("stream", "network p50 ms", "age p50 ms", "p95 ms", "p99 ms")
     for number, (pipeline, name) in enumerate(streams.items(), 1):
         stats = pipeline.stats
-        say(f"{name}: {_counts(stats)}")
+        say(f"{name}: {stats.counts}")
         if stats.late:
             say(f"{name}: {_late(stats)}")
         if stats.frames:
@@ -148,12 +147,6 @@ def summarise_streams(streams: Mapping[Pipeline, str]) -> None:
     say(f"network: {', '.join(descriptions)}" if descriptions else "the network was not loaded")
     if table.rows:
         show_table(table)
-
-
-def _counts(stats: Stats) -> str:
-    drops = ", ".join(f"{count} ({cause})" for cause, count in stats.drops.items()) or "none"
-    placeholders = f", placeholders: {stats.placeholders}" if stats.placeholders else ""
-    return f"{stats.frames} frames, {stats.fps:.1f} fps, drops: {drops}{placeholders}"
 
 
 def _late(stats: Stats) -> str:

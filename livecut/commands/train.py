@@ -42,8 +42,8 @@ def parse_stages(
 def train(settings: TrainSettings, resume: bool, stage: list[dict[str, Any]]) -> None:
     """Train a network on labelled pictures: images and masks, matched by name.
 
-    A --config with tables [[stage]] trains in stages, in OUTPUT/1, OUTPUT/2 and so on, each from the
-    best of the one before and with options of its own.
+    A --config with tables [[stage]] trains in stages, in OUTPUT/1, OUTPUT/2 and so on, each from
+    the best of the one before and with options of its own.
 
     On several GPUs: torchrun --nproc-per-node N --no-python livecut train ...; --batch is shared.
     """

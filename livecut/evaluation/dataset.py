@@ -55,7 +55,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Vacant(Pair):
-    """What is beside the person of a picture in which `beside` finds something, and a mask of nobody."""
+    """The part beside the person of a picture, as `beside` finds it, and a mask of nobody."""
 
     def read(self) -> tuple[Image, Image]:
         """As of a pair."""
@@ -65,7 +65,7 @@ class Vacant(Pair):
 
 
 def beside(image: Image, mask: Image) -> Image | None:
-    """The largest part of a picture left, right or above of its person; None where all are small."""
+    """The largest part left of, right of or above the person; None where all are small."""
     x, y, across, _ = cv2.boundingRect(mask)
     parts = image[:, :x], image[:, x + across :], image[:y, :] if across else image
     largest = max(parts, key=lambda part: part.size)

@@ -5,8 +5,8 @@
     states = [["r1i", "r1o"]]            # inputs that are an output of the frame before
     extra = {downsample_ratio = 0.25}    # inputs that stay
 
-`Adapter` has all keys; none must be there. Between network and alpha there is nothing but a resize: no
-steadying, no refined edges.
+`Adapter` has all keys; none must be there. Between network and alpha there is nothing but a resize:
+no steadying, no refined edges.
 """
 
 from __future__ import annotations
@@ -261,7 +261,8 @@ class External:
                 return ports[name]
             if name not in ports:
                 raise ConfigError(
-                    f"adapter {adapter}: {path.name} has no {what} {name!r}; it has {', '.join(ports)}"
+                    f"adapter {adapter}: {path.name} has no {what} {name!r}; it has "
+                    f"{', '.join(ports)}"
                 )
             return str(name)
 
@@ -343,7 +344,8 @@ class External:
             planes = np.moveaxis(planes, -1, 0)
         if planes.ndim != 3 or a.channel >= len(planes):
             raise EngineError(
-                f"the network gave {found.shape}, no channel {a.channel} of a picture; see the adapter"
+                f"the network gave {found.shape}, no channel {a.channel} of a picture; see the "
+                "adapter"
             )
         if a.activation == "softmax":
             planes = np.exp(planes - planes.max(0))
@@ -367,10 +369,10 @@ def open_network(
     threads: int = NetworkOptions.threads,
     temporal: bool = False,
 ) -> Segmenter | External:
-    """A Segmenter, or what stands in for it where `adapter`, or NAME.adapter.toml beside it, says so.
+    """A Segmenter, or an External where `adapter` or NAME.adapter.toml beside it describes it.
 
-    `model`, `engine`, `device` and `threads` are as for a Segmenter. Raises ModelError, EngineError and
-    ConfigError.
+    `model`, `engine`, `device` and `threads` are as for a Segmenter. Raises ModelError, EngineError
+    and ConfigError.
     """
     path = Path(model)
     if adapter is None and path.suffix in (".onnx", ".tflite"):

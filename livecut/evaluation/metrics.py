@@ -18,7 +18,7 @@ from livecut.frame import Image, as_image
 TOLERANCE = 0.01
 """Of `boundary_f1`: how far apart two boundaries may lie, as a share of the picture's diagonal."""
 SIGMA, RADIUS = 1.4, 4
-"""Of `grad`: the Gaussian's deviation in pixels, as published; beyond the radius it is under 1 %."""
+"""Deviation in pixels of `grad`'s Gaussian, as published; beyond the radius it is under 1 %."""
 
 
 def iou(alpha: Image, mask: Image) -> float:
@@ -34,7 +34,8 @@ def iou(alpha: Image, mask: Image) -> float:
 def boundary(mask: Image) -> Image:
     """The outermost pixels of the person, cut at 128: uint8 (H, W), 1 or 0.
 
-    They have one of their four neighbours outside of the person. The picture's border is no outline.
+    They have one of their four neighbours outside of the person. The picture's border is no
+    outline.
     """
     person = (mask > 127).astype(np.uint8)
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
@@ -109,8 +110,8 @@ def miss(alpha: Image, mask: Image) -> float:
 def dtssd(alpha: Image, mask: Image, last_alpha: Image, last_mask: Image) -> float:
     """Root mean square of Δp - Δt over the picture; 0..2.
 
-    Erofeev et al. (2015), their dtSSD; by frame, as RobustVideoMatting (Lin et al. 2022) reports it,
-    there times 100.
+    Erofeev et al. (2015), their dtSSD; by frame, as RobustVideoMatting (Lin et al. 2022) reports
+    it, there times 100.
     """
     difference = _change(alpha, last_alpha) - _change(mask, last_mask)
     return float(cv2.norm(difference, cv2.NORM_L2)) / (255 * math.sqrt(mask.size))

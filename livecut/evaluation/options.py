@@ -20,14 +20,14 @@ class EvalOptions(NetworkOptions):
     index: Annotated[
         Path | None,
         Option(
-            "Table of split, name, webcam_like, source, by tabs; default: IMAGES/../../index.tsv, if "
-            "there."
+            "Table of split, name, webcam_like, source, by tabs; default: IMAGES/../../index.tsv, "
+            "if there."
         ),
     ] = None
     nobody: Annotated[
         bool,
         Option(
-            "Take what is beside the pictures' persons, where nobody is; leak is what is kept of it."
+            "Take the parts beside the pictures' persons, where nobody is; leak is what is kept."
         ),
     ] = False
     worst: Annotated[

@@ -22,7 +22,7 @@ from livecut.pipeline.stills import StillJob
 WORST = 16
 """Pictures on the contact sheet."""
 CELL, LINE = 240, 24
-"""Of the contact sheet: the side of the square for one picture, and the height of a line of text."""
+"""Pixels of the contact sheet: side of the square for a picture, and height of a line of text."""
 COLUMNS = 2
 
 Matting = Callable[[Image], Image]
@@ -31,7 +31,7 @@ Matting = Callable[[Image], Image]
 
 @dataclass(frozen=True)
 class Score:
-    """One picture's metrics as in `livecut.evaluation.metrics`, in percent but for `grad` and `ms`."""
+    """A picture's metrics as in `livecut.evaluation.metrics`; percent but for `grad` and `ms`."""
 
     pair: Pair
     iou: float
@@ -176,7 +176,7 @@ def table(found: Report) -> Table:
 
 
 def contact_sheet(scores: list[Score], matting: Matting) -> Image:
-    """The `WORST` pictures by IoU, worst first: picture, alpha and true mask on green, name and IoU.
+    """The `WORST` pictures, worst first: picture, alpha and true mask on green, name and IoU.
 
     BGR uint8 (H, W, 3). Raises ConfigError and EngineError.
     """

@@ -1,7 +1,8 @@
 """Moving sequences with their exact alpha, made from stills: a cut-out person over a room.
 
-The figure moves by an affine map, which moves its mask alike. There is no motion blur, no limb moves
-by itself, and the pictures are no sharper than the stills: good for comparing, not for a last word.
+The figure moves by an affine map, which moves its mask alike. There is no motion blur, no limb
+moves by itself, and the pictures are no sharper than the stills: good for comparing, not for a last
+word.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ PAN = 0.08
 SPEEDS = (0.0, 0.002, 0.05)
 """Cycles of the motion by frame, of its still, slow and fast part: about 0, 1 and 20 pixels."""
 INSIDE = 0.02
-"""The share of the left, right or top edge of a still that its figure may touch; beyond, it is cut off
-there, and cannot be moved."""
+"""The share of the left, right or top edge of a still that its figure may touch; beyond, it is cut
+off there, and cannot be moved."""
 
 Doubles = NDArray[np.float64]
 
@@ -106,7 +107,7 @@ def curve(phase: Doubles, rng: Generator) -> Doubles:
 
 
 def phases(frames: int, rng: Generator) -> Doubles:
-    """How far the motion has come at each frame (N,): a still, a slow and a fast part in random order."""
+    """The motion's phase at each frame (N,): a still, a slow and a fast part in random order."""
     speeds = rng.permutation(SPEEDS)
     speed = np.repeat(speeds, math.ceil(frames / 3))[:frames]
     smooth = np.convolve(np.pad(speed, 2, mode="edge"), np.full(5, 0.2), mode="valid")
@@ -114,7 +115,8 @@ def phases(frames: int, rng: Generator) -> Doubles:
 
 
 def motion(mask: Image, frames: int, rng: Generator) -> tuple[Doubles, Doubles]:
-    """The matrices (N, 2, 3) to `SIZE` of a figure with this mask, and the phase (N,) of its motion.
+    """The matrices (N, 2, 3) to `SIZE` of a figure with this mask, and the phase (N,) of its
+    motion.
 
     The figure's lower edge stays below that of the frame.
     """
@@ -145,7 +147,7 @@ def motion(mask: Image, frames: int, rng: Generator) -> tuple[Doubles, Doubles]:
 
 
 def panned(room: Image, phase: Doubles, amount: float, rng: Generator) -> Doubles:
-    """The matrices (N, 2, 3) by which a room fills `SIZE`, moved sideways by `amount` of the width."""
+    """The matrices (N, 2, 3) by which a room fills `SIZE`, panned by `amount` of the width."""
     width, height = SIZE
     scale = max(width * (1 + 2 * amount) / room.shape[1], height / room.shape[0])
     moves = np.zeros((len(phase), 2, 3))
@@ -184,8 +186,8 @@ def make_sequences(
 ) -> Iterator[Sequence]:
     """`count` sequences of `FRAMES` frames; every second has a cut in its middle.
 
-    People are pictures of one big figure that the lower edge alone cuts off; none comes twice. Raises
-    ConfigError where they or the rooms are too few.
+    People are pictures of one big figure that the lower edge alone cuts off; none comes twice.
+    Raises ConfigError where they or the rooms are too few.
     """
     rng = np.random.default_rng(seed)
     if not rooms:
@@ -195,7 +197,8 @@ def make_sequences(
     figures = list(islice((pair for pair in big if whole(pair.read()[1])), needed))
     if len(figures) < needed:
         raise ConfigError(
-            f"{count} sequences need {needed} pictures of one big figure that the lower edge alone cuts "
+            f"{count} sequences need {needed} pictures of one big figure that the lower edge "
+            "alone cuts "
             f"off; there are {len(figures)} among {len(people)}; ask for fewer sequences"
         )
     for number in range(count):

@@ -18,8 +18,8 @@ from livecut.segmenter import Segmenter
 from livecut.stats import number_table
 
 MOVING = 0.005
-"""A frame whose true alpha changed by this share of the picture or more is moving, any other calm: a
-seated person's sway is under it."""
+"""A frame whose true alpha changed by this share of the picture or more is moving, any other calm:
+a seated person's sway is under it."""
 AFTER_CUT = 3
 """Frames that count as those after a cut."""
 SHARE = 0.5
@@ -28,7 +28,10 @@ SHARE = 0.5
 
 @dataclass(frozen=True)
 class Moment:
-    """One frame's metrics as in `livecut.evaluation.metrics`, in percent; those over time are NaN in a shot's first."""
+    """A frame's metrics as in `livecut.evaluation.metrics`, in percent.
+
+    The metrics over time are NaN in a shot's first frame.
+    """
 
     iou: float
     leak: float
@@ -85,7 +88,8 @@ def moment(alpha: Image, last_alpha: Image, step: Step, last_mask: Image) -> Mom
 def follow(
     sequence: Sequence, steadied: Segmenter | External, single: Segmenter | External
 ) -> dict[str, list[Moment]]:
-    """The moments of one sequence by way: "steadied", "single", and the "average" of single's alpha.
+    """The moments of one sequence by way: "steadied", "single", and the "average" of single's
+    alpha.
 
     `steadied` is temporal and forgets what was before the sequence, but is told of no cut. Raises
     EngineError.

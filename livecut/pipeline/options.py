@@ -60,8 +60,8 @@ class RunOptions(SourceOptions, PipelineOptions):
     output: Annotated[
         tuple[str, ...],
         Option(
-            "Where the result goes, as listed below; may be given again. Of several sources each gets "
-            "one of its own, in order, or one for all with {n} or {name} in its name.",
+            "Where the result goes, as listed below; may be given again. Of several sources each "
+            "gets one of its own, in order, or one for all with {n} or {name} in its name.",
             short="-o",
         ),
     ] = ("window",)

@@ -44,7 +44,7 @@ LOG = logging.getLogger("livecut")
 STALL = 1.0
 """Seconds without a new picture after which a live output changes to a placeholder."""
 REPEAT = 0.1
-"""Seconds between the repetitions of a placeholder, so that a reader of the output does not hang."""
+"""Seconds between repetitions of a placeholder, so that a reader of the output does not hang."""
 CYCLE = ("blur", "#00b140", "#000000")
 """Backgrounds that the key for the next one goes through, after the one given."""
 
@@ -66,14 +66,16 @@ class Pipeline:
     >>> Pipeline("clip.mp4", "blur", ["out.mp4"]).run()   # doctest: +SKIP
 
     `source` and each of `sinks` (one alone may stand without a list) are as for `open_source` and
-    `open_sink`, or already open; whatever the pipeline opens itself, it closes. `mirror` flips left and
-    right. `max_frames` ends the run after so many composited frames. `model`, `device`, `engine` and
-    `threads` go to the Segmenter; `precision` (auto, float32, float16, bfloat16) is for a GPU on which
-    PyTorch does all of it. A SharedEngine or an open Engine as `engine` is in place of all five. `title`
-    is that of its window. `in_flight` is how many frames of a file are worked on at once: 1 for the least delay, 2 for
-    the highest rate, 0 for 2 where the file's length is known, else 1; of a live source only the newest
-    is. `progress` is called after each composited frame, `notice` with a line when the picture fails or
-    comes back; without it the logger "livecut" has that line. `clock` is that of the source's time stamps. Raises LivecutError.
+    `open_sink`, or already open; whatever the pipeline opens itself, it closes. `mirror` flips left
+    and right. `max_frames` ends the run after so many composited frames. `model`, `device`,
+    `engine` and `threads` go to the Segmenter; `precision` (auto, float32, float16, bfloat16) is
+    for a GPU on which PyTorch does all of it. A SharedEngine or an open Engine as `engine` is in
+    place of all five. `title` is that of its window. `in_flight` is how many frames of a file are
+    worked on at once: 1 for the least delay, 2 for the highest rate, 0 for 2 where the file's
+    length is known, else 1; of a live source only the newest is. `progress` is called after each
+    composited frame, `notice` with a line when the picture fails or comes back; without it the
+    logger "livecut" has that line. `clock` is that of the source's time stamps. Raises
+    LivecutError.
     """
 
     def __init__(
@@ -158,10 +160,11 @@ class Pipeline:
         self._flipped = [Buffer(np.empty(0, np.uint8))] * in_flight
 
     def run(self) -> Stats:
-        """Run until the source ends, `max_frames` are done or `stop` is called. Raises LivecutError.
+        """Run until the source ends, `max_frames` are done or `stop` is called. Raises
+        LivecutError.
 
-        Call it once, and on the main thread where a window is among the sinks. For several at once see
-        `livecut.run_all`.
+        Call it once, and on the main thread where a window is among the sinks. For several at once
+        see `livecut.run_all`.
         """
         with self._opened:
             for sink in self.sinks:
@@ -237,7 +240,8 @@ class Pipeline:
         )
 
     def _prepare(self, capture: Capture, outputs: Slot[Output]) -> tuple[FrameProcessor, Guard]:
-        """A live run's processor, warmed up, and its guard; `outputs` and the source use its buffers.
+        """A live run's processor, warmed up, and its guard; `outputs` and the source use its
+        buffers.
 
         The source gives its native format from then on, where the processor takes it.
         """
@@ -251,7 +255,7 @@ class Pipeline:
         return processor, self._guard(processor, processor.cut)
 
     def _opened_processor(self) -> FrameProcessor:
-        """The processor; its composites are in the format that all sinks prefer, where there is one."""
+        """The processor, with composites in the format that all sinks prefer, if there is one."""
         self._processor = processor = self._load(background=self._background)
         processor.background = self._background  # which may have changed while the network loaded
         wanted = {sink.pixel_format or self.pixel_format for sink in self.sinks}
@@ -267,7 +271,7 @@ class Pipeline:
     def _warm_up(
         self, processor: FrameProcessor, out: Buffer, pixel_format: PixelFormat = BGR
     ) -> None:
-        """Do everything once, so that no frame waits for compilers and allocations; shown nowhere."""
+        """Do everything once, shown nowhere: no frame shall wait for compilers or allocations."""
         image = np.zeros(pixel_format.shape(self.source.size), np.uint8)
         blank = Frame(image, -1, 0.0, 0.0, pixel_format)
         for _ in range(2):  # only the second has one before it to be smoothed by
@@ -368,7 +372,7 @@ class Pipeline:
             self._interruptible = False
 
     def _hold(self, output: Output, due: float) -> None:
-        """Keep a picture up until the next is due, while frozen, or a still until the person quits."""
+        """Keep a picture up until the next is due, while frozen, or a still until the quit key."""
         while not self._stopping.is_set():
             again = self._frozen or self.source.frames == 1
             left = due - self._clock.now()

@@ -23,7 +23,7 @@ class StillJob(StillOptions):
     """What to make of each picture, and how: `kind` is composite, alpha, mask or cutout."""
 
     def apply(self, image: Image, alpha: Image) -> Image:
-        """The result for one picture BGR (H, W, 3) and its alpha (H, W), of the same height and width."""
+        """The result for one picture BGR (H, W, 3) and its alpha (H, W), both of one size."""
         if self.kind == "alpha":
             return alpha
         if self.kind == "mask":
@@ -37,11 +37,12 @@ def composite(image: Image, alpha: Image, background: str | Image = "blur") -> I
     >>> alpha = Segmenter()(image)   # doctest: +SKIP
     >>> livecut.composite(image, alpha, "beach.jpg")   # doctest: +SKIP
 
-    `image` is BGR uint8 (H, W, 3) and `alpha` uint8 (H, W), 255 = person, as `Segmenter` gives it; views
-    are copied where they are not C-contiguous. `background` is what `livecut run -b` takes ("blur",
-    "blur:0.8", "#00b140", a file's name, ...; with "transparent" the result is BGRA (H, W, 4)), or a
-    picture BGR uint8 of any size, which is scaled to cover. It is made anew in each call: for many
-    frames a Pipeline is faster. Raises TypeError, ValueError, and ConfigError for the background.
+    `image` is BGR uint8 (H, W, 3) and `alpha` uint8 (H, W), 255 = person, as `Segmenter` gives it;
+    views are copied where they are not C-contiguous. `background` is what `livecut run -b` takes
+    ("blur", "blur:0.8", "#00b140", a file's name, ...; with "transparent" the result is BGRA (H, W,
+    4)), or a picture BGR uint8 of any size, which is scaled to cover. It is made anew in each call:
+    for many frames a Pipeline is faster. Raises TypeError, ValueError, and ConfigError for the
+    background.
     """
     image = checked_bgr(image)
     alpha = np.ascontiguousarray(checked_alpha(alpha, image.shape[:2]))
@@ -80,8 +81,9 @@ def process_stills(
 ) -> list[LivecutError]:
     """Process every picture and return the errors of those that failed; the others are done.
 
-    `output` is a picture where there is one input and it has a picture's suffix; else a folder, made
-    if absent. `track` wraps the loop, for a progress bar. Raises ConfigError before anything is done.
+    `output` is a picture where there is one input and it has a picture's suffix; else a folder,
+    made if absent. `track` wraps the loop, for a progress bar. Raises ConfigError before anything
+    is done.
     """
     paths = gather(inputs)
     single = output.suffix.lower() in WRITABLE and not output.is_dir()

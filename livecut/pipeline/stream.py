@@ -42,11 +42,11 @@ def stream(
     ...     show(cutout.image, cutout.alpha)
 
     `source` is what `open_source` takes, and is closed at the end, or an open one, which is not;
-    the other arguments are those of `Segmenter`, and `clock` that of a live source's time stamps. Each cutout has `image`, BGR uint8 (H, W, 3), and
-    `alpha`, uint8 (H, W), 255 = person, both of their own and the caller's to keep, and `frame`
-    with `index`, `timestamp` and `position`. A file gives every frame, a live source the newest one
-    each time; what came meanwhile is dropped. A live source that was lost is opened again, and the
-    iterator waits.
+    the other arguments are those of `Segmenter`, and `clock` that of a live source's time stamps.
+    Each cutout has `image`, BGR uint8 (H, W, 3), and `alpha`, uint8 (H, W), 255 = person, both of
+    their own and the caller's to keep, and `frame` with `index`, `timestamp` and `position`. A file
+    gives every frame, a live source the newest one each time; what came meanwhile is dropped. A
+    live source that was lost is opened again, and the iterator waits.
 
     The source is opened when the first frame is asked for. Raises SourceError, ModelError,
     ConfigError, and EngineError where the network fails or gives no valid alpha.

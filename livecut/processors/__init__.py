@@ -62,7 +62,8 @@ def require_auto(precision: str, network: Target | Engine) -> None:
     if isinstance(network, Target):
         given = f"model {network.model}, device {network.device} and engine {network.engine} do"
     raise ConfigError(
-        f"precision {precision} is for PyTorch on an NVIDIA GPU, which {given} not give here; take auto"
+        f"precision {precision} is for PyTorch on an NVIDIA GPU, which {given} not give here; "
+        "take auto"
     )
 
 

@@ -22,7 +22,7 @@ EMPTY = 0.06
 SECOND = 0.04
 """Share of the samples with a second person, out of another picture."""
 PERSPECTIVE, TILT = 0.1, 0.1
-"""Share of the samples in perspective, and how far a corner moves at most, in widths and heights."""
+"""Share of samples in perspective; how far a corner moves at most, in widths and heights."""
 OBJECT = 0.05
 """Share of the samples with a thing before the person, out of a room."""
 MOTION = 0.04
@@ -47,8 +47,8 @@ def cover(image: Image, size: tuple[int, int], rng: Generator) -> Image:
 def placement(mask: Image, size: tuple[int, int], rng: Generator) -> Map:
     """A random affine map (2, 3) from the picture to `size`: mirror, rotation, scale, translation.
 
-    The figure stays mostly inside, and one cut off by the picture's bottom edge stays cut off by the
-    output's, as with a webcam.
+    The figure stays mostly inside, and one cut off by the picture's bottom edge stays cut off by
+    the output's, as with a webcam.
     """
     (h, w), (out_w, out_h) = mask.shape, size
     fit, fill = sorted((out_w / w, out_h / h))
@@ -84,7 +84,7 @@ def perspective(m: Map, size: tuple[int, int], rng: Generator) -> Map:
 
 
 def covered(mask: Image, m: Map, size: tuple[int, int]) -> float:
-    """The share of the output of `size` = (width, height) that a picture, brought there by a map, fills."""
+    """The share of the output, `size` = (width, height), that a picture fills through a map."""
     corners = np.array([[0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]])
     there = corners * [*mask.shape[::-1], 1] @ m.T
     outline = there[:, :2] / there[:, 2:] if len(m) == 3 else there
@@ -100,7 +100,7 @@ def warp(image: Image, m: Map, size: tuple[int, int], border: int) -> Image:
 
 
 def photometry(image: Image, rng: Generator) -> Image:
-    """Exposure, contrast, gamma, white balance, saturation, blur, noise and JPEG, each by chance."""
+    """Exposure, contrast, gamma, white balance, saturation, blur, noise, JPEG, each by chance."""
     gain = rng.uniform(0.75, 1.2) * rng.uniform(0.9, 1.1, 3)
     levels = (np.arange(256.0)[:, None] - 127) * rng.uniform(0.8, 1.2) + 127 + rng.uniform(-15, 15)
     levels = np.clip(levels * gain, 0, 255)
@@ -151,7 +151,8 @@ def motion_blur(image: Image, alpha: Image, rng: Generator) -> tuple[Image, Imag
 def occlude(image: Image, alpha: Image, thing: Image, rng: Generator) -> tuple[Image, Image]:
     """A piece of `thing`, of the picture's size, before the person, and out of the alpha.
 
-    It is a turned rectangle or a blob, 8 to 20 % of the shorter side in radius, somewhere on the person.
+    It is a turned rectangle or a blob, 8 to 20 % of the shorter side in radius, somewhere on the
+    person.
     """
     ys, xs = np.nonzero(alpha[::4, ::4] > 127)
     if not len(ys):

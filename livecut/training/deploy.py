@@ -20,7 +20,7 @@ from livecut.network.unet import MobileUNet
 
 
 def deployable(network: Network, form: type[Folded] | None = None) -> Portable:
-    """The network with what surrounds it (`Folded`, or another form), such that runtimes are fast at it."""
+    """The network and what surrounds it (`Folded`, or another form), as runtimes are fast at it."""
     fast = copy.deepcopy(network).eval()
     for module in fast.modules():
         if isinstance(module, nn.Sequential):
@@ -41,7 +41,8 @@ def _join_norms(layers: nn.Sequential) -> None:
 
 
 class Folded(Portable):
-    """A Portable whose first convolution takes BGR levels less their mean: two passes over them fewer.
+    """A Portable whose first convolution takes BGR levels less their mean: two passes over them
+    fewer.
 
     The colours' order and scale are in that convolution's weights. The mean is not, for beyond the
     picture's edges a convolution sees zeros, which are to be the mean.
@@ -59,7 +60,7 @@ class Folded(Portable):
 
 
 def write_onnx(portable: Portable, facts: Facts, path: Path) -> None:
-    """Write the network for any number of pictures whose sides its stride divides, and what it is."""
+    """Write the network and its facts, for any number of pictures with sides of whole strides."""
     network = portable.network
     s = network.stride
     height, width = torch.export.Dim("h", min=2, max=512), torch.export.Dim("w", min=2, max=512)
@@ -89,8 +90,8 @@ def write_onnx(portable: Portable, facts: Facts, path: Path) -> None:
 
 
 def disagreement(portable: Portable, facts: Facts, path: Path) -> float:
-    """The largest difference of alpha between the ONNX file and the network, over several shapes and
-    numbers of pictures.
+    """The largest difference of alpha between the ONNX file and the network, over several shapes
+    and numbers of pictures.
     """
     network = portable.network
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])

@@ -41,12 +41,12 @@ def export(
     `out` ends in .onnx, which the .safetensors comes beside, or in .safetensors for that alone. A
     .safetensors in place of the checkpoint gives the .onnx alone. With `others`, checkpoints or
     .safetensors of the same network, the mean of all their weights is written, to .onnx and
-    .safetensors, for the first's input size (model soups, Wortsman et al., 2022: good where the runs
-    began from the same weights). With `calibrate`, a folder of labelled pictures, the network is
-    written in int8 too, see `livecut.training.quantise`. Raises ModelError, and writes nothing, where
-    ONNX Runtime's alpha over random and flat pictures of several shapes differs from PyTorch's by more
-    than `TOLERANCE`, the checkpoint is not ours, ONNX cannot express it, or int8 loses too much;
-    ConfigError where there are no such pictures.
+    .safetensors, for the first's input size (model soups, Wortsman et al., 2022: good where the
+    runs began from the same weights). With `calibrate`, a folder of labelled pictures, the network
+    is written in int8 too, see `livecut.training.quantise`. Raises ModelError, and writes nothing,
+    where ONNX Runtime's alpha over random and flat pictures of several shapes differs from
+    PyTorch's by more than `TOLERANCE`, the checkpoint is not ours, ONNX cannot express it, or int8
+    loses too much; ConfigError where there are no such pictures.
     """
     if out.suffix not in (".onnx", ".safetensors"):
         raise ModelError(
@@ -78,7 +78,8 @@ def export(
             difference = disagreement(Portable(network).eval(), facts, part)
             if difference > TOLERANCE:
                 raise ModelError(
-                    f"the exported network differs from PyTorch's by {difference:.2g} in alpha, more "
+                    f"the exported network differs from PyTorch's by {difference:.2g} in alpha, "
+                    "more "
                     f"than {TOLERANCE:g}; nothing was written"
                 )
             if calibrate:
@@ -98,7 +99,8 @@ def _read(path: Path, out: Path) -> tuple[Network, Facts, str]:
     network, facts, settings = load_earlier(path)
     if out.suffix == ".onnx" and not network.exportable:
         raise ModelError(
-            f"{facts.network} cannot be exported to ONNX; give -o {out.with_suffix('.safetensors')}, "
+            f"{facts.network} cannot be exported to ONNX; give -o "
+            f"{out.with_suffix('.safetensors')}, "
             "which --engine torch runs"
         )
     try:
@@ -108,7 +110,7 @@ def _read(path: Path, out: Path) -> tuple[Network, Facts, str]:
 
 
 def _average(network: Network, facts: Facts, others: Sequence[Path], out: Path) -> None:
-    """Put the mean of its weights and the others' into a network; what is not floating point stays its own."""
+    """Put the mean of its own and the others' weights into a network; counters stay its own."""
     states = []
     for path in others:
         other, its, _ = _read(path, out)

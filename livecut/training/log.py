@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 
 class Log:
-    """A CSV file of the columns step, lr, loss, loss_PART ..., seconds, samples_per_second, iou, iou_webcam.
+    """A CSV file of the columns step, lr, loss, loss_PART ..., seconds, samples_per_second, iou,
+    iou_webcam.
 
-    Losses and samples per second are means since the row before; seconds are those of training, without
-    validation and pauses; iou, in percent, is there where there was a validation. A run that is
-    resumed at `step` goes on in the file that is there, and drops the later rows; else it is begun anew.
+    Losses and samples per second are means since the row before; seconds are those of training,
+    without validation and pauses; iou, in percent, is there where there was a validation. A run
+    that is resumed at `step` goes on in the file that is there, and drops the later rows; else it
+    is begun anew.
     """
 
     def __init__(self, path: Path, step: int) -> None:
@@ -71,7 +73,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def draw(path: Path, out: Path) -> None:
-    """A log as a picture: the losses, and the validation's IoU. Raises ImportError without matplotlib."""
+    """Draw a log: losses and the validation's IoU. Raises ImportError without matplotlib."""
     from matplotlib.figure import Figure
 
     rows = read(path)

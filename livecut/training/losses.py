@@ -24,7 +24,7 @@ def dice(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def boundary(logits: Tensor, target: Tensor, person_weight: float = 1.0, reach: int = 2) -> Tensor:
-    """Cross entropy of the pixels within `reach` of an edge of the mask alone; 0 where there is none."""
+    """Cross entropy of the pixels within `reach` of the mask's edges; 0 where there are none."""
     size = 2 * reach + 1
     widest = F.max_pool2d(target, size, stride=1, padding=reach)
     least = -F.max_pool2d(-target, size, stride=1, padding=reach)

@@ -39,11 +39,12 @@ class Group:
         return self.rank == 0
 
     def share(self, batch: int) -> int:
-        """The pictures of a batch that each process takes. Raises ConfigError where they are under two."""
+        """How many pictures of a batch each process takes. Raises ConfigError for under two."""
         each, rest = divmod(batch, self.count)
         if rest or each < 2:
             raise ConfigError(
-                f"a batch of {batch} cannot be shared by {self.count} processes; expected a multiple "
+                f"a batch of {batch} cannot be shared by {self.count} processes; expected a "
+                "multiple "
                 f"of {self.count}, {2 * self.count} or more"
             )
         return each

@@ -1,7 +1,7 @@
 """A network in whole numbers: static quantisation, calibrated on training pictures.
 
-Activations are uint8, weights int8 for each channel; the sigmoid stays float32. The forms of the first
-convolution and the last are those that ONNX Runtime computes quickly in bytes.
+Activations are uint8, weights int8 for each channel; the sigmoid stays float32. The forms of the
+first convolution and the last are those that ONNX Runtime computes quickly in bytes.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ CALIBRATION = 200
 class Levels(Folded):
     """A `Folded` that takes levels less `ZERO`, one number in place of a mean for each channel.
 
-    It is near ImageNet's mean, but whole, so that the picture's own bytes are the first convolution's
-    input.
+    It is near ImageNet's mean, but whole, so that the picture's own bytes are the first
+    convolution's input.
     """
 
     def __init__(self, network: Network) -> None:
@@ -91,9 +91,9 @@ def quantise(
 ) -> tuple[float, float]:
     """Write the network quantised to `out`, and give the mean IoU (exact, quantised) in percent.
 
-    Both are measured with the edge refinement on `data`'s validation pictures (those like a webcam's,
-    where an index says); `exact` is the network's ONNX file. Raises ModelError, and writes nothing,
-    where the difference is `LOSS` or more.
+    Both are measured with the edge refinement on `data`'s validation pictures (those like a
+    webcam's, where an index says); `exact` is the network's ONNX file. Raises ModelError, and
+    writes nothing, where the difference is `LOSS` or more.
     """
     train = [p for p in data.train if p.webcam_like is not False]
     with TemporaryDirectory() as folder:
@@ -170,7 +170,7 @@ def _ends(graph: onnx.GraphProto) -> tuple[onnx.NodeProto, onnx.NodeProto, list[
 
 
 def _pack_rows(graph: onnx.GraphProto) -> None:
-    """Say in numbers what `PackedStem` reshapes to: the same pictures and rows, so many channels last."""
+    """State in numbers what `PackedStem` reshapes to: the same pictures and rows, channels last."""
     made = {name: node for node in graph.node for name in node.output}
     known = {value.name: value for value in graph.initializer}
     for node in [node for node in graph.node if node.op_type == "Reshape"]:
@@ -185,7 +185,7 @@ def _pack_rows(graph: onnx.GraphProto) -> None:
 
 
 def _take_bytes(graph: onnx.GraphProto) -> None:
-    """Leave out the way of the picture's bytes to floats and back: bytes less `ZERO` are what they were."""
+    """Leave out the picture's way to floats and back: bytes less `ZERO` are what they were."""
     made = {name: node for node in graph.node for name in node.output}
     first, _, _ = _ends(graph)
     name = first.input[0]

@@ -51,7 +51,8 @@ class Teacher:
     def distillation_target(
         self, image: Tensor, target: Tensor, area: int, stride: int
     ) -> tuple[Tensor, Tensor]:
-        """The image for another network, of `area` pixels, and the mean of target and own alpha as its target.
+        """The image for another network, of `area` pixels, and the mean of target and own alpha as
+        its target.
 
         `image` is float RGB (N, 3, H, W) of the teacher's size, `target` (N, 1, H, W).
         """
@@ -80,7 +81,10 @@ def teacher_for(settings: TrainSettings, averaged: Network, device: torch.device
 
 
 class Objective(nn.Module):
-    """Bytes in, losses by name out: image uint8 BGR (N, H, W, 3), mask uint8 (N, H, W), 255 = person."""
+    """Bytes in, losses by name out.
+
+    Images are uint8 BGR (N, H, W, 3), masks uint8 (N, H, W), 255 = person.
+    """
 
     def __init__(self, network: Network, settings: TrainSettings, teacher: Teacher | None) -> None:
         super().__init__()
@@ -106,8 +110,8 @@ def channels_last(image: Tensor) -> Tensor:
 
 
 def precision(device: torch.device, chosen: str) -> torch.dtype:
-    """What convolutions are computed in, by its name; "auto" is bfloat16 or float16 on CUDA as the card
-    has it, else float32.
+    """What convolutions are computed in, by its name; "auto" is bfloat16 or float16 on CUDA as the
+    card has it, else float32.
     """
     if chosen != "auto":
         found = getattr(torch, chosen)
@@ -131,8 +135,8 @@ class Run:
     """A training run: all that last.pt holds, and what moves it on by a step.
 
     On the CPU a step depends on the state, the seed and the number of the step alone, so that a run
-    that was killed and resumed equals one that was not, bit by bit. On CUDA the samples and the first
-    weights do; its kernels add up in no fixed order.
+    that was killed and resumed equals one that was not, bit by bit. On CUDA the samples and the
+    first weights do; its kernels add up in no fixed order.
     """
 
     def __init__(self, settings: TrainSettings, group: Group, state: dict[str, Any] | None) -> None:
@@ -175,7 +179,8 @@ class Run:
             except (KeyError, RuntimeError, ValueError) as error:
                 reason = str(error).splitlines()[0].rstrip(":")
                 raise ModelError(
-                    f"{settings.output / 'last.pt'} is of another run: {reason}; resume with --config "
+                    f"{settings.output / 'last.pt'} is of another run: {reason}; resume with "
+                    "--config "
                     f"{settings.output / 'settings.toml'}, or give another --output"
                 ) from error
         self._frozen = freeze(network, settings.freeze)
@@ -184,7 +189,7 @@ class Run:
         self._summed = 0
 
     def loader(self, data: Data) -> Iterable[tuple[Tensor, ...]]:
-        """The process's share of the batches that are left, in one pass that workers live through."""
+        """The process's share of the batches that are left; its workers last for all of them."""
         settings, cuda = self.settings, self.group.device.type == "cuda"
         seen = self._teacher or settings
         stride = self._teacher.stride if self._teacher else self.network.stride
@@ -236,7 +241,8 @@ class Run:
             self._sums[name] = self._sums.get(name, 0) + value.detach()
 
     def losses(self) -> dict[str, float]:
-        """Means by name over the steps since the last call and all processes, each of which must call.
+        """Means by name over the steps since the last call and all processes, each of which must
+        call.
 
         Raises ModelError where they are no numbers.
         """
@@ -268,7 +274,7 @@ class Run:
 
 
 def one_thread(_: int) -> None:
-    """A worker of the loader is one process among others: OpenCV's own threads would fight for cores."""
+    """Keep OpenCV to one thread in a worker of the loader: more would fight for the cores."""
     cv2.setNumThreads(1)
 
 

@@ -90,12 +90,13 @@ class TrainSettings:
             "(as for --start), or of the run's own averaged weights (average)."
         ),
     ] = ""
-    """Pictures are then made at the teacher's size (distillation; Hinton et al., 2015). "average" is the
-    mean teacher of Tarvainen and Valpola, 2017."""
+    """Pictures are then made at the teacher's size (distillation; Hinton et al., 2015). "average"
+    is the mean teacher of Tarvainen and Valpola, 2017."""
     loss: Annotated[
         tuple[str, ...],
         Option(
-            "Losses to add up; repeatable. boundary: cross entropy near the mask's edge alone. Mask "
+            "Losses to add up; repeatable. boundary: cross entropy near the mask's edge alone. "
+            "Mask "
             "R-CNN has its own.",
             choices=("bce", "dice", "boundary"),
         ),

@@ -39,7 +39,7 @@ LOG = logging.getLogger("livecut")
 
 @torch.inference_mode()
 def validate(network: Network, pairs: list[Pair], area: int) -> tuple[float, float]:
-    """Mean IoU at the pictures' own size, in percent: (all, webcam-like; nan where there is none)."""
+    """Mean IoU at the pictures' own size, in percent: (all, webcam-like; nan without any)."""
     network.eval()
     device = next(network.parameters()).device
     scores = []
@@ -93,10 +93,11 @@ class RunWriter:
 
 
 def keep_memory() -> None:
-    """Let this process keep what it frees, where the C library is glibc; call it before training on a CPU.
+    """Let this process keep what it frees, where the C library is glibc; call it before training on
+    a CPU.
 
-    Else glibc gives large tensors back at once, and the system clears each page of them anew: up to a third of
-    the time of a step.
+    Else glibc gives large tensors back at once, and the system clears each page of them anew: up to
+    a third of the time of a step.
     """
     with contextlib.suppress(OSError):
         libc = ctypes.CDLL("libc.so.6")
@@ -110,12 +111,13 @@ def train(
     report: Report = lambda *_: None,
     notice: Notice = LOG.warning,
 ) -> Path:
-    """Train a network in one stage or several and return the path of its best checkpoint, `output`/best.pt.
+    """Train a network in one stage or several and return the path of its best checkpoint,
+    `output`/best.pt.
 
-    Each stage's `output`, a folder of its own, gets that and last.pt, which holds the whole state and from where
-    `resume` goes on, settings.toml, log.csv and, where matplotlib is installed, curve.png. Every `LOG_EVERY`
-    steps `report` gets (step, over all stages; loss; validation IoU or None); `notice` gets a line for people.
-    Raises ConfigError and ModelError.
+    Each stage's `output`, a folder of its own, gets that and last.pt, which holds the whole state
+    and from where `resume` goes on, settings.toml, log.csv and, where matplotlib is installed,
+    curve.png. Every `LOG_EVERY` steps `report` gets (step, over all stages; loss; validation IoU or
+    None); `notice` gets a line for people. Raises ConfigError and ModelError.
     """
     done = 0
     with process_group(stages[0].device) as group:

@@ -34,9 +34,21 @@ MACHINE = {"processor": "a test's", "cores": 2, "memory_gb": 1.0, "system": "non
 
 
 def made_round(ages: list[float], **other: object) -> Round:
-    given = {"fps": 1000 / ages[0], "start": 1.0, "cpu": 100.0, "rss": 200.0, "frames": len(ages),
-             "captured": len(ages) + 1, "drops": {"late": 1}, "late": {"network": 2}, "duplicated": 0, "steady": True,
-             "others": 0.0, "speed": 1000.0, "network": "a fake"}  # fmt: skip
+    given = {
+        "fps": 1000 / ages[0],
+        "start": 1.0,
+        "cpu": 100.0,
+        "rss": 200.0,
+        "frames": len(ages),
+        "captured": len(ages) + 1,
+        "drops": {"late": 1},
+        "late": {"network": 2},
+        "duplicated": 0,
+        "steady": True,
+        "others": 0.0,
+        "speed": 1000.0,
+        "network": "a fake",
+    }
     stages = {"preprocess": 0.1, "network": 0.5, "refine": 0.2, "composite": 0.2, "age": 1.0}
     samples = {name: np.array(ages) * share for name, share in stages.items()}
     return Round(**(given | {"samples": samples} | other))  # type: ignore[arg-type]
@@ -326,7 +338,7 @@ def test_a_slow_down_made_on_purpose_is_caught(
     compose = Blur.compose
 
     def slow(self: Blur, cutout: Cutout, out: Image) -> None:
-        pause(0.4)
+        pause(0.1)
         compose(self, cutout, out)
 
     monkeypatch.setattr(Blur, "compose", slow)

@@ -1,4 +1,4 @@
-"""Floors, profiles and warnings of a GPU's figures, with a stand-in for the card and for its clock."""
+"""Floors, profiles and warnings of a GPU's figures, with stand-ins for the card and its clock."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_rates_are_bytes_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("machine", [CpuDevice, Lazy])
 def test_profile_of_a_stand_in(machine: type[CpuDevice], monkeypatch: pytest.MonkeyPatch) -> None:
-    """One tick for each job: one upload, three of compute, one download; within, one for each stage."""
+    """One tick for each job: one upload, three of compute, one download; within, one a stage."""
     network: Blueness = load_blueness(monkeypatch)
     made = list[CudaProcessor]()
 
@@ -111,7 +111,15 @@ def test_profile_of_a_stand_in(machine: type[CpuDevice], monkeypatch: pytest.Mon
 
     images = [frame(index).image for index in range(3)]
     found = profile(fresh, machine(), Ticks(), images, frames=4, warm=2)
-    assert list(found.stages) == ["upload", "preprocess", "network", "refine", "background", "composite", "download"]  # fmt: skip
+    assert list(found.stages) == [
+        "upload",
+        "preprocess",
+        "network",
+        "refine",
+        "background",
+        "composite",
+        "download",
+    ]
     for name, times in found.stages.items():
         assert times == pytest.approx([1.0] * 4), name
     assert found.compute == pytest.approx([3.0] * 4)
@@ -258,8 +266,10 @@ def test_prediction_is_the_arithmetic_stated(script: Any) -> None:
     moved = Traffic(
         up=1_000_000, down=2_000_000, device=100_000_000, launches=100, convolved=10_000_000
     )
-    assumed = script.Assumed(Card("", up=1e10, down=1e10, device=1e11), host=1e10, launch=5e-5, step=1e-6, frame=1e-5)  # fmt: skip
-    # up 0.1 ms, device 1.0 and 0.1 of steps, down 0.2, the frame 0.01, and the processor's copies 0.3
+    assumed = script.Assumed(
+        Card("", up=1e10, down=1e10, device=1e11), host=1e10, launch=5e-5, step=1e-6, frame=1e-5
+    )
+    # up 0.1 ms, device 1.0 and 0.1 of steps, down 0.2, frame 0.01, the processor's copies 0.3
     alone, between = script.predict(script.ALL, moved, 2_000_000, assumed)
     assert (1e3 * alone, 1e3 * between) == pytest.approx((1.41, 1.1))
     copied = script.predict(replace(script.ALL, lent=False), moved, 2_000_000, assumed)

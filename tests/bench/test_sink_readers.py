@@ -77,7 +77,7 @@ def test_delays_count_a_picture_once() -> None:
 
 
 def test_window_is_read_from_the_screen(display: str, tmp_path: Path) -> None:
-    """In a process of its own: Qt does not always paint the windows that follow upon one another."""
+    """In a process of its own: Qt does not always paint windows that follow one another."""
     pytest.importorskip("mss")
     size = f"{SIZE[0]}x{SIZE[1]}"
     options = ["--path", "window", "--size", size, "--rounds", "1", "--seconds", "1"]

@@ -13,16 +13,18 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from livecut.bench.options import Case
+from livecut.bench.options import BenchOptions, Case
 from livecut.commands import terminal
 from livecut.commands.main import cli
 from livecut.commands.options import common, takes, takes_several
 from livecut.errors import ConfigError
+from livecut.evaluation.options import EvalOptions
 from livecut.options import NetworkOptions, Option, ProcessorOptions, option_hints
-from livecut.pipeline.options import PipelineOptions, RunOptions, SourceOptions
+from livecut.pipeline.options import ImageOptions, PipelineOptions, RunOptions, SourceOptions
 from livecut.pipeline.pipeline import Pipeline
 from livecut.sources import open_source
 from livecut.training import settings
+from livecut.training.options import ExportOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,7 @@ class Everything(Base):
     count: Annotated[int | None, Option("How many.", at_least=1)] = None
     kind: Annotated[str, Option("What.", flags={"red": "Red.", "blue": "Blue."})] = "green"
     colour: Annotated[str, Option("Which.", choices=("a", "b"))] = "a"
+    nothing: Annotated[str, Option("Why.")] = ""
     loud: Annotated[bool, Option("Whether.")] = False
 
 
@@ -48,6 +51,16 @@ class Everything(Base):
 def usual_level() -> Iterator[None]:
     yield
     terminal.listen()
+
+
+KINDS = {
+    "run": RunOptions,
+    "image": ImageOptions,
+    "train": settings.TrainSettings,
+    "export": ExportOptions,
+    "eval": EvalOptions,
+    "bench": BenchOptions,
+}
 
 
 def filled(*arguments: str) -> Everything:
@@ -67,6 +80,17 @@ def filled(*arguments: str) -> Everything:
 def test_defaults_are_the_dataclass_s() -> None:
     expected = Everything(files=(Path("x"),), folder=Path("d"))
     assert filled("x", "--folder", "d") == expected
+
+
+def test_a_missing_option_is_the_default_of_every_command_s_dataclass() -> None:
+    """Click's own default, where a command fills the dataclass, is never another one."""
+    for name, kind in KINDS.items():
+        for parameter in cli.commands[name].params:
+            default = getattr(kind, parameter.name or "", None)
+            if default is not None:
+                with click.Context(cli.commands[name]) as context:
+                    value = parameter.process_value(context, parameter.get_default(context))
+                assert value == default, parameter.name
 
 
 def test_each_type_comes_from_the_command_line() -> None:
@@ -145,6 +169,7 @@ def test_help_has_the_facts_and_the_class_s_own_options_first() -> None:
     for word in ("-f, --folder PATH Where to. [required]", "[default: 64x48]", "--red Red."):
         assert word in text
     assert "How fast. [default: 1.5; 0<x<=9]" in text
+    assert "Why. -" in text, "an empty default is not shown"
     assert text.index("--loud") < text.index("--speed")
 
 

@@ -1,4 +1,4 @@
-"""Devices by name are had or refused; and the network on them, with ONNX Runtime on the CPU as a stand-in."""
+"""Devices by name are available or refused; ONNX Runtime on the CPU stands in for them."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_an_alpha_in_float16_is_taken(tmp_path: Path) -> None:
 
 
 class CopiesWhenBound:
-    """A session as DirectML's: the input that a run sees is the one that was there when it was bound."""
+    """A session as DirectML's: a run sees the input that was there when it was bound."""
 
     def __init__(self) -> None:
         self.seen = self.alpha = np.zeros(0)

@@ -153,7 +153,8 @@ def test_worst_first_on_the_contact_sheet(split: Path, tmp_path: Path) -> None:
 
 def test_runs_without_torch(split: Path) -> None:
     code = (
-        "import sys; from livecut.commands.main import cli; cli.main(sys.argv[1:], standalone_mode=False); "
+        "import sys; from livecut.commands.main import cli; "
+        "cli.main(sys.argv[1:], standalone_mode=False); "
         "print('torch' in sys.modules)"
     )
     command = [sys.executable, "-c", code, "eval", *map(str, folders(split)), "--json"]

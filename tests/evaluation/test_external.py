@@ -19,7 +19,7 @@ PEERS = Path(__file__).parents[2] / "benchmarks" / "peers"
 
 
 def network(path: Path, text: str, **constants: int) -> Path:
-    """Write an ONNX network from the parser's text form; `constants` are inputs that it holds itself."""
+    """Write an ONNX network from the parser's text form; `constants` are inputs that it holds."""
     onnx = pytest.importorskip("onnx")
     graph = onnx.parser.parse_graph(text)
     for name, value in constants.items():

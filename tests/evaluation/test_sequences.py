@@ -25,7 +25,7 @@ PEOPLE = 12
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Half-length figures of one colour each, and rooms of another; one figure is cut off at its side."""
+    """Half-length figures of one colour each, and rooms of another; one is cut off at its side."""
     root = tmp_path_factory.mktemp("data")
     for part in ("images", "masks", "rooms"):
         (root / part).mkdir()
@@ -198,7 +198,10 @@ def test_the_command(folder: Path) -> None:
 
 
 def test_needs_no_torch() -> None:
-    code = "import livecut.evaluation.sequences, livecut.evaluation.temporal, sys; print('torch' in sys.modules)"
+    code = (
+        "import livecut.evaluation.sequences, livecut.evaluation.temporal, sys; "
+        "print('torch' in sys.modules)"
+    )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
 
 

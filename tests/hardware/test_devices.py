@@ -84,7 +84,18 @@ def test_camera_to_loopback(tmp_path: Path, time_round: str) -> None:
         image = grab_until(tmp_path / "shot.png", is_green)
         assert image.shape == (360, 640, 3)
         assert is_green(image)
-        probe = ["ffprobe", "-v", "error", "-f", "v4l2", "-show_entries", "stream=width,height,pix_fmt,r_frame_rate", "-of", "csv=p=0", OUT]  # fmt: skip
+        probe = [
+            "ffprobe",
+            "-v",
+            "error",
+            "-f",
+            "v4l2",
+            "-show_entries",
+            "stream=width,height,pix_fmt,r_frame_rate",
+            "-of",
+            "csv=p=0",
+            OUT,
+        ]
         found = subprocess.check_output(probe, text=True, timeout=60).strip()
         assert found == "640,360,yuv420p,30/1"
     assert "640x360" in log.read_text()
@@ -103,7 +114,25 @@ def test_clip_as_mjpg_webcam(tmp_path: Path) -> None:
     """A person in front of a wall, played as a 1280x720 MJPG webcam: cut out, colours right."""
     if not Path("/dev/video11").exists():
         pytest.skip("no second v4l2loopback at /dev/video11")
-    play = ["ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", str(DEMO), "-vf", "scale=1280:720", "-c:v", "mjpeg", "-q:v", "4", "-f", "v4l2", "/dev/video11"]  # fmt: skip
+    play = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-re",
+        "-stream_loop",
+        "-1",
+        "-i",
+        str(DEMO),
+        "-vf",
+        "scale=1280:720",
+        "-c:v",
+        "mjpeg",
+        "-q:v",
+        "4",
+        "-f",
+        "v4l2",
+        "/dev/video11",
+    ]
     player = subprocess.Popen(play)
     try:
         pause(2)

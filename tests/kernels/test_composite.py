@@ -81,8 +81,8 @@ def test_cutout_with_plain_colours(old: tuple[int, ...]) -> None:
 def test_composite_and_cutout(size: Size, kind: str) -> None:
     """To a level on average of the soft pixels; exact where alpha is 0 or 255.
 
-    The kernels round the person's and the old background's colours to bytes. Where these two are near
-    each other, a level of them moves a pixel's place between them far: by up to 16 levels.
+    The kernels round the person's and the old background's colours to bytes. Where these two are
+    near each other, a level of them moves a pixel's place between them far: by up to 16 levels.
     """
     frame, background, alpha = picture(size), noise(size), alpha_of(kind, size)
     edges = EdgeColourEstimator(size)(Cutout(Frame(frame, 0, 0.0, 0.0), alpha))

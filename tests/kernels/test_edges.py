@@ -55,7 +55,7 @@ def test_corner_colours(shape: tuple[int, int]) -> None:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("kind", ALPHAS)
 def test_estimator(size: Size, kind: str) -> None:
-    """To the level that reducing the frame to its cells rounds off, and half of one for each colour."""
+    """To the level that reducing the frame to cells rounds off, and half of one for each colour."""
     image, alpha, cell = picture(size), alpha_of(kind, size), cell_size(size)
     mean, colours, used = EdgeColourEstimator(size)(Cutout(Frame(image, 0, 0.0, 0.0), alpha))
     assert used == cell
@@ -72,7 +72,7 @@ def test_estimator(size: Size, kind: str) -> None:
 
 
 def test_corner_colours_are_those_of_the_nearest_of_the_person() -> None:
-    """Red above, blue below, alpha falling to the right; the background, white, is nowhere in them."""
+    """Red above, blue below, alpha falling to the right; no white of the background in them."""
     mean = np.zeros((12, 14), np.float32)
     mean[:, :6], mean[:, 6], mean[:, 7] = 1, 0.5, 0.01
     image = np.full((12, 14, 3), 255, np.uint8)

@@ -13,7 +13,7 @@ from tests.kernels.cases import SIZES, apart, picture
 @pytest.mark.parametrize("size", [*SIZES, (640, 363)])
 @pytest.mark.parametrize("share", [1, 2, 9])
 def test_reduce(size: Size, share: int) -> None:
-    """Each level is rounded to bytes by half a level at most, and averaged with others after that."""
+    """Each level is rounded to bytes by half a level at most, and then averaged with others."""
     image, levels = picture(size), list[Image]()
     least = max(1, size[0] // share), max(1, size[1] // share)
     got, expected = reduce(image, least, levels), reference.reduce(image, least)

@@ -46,7 +46,7 @@ def run_live(
     background: str | Background = "#000000",
     **options: Any,
 ) -> Pipeline:
-    """Run until `done`, which is asked after each output; each lets the camera's next picture come."""
+    """Run until `done`, asked after each output; each lets the camera's next picture come."""
     plain = background if isinstance(background, str) else "#000000"
     pipeline = Pipeline(
         source, plain, [recorder], engine=engine or FakeEngine(), clock=source.clock, **options
@@ -426,7 +426,7 @@ def test_mirror_flips_the_picture() -> None:
 
 
 def test_newest_frame_wins(clock: ManualClock) -> None:
-    """A network three times slower than the camera sees every third frame, the others are counted."""
+    """A network three times slower than the camera sees every third frame; others are counted."""
 
     class Counted(LiveSource):
         reads, ended = 0, False

@@ -1,4 +1,4 @@
-"""The device's steps against the reference, and its whole against the CPU's, in levels of 0..255."""
+"""The device's steps beside the reference, its whole beside the CPU's, in levels of 0..255."""
 
 from __future__ import annotations
 
@@ -289,7 +289,7 @@ def segmenter() -> Segmenter:
     [("blur", SIZES[0]), ("blur", SIZES[2]), ("picture", SIZES[1]), ("transparent", SIZES[1])],
 )
 def test_the_whole_is_the_cpus(segmenter: Segmenter, kind: str, size: tuple[int, int]) -> None:
-    """Single pixels differ by more where a grey or a byte of the network's input is rounded otherwise."""
+    """Single pixels differ by more where a grey or a byte of the input is rounded otherwise."""
     segmenter.reset()
     background = open_background("#00b140" if kind == "picture" else kind, size)
     made = compositor(size, kind)
@@ -310,7 +310,7 @@ def test_the_whole_is_the_cpus(segmenter: Segmenter, kind: str, size: tuple[int,
 
 
 def test_planes_of_half_precision_are_enough() -> None:
-    """They round a few of the bytes that the network sees to the next level; of the same bytes alpha is the same."""
+    """They round a few of the network's bytes to the next level; of equal bytes alpha is equal."""
     size = SIZES[1]
     [image] = demo(size)
     exact, half = compositor(size, "blur"), compositor(size, "blur", torch.float16)

@@ -228,7 +228,7 @@ def test_viewer_who_takes_nothing_does_not_hold_up_the_end() -> None:
 
 
 def test_pages_of_others_are_refused(sink: Preview) -> None:
-    """A name of someone else's may be made to mean 127.0.0.1, and their script would read the stream."""
+    """A name of others may be made to mean 127.0.0.1, and their script would read the stream."""
     port = sink.name.rpartition(":")[2]
     for path in ("/", "/stream"):
         assert get(sink, path, f"evil.example:{port}")[0].status == 403

@@ -25,7 +25,7 @@ W, H = 640, 360
 @pytest.fixture
 def window(display: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Window]:
     monkeypatch.chdir(tmp_path)  # where `s` saves
-    # Without a window manager, Qt sometimes never paints a window that follows upon another at once.
+    # Without a window manager, Qt sometimes never paints a window that follows another at once.
     for _ in range(5):
         with Window((W, H)) as window:
             show(window)

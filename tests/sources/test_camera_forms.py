@@ -104,8 +104,9 @@ def test_hands_over_what_was_negotiated(
 
 
 @pytest.mark.parametrize(
-    ("letters", "size"), [("MJPG", (64, 48)), ("BGR3", (64, 48)), ("YUYV", (65, 48)), ("NV12", (64, 47))]
-)  # fmt: skip
+    ("letters", "size"),
+    [("MJPG", (64, 48)), ("BGR3", (64, 48)), ("YUYV", (65, 48)), ("NV12", (64, 47))],
+)
 def test_other_pictures_are_bgr(
     capture: type[Capture], letters: str, size: tuple[int, int]
 ) -> None:

@@ -356,9 +356,11 @@ def test_recipe_names_no_place(tmp_path: Path) -> None:
     values = tomllib.loads(text)
     assert values["start"] == "a.safetensors"
     assert values["encoder"] == "imagenet"
-    assert not values.keys() & {"data", "out", "workers", "device", "area"}
-    older = {k: v for k, v in chosen.plain().items() if k != "size"} | {"area": 256 * 144}
+    assert not values.keys() & {"data", "output", "workers", "device", "area"}
+    older = chosen.plain() | {"area": 256 * 144, "out": "runs/x"}
+    del older["size"]
     assert recipe(older)["size"] == "256x144"
+    assert "out" not in recipe(older)
 
 
 def test_resuming_another_run_is_refused(alone: Path, data: Path) -> None:

@@ -29,6 +29,7 @@ from livecut.network.unet import DeepMobileUNet, EfficientUNet, MobileUNet  # no
 from livecut.network.weights import load_weights  # noqa: E402
 from livecut.training.augment import pair  # noqa: E402
 from livecut.training.checkpoint import (  # noqa: E402
+    earlier_weights,
     load_checkpoint,
     load_earlier,
     load_encoder,
@@ -37,7 +38,7 @@ from livecut.training.checkpoint import (  # noqa: E402
 from livecut.training.data import Batches  # noqa: E402
 from livecut.training.export import Exported, export  # noqa: E402
 from livecut.training.losses import LOSSES, bce, boundary, dice, measure  # noqa: E402
-from livecut.training.run import Teacher, update_average  # noqa: E402
+from livecut.training.run import Teacher, teacher_for, update_average  # noqa: E402
 from livecut.training.settings import TrainSettings, recipe  # noqa: E402
 from livecut.training.train import train  # noqa: E402
 
@@ -456,6 +457,24 @@ def test_goes_on_from_other_weights(data: Path, trained: Path, tmp_path: Path) -
     assert first_loss("a", str(trained / "best.pt")) < 0.8 * first_loss("b", "")
     with pytest.raises(ModelError, match="another network"):
         load_start(build("unet"), trained / "best.pt")
+
+
+def test_start_and_teacher_take_shipped_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    network, facts, _ = load_earlier(earlier_weights("fast"))
+    assert facts.network == "live"
+    load_start(build("live"), earlier_weights("fast"))
+    teacher = teacher_for(
+        TrainSettings(data=tmp_path, teacher="fast"), network, torch.device("cpu")
+    )
+    assert teacher is not None
+    assert teacher.area == facts.area
+    (tmp_path / "fast").write_bytes(b"a file of that name comes first")
+    assert earlier_weights("fast") == Path("fast")
+    with pytest.raises(ModelError, match="--start and --teacher also take fast, live, quality"):
+        load_earlier(earlier_weights("nosuch"))
 
 
 def test_a_deeper_network_goes_on_from_a_shallower_one(trained: Path) -> None:
