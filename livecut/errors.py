@@ -2,6 +2,7 @@
 
 EXTRAS = {
     "bench": ("jinja2", "matplotlib", "mss", "psutil", "pynvml"),
+    "onnx": ("onnxruntime",),
     "torch": ("onnx", "onnxscript", "safetensors", "torch", "torchvision"),
 }
 """Modules that an extra of the package brings, by the extra."""
