@@ -66,11 +66,12 @@ def run(options: RunOptions, first: str | None) -> None:
 
 def run_one(options: RunOptions, until: Callable[[Callable[[], None]], None]) -> bool:
     """Run one source; whether it was realtime. `until` gets what ends it. Raises LivecutError."""
-    from livecut.pipeline.pipeline import Pipeline, require_words
+    from livecut.pipeline.pipeline import Pipeline
+    from livecut.pipeline.words import require_words
     from livecut.sources import open_source
 
     [uri] = options.source
-    require_words(options.background, options.output)
+    require_words(options.source, options.background, options.output, overwrite=options.overwrite)
     with open_source(uri, **values_of(options, SourceOptions)) as source:
         say(f"source: {source.name}, {source.description}")
         bar = progress_bar()

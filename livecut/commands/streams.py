@@ -66,14 +66,19 @@ def run_streams(options: RunOptions, until: Callable[[Callable[[], None]], None]
 
     `until` is given what ends them all. Raises LivecutError.
     """
-    from livecut.pipeline.pipeline import Pipeline, require_words
+    from livecut.pipeline.pipeline import Pipeline
     from livecut.pipeline.together import run_all
+    from livecut.pipeline.words import require_words
     from livecut.processors.shared import SharedEngine
     from livecut.sources import open_source
 
     outputs = assign_outputs(options.output, options.source)
-    for words in outputs:
-        require_words(options.background, words)
+    require_words(
+        options.source,
+        options.background,
+        [word for words in outputs for word in words],
+        overwrite=options.overwrite,
+    )
     if options.source.count("-") > 1:
         raise ConfigError("several sources are '-', and there is one standard input")
     engine = SharedEngine(**values_of(options, ProcessorOptions))

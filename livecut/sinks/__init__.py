@@ -56,14 +56,23 @@ def open_sink(
     transparent: bool = False,
     realtime: bool = False,
     title: str = TITLE,
+    overwrite: bool = False,
 ) -> Sink:
     """Open the output that `uri` names, one of the forms of the classes in `SINKS`.
 
     `size` is (width, height) and `fps` the rate of the pictures to come, which are BGRA where
     `transparent`, else BGR. With `realtime` they come at their own pace and their time stamps
-    count. `title` is a window's, and no other window may have it. Raises SinkError.
+    count. `title` is a window's, and no other window may have it. A file that is there already is
+    an error without `overwrite`. Raises SinkError.
     """
     kind = find_sink(uri, transparent=transparent)
-    video = VideoInfo(size=size, fps=fps, transparent=transparent, realtime=realtime, title=title)
+    video = VideoInfo(
+        size=size,
+        fps=fps,
+        transparent=transparent,
+        realtime=realtime,
+        title=title,
+        overwrite=overwrite,
+    )
     with one_line_errors(kind, f"output '{uri}'", SinkError):
         return kind.open(uri, video)
