@@ -70,7 +70,7 @@ class RunOptions(SourceOptions, PipelineOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class StillOptions:
-    """What to make of each picture."""
+    """The result wanted of each picture."""
 
     kind: Annotated[
         str,
