@@ -1,8 +1,8 @@
-"""Processes that start with livecut imported already: a command costs no second of imports.
+"""Processes that start with livecut imported already, so that a command costs no second of imports.
 
 `run` is as `subprocess.run` of the command line: a process of its own each time, with its own
-standard input, outputs, environment and exit status. It is forked from one that has done nothing but
-imports.
+standard input, outputs, environment and exit status. It is forked from one that has done nothing
+but imports.
 """
 
 from __future__ import annotations
