@@ -36,7 +36,7 @@ class Peer(Protocol):
 class OpenCV:
     """The best composite that plain OpenCV makes: blurred at a quarter, blended in eight bits.
 
-    Into buffers of its own, as a careful program has it: fresh ones cost a page fault for each page.
+    Into buffers of its own, as a careful program has it: fresh ones cost page faults.
     """
 
     trained = True
