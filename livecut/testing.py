@@ -89,7 +89,7 @@ class ManualClock(Clock):
 
     def join(self, thread: threading.Thread, seconds: float) -> None:
         deadline = self._now + seconds
-        while thread.is_alive() and self._now < deadline:
+        while thread.is_alive() and self._now < deadline - EPSILON:
             self.advance(0.05)
             thread.join(0.01)
 

@@ -60,7 +60,7 @@ def examine() -> Iterator[Finding]:
         yield replace(auto, found=f"{auto.found}; {reason(auto.found)}")
         yield display()
     yield from devices()
-    yield from others()
+    yield from words()
 
 
 def library(module: str) -> Finding:
@@ -264,8 +264,8 @@ def display() -> Finding:
     return Finding("window", "can be opened")
 
 
-def others() -> Iterator[Finding]:
-    """The sources, backgrounds, outputs and engines that other distributions add."""
+def words() -> Iterator[Finding]:
+    """The words for sources, backgrounds, outputs and engines, and who adds those of others."""
     from livecut.backgrounds import BACKGROUNDS
     from livecut.engines import ENGINES
     from livecut.sinks import SINKS
@@ -273,9 +273,12 @@ def others() -> Iterator[Finding]:
 
     registries: list[Registry[Any]] = [SOURCES, BACKGROUNDS, SINKS, ENGINES]
     for registry in registries:
-        names = ", ".join(registry.own)
+        # An engine's class may take seconds to import, and its name is its word.
+        own = list(registry.own)
+        if registry is not ENGINES:
+            own = [usage.shown for usage in registry.usages(others=False)]
         added = [f"{name} by {registry.home(name)}" for name in registry.others()]
-        yield Finding(f"{registry.kind}s", ", ".join([names, *added]))
+        yield Finding(f"{registry.kind}s", ", ".join([*own, *added]))
         for fault in registry.faults:
             yield Finding("", fault, "mend that package, or pip uninstall it")
 

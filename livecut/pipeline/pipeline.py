@@ -160,11 +160,10 @@ class Pipeline:
         self._flipped = [Buffer(np.empty(0, np.uint8))] * in_flight
 
     def run(self) -> Stats:
-        """Run until the source ends, `max_frames` are done or `stop` is called. Raises
-        LivecutError.
+        """Run until the source ends, `max_frames` are done or `stop` is called.
 
         Call it once, and on the main thread where a window is among the sinks. For several at once
-        see `livecut.run_all`.
+        see `livecut.run_all`. Raises LivecutError.
         """
         with self._opened:
             for sink in self.sinks:
@@ -240,10 +239,10 @@ class Pipeline:
         )
 
     def _prepare(self, capture: Capture, outputs: Slot[Output]) -> tuple[FrameProcessor, Guard]:
-        """A live run's processor, warmed up, and its guard; `outputs` and the source use its
-        buffers.
+        """The processor of a live run, warmed up, and its guard.
 
-        The source gives its native format from then on, where the processor takes it.
+        `outputs` and the source use its buffers from then on, and the source gives its native
+        format where the processor takes it.
         """
         processor = self._opened_processor()
         buffers = processor.outputs(self.pixel_format, self.source.size, 3)

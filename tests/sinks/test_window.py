@@ -17,17 +17,26 @@ from livecut.errors import SinkError
 from livecut.frame import Image, Output
 from livecut.sinks import open_sink
 from livecut.sinks.window import Window
+from livecut.testing import ManualClock
 from tests.waiting import pause
 
 W, H = 640, 360
 
 
 @pytest.fixture
-def window(display: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Window]:
+def clock() -> ManualClock:
+    """The clock by which a window takes its notes away."""
+    return ManualClock()
+
+
+@pytest.fixture
+def window(
+    display: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
+) -> Iterator[Window]:
     monkeypatch.chdir(tmp_path)  # where `s` saves
     # Without a window manager, Qt sometimes never paints a window that follows another at once.
     for _ in range(5):
-        with Window((W, H)) as window:
+        with Window((W, H), clock=clock) as window:
             show(window)
             if screenshot().any():
                 yield window
@@ -192,12 +201,20 @@ def test_s_saves_what_was_shown_without_overlays(window: Window, tmp_path: Path)
         assert np.array_equal(np.asarray(cv2.imread(str(path))), picture()[0])
 
 
-def test_s_in_a_folder_that_is_gone_is_told_on_the_picture(window: Window, tmp_path: Path) -> None:
+def test_s_in_a_folder_that_is_gone_is_told_on_the_picture_for_a_while(
+    window: Window, tmp_path: Path, clock: ManualClock
+) -> None:
     show(window)
     plain = screenshot()
     tmp_path.rmdir()
     assert press(window, "s") == []
     assert (screenshot()[H // 2 :] != plain[H // 2 :]).any()
+    clock.advance(2.4)
+    show(window)
+    assert (screenshot() != plain).any()
+    clock.advance(0.2)
+    show(window)
+    assert np.array_equal(screenshot(), plain)
 
 
 def test_closed_by_the_mouse_is_quit_once(window: Window) -> None:
