@@ -1,13 +1,15 @@
-"""Draws the README's table of speeds from the recorded results: python benchmarks/table.py [--check].
+"""Draws the tables of speeds from the recorded results: python benchmarks/table.py [--check].
 
-Takes results/VERSION/*.json of the newest version, and writes between the README's lines
-`<!-- speed -->` and `<!-- /speed -->`; with --check nothing is written, and it exits with 1 where the
-README shows something else.
+Takes results/VERSION/*.json of the newest version, and writes between the lines `<!-- speed -->` and
+`<!-- /speed -->` of two pages: all cases of all machines into benchmarks/README.md, and four rows of the
+newest record into README.md. With --check nothing is written, and the exit status is 1 where a page shows
+something else.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,16 +20,24 @@ ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- speed -->\n", "<!-- /speed -->"
 COLUMNS = "fps | age p50 | p99 | "
 """Of each machine, in frames per second and milliseconds."""
+SIZES = ("1280x720", "1920x1080", "3840x2160")
+"""Those that the README shows, with a blurred background."""
+Record = dict[str, Any]
 
 
-def newest() -> list[Path]:
-    """The records of the newest version."""
+def newest() -> dict[str, Record]:
+    """The records of the newest version, by the names of their machines."""
     versions = [p for p in (ROOT / "benchmarks" / "results").iterdir() if p.is_dir()]
     newest = max(versions, key=lambda p: [int(n) for n in p.name.split(".")])
-    return sorted(newest.glob("*.json"))
+    return {path.stem: read(path) for path in sorted(newest.glob("*.json"))}
 
 
-def cells(row: dict[str, Any] | None) -> str:
+def by_case(record: Record) -> dict[str, Record]:
+    """A record's results by the names of their cases."""
+    return {row["name"]: row for row in record["results"]}
+
+
+def cells(row: Record | None) -> str:
     """What `COLUMNS` says, of a result."""
     if row is None:
         return " | " * 3
@@ -35,10 +45,9 @@ def cells(row: dict[str, Any] | None) -> str:
     return f"{median(row['fps']):.0f} | {age['p50']:.1f} | {age['p99']:.1f} | "
 
 
-def table() -> str:
+def every_case(records: Mapping[str, Record]) -> str:
     """The whole table, in Markdown: a line for each case, the machines beside each other."""
-    records = {path.stem: read(path)["results"] for path in newest()}
-    found = {name: {row["name"]: row for row in rows} for name, rows in records.items()}
+    found = {name: by_case(record) for name, record in records.items()}
     cases = dict.fromkeys(case for rows in found.values() for case in rows)
     head = "".join(f"{name}: {COLUMNS}" for name in found)
     lines = [f"| | {head}", "|---" * (1 + 3 * len(found)) + "|"]
@@ -48,16 +57,45 @@ def table() -> str:
     return "".join(line.rstrip() + "\n" for line in lines)
 
 
-def main() -> int:
-    """Write the table, or compare it."""
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
+def short(records: Mapping[str, Record]) -> str:
+    """Four rows of the newest record, in Markdown: what a camera takes, and three sizes of frames."""
+    name = max(records, key=lambda stem: str(records[stem]["when"]))
+    rows, machine = by_case(records[name]), records[name]["machine"]
+    camera = rows["1280x720 blur paced"]
+    processor = machine["processor"].replace("(R)", "").removesuffix(" Processor")
+    lines = [
+        f"| {processor}, {machine['cores']} cores | |",
+        "|---|---|",
+        f"| **A 720p camera at 30 frames per second with blur takes {median(camera['cpu_percent']):.0f} % of "
+        f"one core and {median(camera['alone']['rss_mb']):.0f} MB.** | |",
+    ]
+    for size in SIZES:
+        row = rows[f"{size} blur memory"]
+        age = row["stages"]["age"]
+        lines.append(
+            f"| {size} with blur, frame to composite | {age['p50']:.1f} ms (p99 {age['p99']:.1f}), "
+            f"{median(row['fps']):.0f} fps |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def drawn(page: Path, table: str) -> str:
+    """A page's text with a table between its marks."""
+    text = page.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
-    after = rest[rest.index(END) :]
-    drawn = before + BEGIN + table() + after
+    return before + BEGIN + table + rest[rest.index(END) :]
+
+
+def main() -> int:
+    """Write the tables, or compare them."""
+    records = newest()
+    pages = {ROOT / "README.md": short(records)}
+    pages[ROOT / "benchmarks" / "README.md"] = every_case(records)
+    texts = {page: drawn(page, table) for page, table in pages.items()}
     if "--check" in sys.argv:
-        return int(drawn != text)
-    write(drawn, readme)
+        return int(any(page.read_text(encoding="utf-8") != text for page, text in texts.items()))
+    for page, text in texts.items():
+        write(text, page)
     return 0
 
 

@@ -1,4 +1,14 @@
-"""The errors that livecut raises, and the line on a library that only an extra installs."""
+"""The errors that livecut raises, and the line on a library that only an extra installs.
+
+    LivecutError
+    ├── ConfigError   an option, a background or a configuration file that cannot be used
+    ├── ModelError    a model that is missing, damaged or not of the expected form
+    ├── SourceError   a camera, file, stream or pipe that cannot be opened or read
+    ├── EngineError   a network that cannot be run, or that gave no valid alpha
+    └── SinkError     an output that cannot be opened or written
+
+Each message is one line: what was given, what was expected, what to do.
+"""
 
 EXTRAS = {
     "bench": ("jinja2", "matplotlib", "mss", "psutil", "pynvml"),

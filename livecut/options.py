@@ -48,7 +48,7 @@ def option_hints(kind: type[Any]) -> dict[str, tuple[Any, Option]]:
 
 
 def values_of(options: Any, kind: type[Any]) -> dict[str, Any]:
-    """Those values by name that belong to `kind`, a class that the options' own is derived from."""
+    """The values by name of the fields of `kind`, a class that the options' own derives from."""
     return {f.name: getattr(options, f.name) for f in fields(kind)}
 
 

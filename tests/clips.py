@@ -9,6 +9,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from livecut.frame import Image
+from livecut.sources import open_source
 from livecut.sources.base import Source
 
 RED, GREEN, BLUE = (0, 0, 255), (0, 255, 0), (255, 0, 0)
@@ -69,3 +70,12 @@ def colours(source: Source) -> list[tuple[int, int, int]]:
 
 def near(colour: tuple[int, ...], wanted: tuple[int, ...], tolerance: int = 8) -> bool:
     return all(abs(int(a) - b) <= tolerance for a, b in zip(colour, wanted, strict=True))
+
+
+def shorten_demo(path: Path, count: int) -> Path:
+    """Writes the first `count` frames of the demo clip as a video of its own."""
+    with open_source("demo") as source:
+        images = [buffer(source) for _ in range(count)]
+        for image in images:
+            source.read(image)
+    return write(path, images, rate=30)

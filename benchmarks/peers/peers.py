@@ -155,7 +155,7 @@ class MediaPipe(OpenCV):
 
 
 class Tutorial(Other):
-    """What tutorials do after a network: float64 blending in NumPy, a full-size blur."""
+    """Compositing as tutorials do it: float64 blending in NumPy, a full-size blur."""
 
     def __init__(self, path: Path, threads: int) -> None:
         super().__init__(path, threads)

@@ -69,7 +69,7 @@ class RunOptions(SourceOptions, PipelineOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class StillOptions:
-    """What to make of each picture."""
+    """The result wanted of each picture."""
 
     kind: Annotated[
         str,

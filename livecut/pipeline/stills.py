@@ -20,7 +20,7 @@ from livecut.segmenter import Segmenter
 
 @dataclass(frozen=True, kw_only=True)
 class StillJob(StillOptions):
-    """What to make of each picture, and how: `kind` is composite, alpha, mask or cutout."""
+    """The result wanted of each picture: `kind` is composite, alpha, mask or cutout."""
 
     def apply(self, image: Image, alpha: Image) -> Image:
         """The result for one picture BGR (H, W, 3) and its alpha (H, W), both of one size."""
