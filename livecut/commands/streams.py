@@ -41,8 +41,8 @@ def assign_outputs(outputs: Sequence[str], sources: Sequence[str]) -> list[list[
     if own and len(own) != len(sources):
         raise ConfigError(
             f"{len(sources)} sources, but {len(own)} output{'s' * (len(own) > 1)} "
-            f"({', '.join(map(public_url, own))}); give one for each source, in order, or one with {{n}} or "
-            "{name} in it, as in out-{n}.mp4"
+            f"({', '.join(map(public_url, own))}); give one for each source, in order, or one with "
+            "{n} or {name} in it, as in out-{n}.mp4"
         )
     dealt = []
     for number, source in enumerate(sources, 1):

@@ -35,7 +35,7 @@ class Placeholder:
         self._drawn: tuple[str, Image] | None = None
 
     def __call__(self, reason: str) -> Output:
-        """The placeholder for a reason, which must not be empty; URLs are shown as `redact` does."""
+        """The placeholder for a reason, which must not be empty; its URLs go through `redact`."""
         reason = redact(reason)
         if self._drawn is None or self._drawn[0] != reason:
             image = draw_notice(reason, self._size, 4 if self.pixel_format.transparent else 3)
