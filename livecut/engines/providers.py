@@ -119,8 +119,8 @@ def check(session: ort.InferenceSession, target: Target) -> None:
         raise EngineError(
             f"device {target.device}: ONNX Runtime {ort.__version__} could not start its "
             f"{SPOKEN[PROVIDERS[kind]]} provider, and would run on {SPOKEN.get(got, got)} (the "
-            "GPU or its driver is too old, or a library is not the one it was built for); mend that, or "
-            "take --device cpu"
+            "GPU or its driver is too old, or a library is not the one it was built for); mend "
+            "that, or take --device cpu"
         )
 
 
