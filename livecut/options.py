@@ -69,8 +69,8 @@ class TargetOptions:
     engine: Annotated[
         str,
         Option(
-            "auto (on a CPU the fastest that was measured), or an engine as livecut run --help lists "
-            "them; openvino and onnx also with a precision, as in onnx:int8."
+            "auto (on a CPU the fastest that was measured), or an engine as livecut run --help "
+            "lists them; openvino and onnx also with a precision, as in onnx:int8."
         ),
     ] = AUTO
 

@@ -38,7 +38,8 @@ MISSING = {
     "Ubuntu: apt install intel-opencl-icd), and on Linux join the group of /dev/dri/renderD128, "
     "render",
     "npu": "no NPU of Intel's with its driver; install Intel's NPU driver (Linux: "
-    "intel-npu-driver, kernel 6.8 or later), and on Linux join the group of /dev/accel/accel0, render",
+    "intel-npu-driver, kernel 6.8 or later), and on Linux join the group of "
+    "/dev/accel/accel0, render",
 }
 """What OpenVINO found instead of a device, and what to do."""
 
