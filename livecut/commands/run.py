@@ -16,6 +16,7 @@ from livecut.commands.usage import UsageCommand
 from livecut.errors import ConfigError
 from livecut.options import TargetOptions, values_of
 from livecut.pipeline.options import PipelineOptions, RunOptions, SourceOptions
+from livecut.urls import public_url
 
 
 class Interrupt:
@@ -54,7 +55,7 @@ def run(options: RunOptions, first: str | None) -> None:
         given = click.get_current_context().get_parameter_source("source")
         if given == ParameterSource.COMMANDLINE:
             raise ConfigError(
-                f"both SOURCE ({first}) and --source were given; give --source for each"
+                f"both SOURCE ({public_url(first)}) and --source were given; give --source for each"
             )
         options = replace(options, source=(first,))
     interrupt = Interrupt()

@@ -7,6 +7,7 @@ from livecut.frame import Size
 from livecut.options import TITLE
 from livecut.registry import WordRegistry, one_line_errors, shorten
 from livecut.sinks.base import Sink, VideoInfo
+from livecut.urls import public_url
 
 SINKS = WordRegistry[type[Sink]](
     Sink,
@@ -33,7 +34,7 @@ def find_sink(uri: str, *, transparent: bool = False) -> type[Sink]:
     """
     kind = SINKS.find(uri)
     if kind is None:
-        raise SinkError(f"unknown output '{uri}'; known are {SINKS.known()}")
+        raise SinkError(f"unknown output '{public_url(uri)}'; known are {SINKS.known()}")
     if transparent and not kind.holds_alpha(uri):
         able = [
             form
@@ -42,7 +43,7 @@ def find_sink(uri: str, *, transparent: bool = False) -> type[Sink]:
             if (named := SINKS.named(usage.name)) and named.holds_alpha(form)
         ]
         raise SinkError(
-            f"output '{uri}' cannot hold transparency; those that can are "
+            f"output '{public_url(uri)}' cannot hold transparency; those that can are "
             f"{', '.join(shorten(able))}"
         )
     return kind
@@ -74,5 +75,5 @@ def open_sink(
         title=title,
         overwrite=overwrite,
     )
-    with one_line_errors(kind, f"output '{uri}'", SinkError):
+    with one_line_errors(kind, f"output '{public_url(uri)}'", SinkError):
         return kind.open(uri, video)

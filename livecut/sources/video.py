@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from io import FileIO
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 import av
 import cv2
@@ -23,6 +22,7 @@ from livecut.errors import SourceError
 from livecut.files import UNFINISHED
 from livecut.frame import Image, taken_as_bt709
 from livecut.sources.base import Source
+from livecut.urls import public_url
 
 UNSPECIFIED = (
     2  # FFmpeg's colour space of pictures that do not name theirs; PyAV has no name for it
@@ -252,9 +252,7 @@ class Stream(_Video):
         Raises SourceError.
         """
         self._url, self._timeout = url, timeout
-        parts = urlsplit(url)
-        shown = parts._replace(netloc=parts.netloc.rpartition("@")[2])  # no password on a screen
-        super().__init__(shown.geturl(), size)
+        super().__init__(public_url(url), size)
 
     @classmethod
     def accepts(cls, uri: str) -> bool:
