@@ -1,12 +1,12 @@
-"""What each engine and precision takes for the shipped networks on this CPU, and whether `auto` takes the best.
+"""Times of each engine and precision on this CPU, and whether `auto` takes the best.
 
-    python benchmarks/engines.py [-o results/VERSION/engines/PROCESSOR.json] [--threads 1 --threads 2]
-    python benchmarks/engines.py --quick      # live alone; exits with 1 where auto's is no good choice
+    python benchmarks/engines.py [-o FILE.json] [--threads 1 --threads 2]
+    python benchmarks/engines.py --quick    # live alone; exits with 1 for a bad choice
 
 All are timed by turns, in rounds. A round's figure is the least of its runs, and the table has the
-median of the rounds. `difference` is the mean difference of alpha (0 to 1) from that in float32, on a
-picture of a person. The choice is no good where, in the median round, it takes more than `LIMIT` times
-as long as the best of that round, three times in a row.
+median of the rounds. `difference` is the mean difference of alpha (0 to 1) from that in float32,
+on a picture of a person. The choice is bad where, in the median round, it takes more than `LIMIT`
+times as long as the best of that round, three times in a row.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ ASSUMED = Card("a data-centre card", up=25e9, down=25e9, device=1.2e12)
 
 @dataclass(frozen=True)
 class Assumed:
-    """What a prediction rests on besides the bytes and steps of a frame, which are counted."""
+    """Assumptions of a prediction, besides the bytes and steps of a frame, which are counted."""
 
     card: Card = ASSUMED
     host: float = 10e9

@@ -1,4 +1,16 @@
-"""The errors that livecut raises, and the line on a library that only an extra installs."""
+"""The errors that livecut raises, and the line on a library that only an extra installs.
+
+    LivecutError
+    ├── ConfigError   an option, a background or a configuration file that cannot be used
+    ├── ModelError    a model that is missing, damaged or not of the expected form
+    ├── SourceError   a camera, file, stream or pipe that cannot be opened or read
+    ├── EngineError   a network that cannot be run, or that gave no valid alpha
+    └── SinkError     an output that cannot be opened or written
+
+Each message is one line: what was given, what was expected, what to do.
+"""
+
+from livecut.urls import redact
 
 EXTRAS = {
     "bench": ("jinja2", "matplotlib", "mss", "psutil", "pynvml"),
@@ -16,7 +28,13 @@ def missing(module: str) -> str:
 
 
 class LivecutError(Exception):
-    """The base of all of them; the command line turns it into one line and exit status 1."""
+    """The base of all of them; the command line turns it into one line and exit status 1.
+
+    URLs in its text lose user, password and query.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(redact(text))
 
 
 class ConfigError(LivecutError):

@@ -48,7 +48,7 @@ def option_hints(kind: type[Any]) -> dict[str, tuple[Any, Option]]:
 
 
 def values_of(options: Any, kind: type[Any]) -> dict[str, Any]:
-    """Those values by name that belong to `kind`, a class that the options' own is derived from."""
+    """The values by name of the fields of `kind`, a class that the options' own derives from."""
     return {f.name: getattr(options, f.name) for f in fields(kind)}
 
 
@@ -69,8 +69,8 @@ class TargetOptions:
     engine: Annotated[
         str,
         Option(
-            "auto (on a CPU the fastest that was measured), or an engine as livecut run --help lists "
-            "them; openvino and onnx also with a precision, as in onnx:int8."
+            "auto (on a CPU the fastest that was measured), or an engine as livecut run --help "
+            "lists them; openvino and onnx also with a precision, as in onnx:int8."
         ),
     ] = AUTO
 

@@ -1,7 +1,8 @@
 """Processes that start with livecut imported already, so that a command costs no second of imports.
 
-`run` is as `subprocess.run` of the command line: a process of its own each time, with its own standard
-input, outputs, environment and exit status. It is forked from one that has done nothing but imports.
+`run` is as `subprocess.run` of the command line: a process of its own each time, with its own
+standard input, outputs, environment and exit status. It is forked from one that has done nothing
+but imports.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ def run(
             status = int(server.recv(64))
         except TimeoutError:
             os.kill(pid, signal.SIGKILL)
+            server.settimeout(None)
+            server.recv(64)  # its exit status, which is not the next one's
             raise subprocess.TimeoutExpired(command, timeout) from None
         finally:
             server.settimeout(None)
@@ -78,7 +81,7 @@ def _drain(pipe: int) -> bytes:
 
 
 def _serve(number: int) -> None:
-    """Fork a process for each request and tell its id and its exit status; returns in the forked."""
+    """Fork a process for each request, and tell its id and exit status; returns in the forked."""
     import av  # noqa: F401
     import rich.progress
     import rich.table  # noqa: F401

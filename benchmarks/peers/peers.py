@@ -36,7 +36,7 @@ class Peer(Protocol):
 class OpenCV:
     """The best composite that plain OpenCV makes: blurred at a quarter, blended in eight bits.
 
-    Into buffers of its own, as a careful program has it: fresh ones cost a page fault for each page.
+    Into buffers of its own, as a careful program has it: fresh ones cost page faults.
     """
 
     trained = True
@@ -155,7 +155,7 @@ class MediaPipe(OpenCV):
 
 
 class Tutorial(Other):
-    """What tutorials do after a network: float64 blending in NumPy, a full-size blur."""
+    """Compositing as tutorials do it: float64 blending in NumPy, a full-size blur."""
 
     def __init__(self, path: Path, threads: int) -> None:
         super().__init__(path, threads)

@@ -1,1 +1,1 @@
-"""What `livecut bench` runs: cases, their measurement, the machine, the report, the comparison."""
+"""Benchmarks: cases, their measurement, the machine, the report, the comparison."""

@@ -1,4 +1,4 @@
-"""What is measured: the cases of a sweep, and sources that give frames out of memory."""
+"""The cases of a sweep, and sources that give frames out of memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HELD = 120_000_000
 
 
 def network_of(case: Case) -> dict[str, Any]:
-    """What each of a case's pipelines is to run on; several streams share one network."""
+    """Arguments of each of a case's pipelines for the network, which several streams share."""
     network = values_of(case, ProcessorOptions)
     return {"engine": SharedEngine(**network)} if case.streams > 1 else network
 
@@ -41,7 +41,7 @@ def sweep(**chosen: Sequence[Any]) -> list[Case]:
 
 
 def standard() -> list[Case]:
-    """What is measured where nothing is asked for."""
+    """The cases where none are asked for."""
     cases = [Case(size=s, background=b) for s in SIZES for b in ("blur", "#00b140")]
     cases += [Case(path=path) for path in ("decode", "encode", "folder", "paced", "pipe", "web")]
     cases += [Case(path="paced", streams=count) for count in (2, 4)]

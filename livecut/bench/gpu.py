@@ -38,9 +38,9 @@ from livecut.processors.cuda.streams import CudaDevice, Device, Event, Job, Stre
 Times = NDArray[np.float64]
 BUSES = ("up", "device", "down")
 STAGES = ("upload", "preprocess", "network", "refine", "background", "composite", "download")
-"""On the device, in the order of the flow."""
+"""Stages on the device, in the order of the flow."""
 BYTES = 64_000_000
-"""Of a copy that is measured."""
+"""Bytes of a copy that is measured."""
 COPIES = 12
 FRAMES, WARM = 100, 20
 """Frames of a profile that count, and those before them."""
@@ -52,16 +52,16 @@ class Card:
 
     name: str
     up: float
-    """From pinned memory of the host."""
+    """Bytes a second from pinned memory of the host."""
     down: float
-    """To it."""
+    """Bytes a second to pinned memory of the host."""
     device: float
-    """Within the device's own memory, read and written, each counted."""
+    """Bytes a second within the device's own memory, read and written, each counted."""
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What one frame moves."""
+    """Bytes that one frame moves, and its launches."""
 
     up: int
     """Bytes over the bus to the device."""
@@ -71,7 +71,7 @@ class Traffic:
     launches: int
     """Steps that move any."""
     convolved: int = 0
-    """Those of `device` that convolutions move."""
+    """Bytes of `device` that convolutions move."""
 
     def seconds(self, card: Card) -> dict[str, float]:
         """The least time on each of `BUSES`."""
@@ -83,13 +83,13 @@ class Profile:
     """Milliseconds of each frame by the device's clock, in a round of one frame in flight."""
 
     stages: dict[str, Times]
-    """By those of `STAGES` that there are."""
+    """Milliseconds by stage, for the `STAGES` that there are."""
     compute: Times
-    """All between upload and download."""
+    """Milliseconds between upload and download."""
     enqueue: Times
-    """What the processor needed to queue it all."""
+    """Milliseconds of the processor to queue it all."""
     wall: Times
-    """From the frame in memory to its composite there, by the processor's clock."""
+    """Milliseconds from the frame in memory to its composite there, by the processor's clock."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Roofline:
         return max(floors) if self.overlapped else sum(floors)
 
     def warnings(self) -> list[str]:
-        """What other than computing the figure is bound by."""
+        """A warning where the figure is bound by something other than computing."""
         p50 = {name: float(np.median(times)) for name, times in self.profile.stages.items()}
         copies = max(p50["upload"], p50["download"])
         compute, enqueue, wall = (
@@ -319,7 +319,7 @@ def _tensors(found: Any) -> list[Tensor]:
 
 
 def _bytes(tensor: Tensor) -> int:
-    """Of what is repeated, once."""
+    """Bytes of a tensor, each repeated element counted once."""
     sides = zip(tensor.shape, tensor.stride(), strict=True)
     return tensor.element_size() * int(np.prod([n for n, step in sides if step or n == 0]))
 
@@ -333,7 +333,7 @@ def traffic(
     form_out: PixelFormat = BGR,
     precision: str = ProcessorOptions.precision,
 ) -> Traffic:
-    """What a frame of `size` moves on a GPU, counted without one: PyTorch's operations one by one.
+    """The bytes that a frame of `size` moves on a GPU, counted without one, by operation.
 
     An operation is taken for one kernel that reads all its inputs and writes its output once.
     "auto" is taken for float16. `background` is one that a device composes.

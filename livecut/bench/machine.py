@@ -1,4 +1,4 @@
-"""What a figure depends on besides livecut's own code: the processor, the system, the versions."""
+"""The machine that figures depend on: the processor, the system, the versions."""
 
 from __future__ import annotations
 

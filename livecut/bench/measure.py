@@ -75,15 +75,15 @@ class Round:
     speed: float
     """The processor's speed just before: passes per second of a fixed piece of work."""
     network: str
-    """What the network ran on."""
+    """Engine and device of the network."""
     pixel_format: PixelFormat = BGR
-    """Of the composites."""
+    """Format of the composites."""
     unreadable: int = 0
     """Pictures at the far end whose time code could not be read."""
     gpu: dict[str, float] = field(default_factory=dict)
     """Memory, clocks and power of the GPU at the end, where the network ran on one."""
     minutes: list[dict[str, float]] = field(default_factory=list)
-    """Of each whole minute: its p50 and p99 of age, its frames, and the memory at its end."""
+    """Each whole minute: its p50 and p99 of age, its frames, and the memory at its end."""
 
 
 @dataclass
@@ -93,7 +93,7 @@ class Result:
     case: Case
     rounds: list[Round] = field(default_factory=list)
     roofline: Roofline | None = None
-    """Where a GPU did all of it."""
+    """The roofline, where a GPU did all of a frame."""
 
     def pooled(self, stage: str) -> NDArray[np.float64]:
         """The milliseconds of a stage, of all rounds."""
@@ -121,7 +121,7 @@ class Result:
         return [float(np.median(r.samples["age"])) for r in self.rounds]
 
     def warnings(self) -> list[str]:
-        """What makes these figures less than they seem."""
+        """Reasons to trust these figures less than they seem."""
         said = []
         count = len(self.pooled("age"))
         if count < FEW:
@@ -352,7 +352,11 @@ class _Stream:
         file = f"out{number}{'.webm' if transparent else '.mp4'}"
         uri = {"encode": str(folder / file), "folder": str(folder / "pictures")}
         sink = open_sink(
-            uri.get(case.path, "null"), size=case.size, fps=PACE, transparent=transparent
+            uri.get(case.path, "null"),
+            size=case.size,
+            fps=PACE,
+            transparent=transparent,
+            overwrite=True,
         )
         return self.ends.enter_context(sink)
 

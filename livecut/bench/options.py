@@ -50,7 +50,7 @@ class Case(ProcessorOptions):
 
     @property
     def name(self) -> str:
-        """As a person would write it, what is usual left out; unlike that of any other case."""
+        """A name as a person would write it, the defaults left out; no other case has the same."""
         usual = Case(size=self.size)
         parts = [
             self.model if self.model != usual.model else "",

@@ -108,7 +108,7 @@ def _by(rows: Rows, field: str) -> Series:
 
 
 def _lines(found: Series) -> Series:
-    """Those of more than one point, from left to right."""
+    """The lines of more than one point, from left to right."""
     return {name: sorted(line, key=itemgetter(0)) for name, line in found.items() if len(line) > 1}
 
 

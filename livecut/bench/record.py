@@ -135,7 +135,7 @@ def record(
 
 
 def _roofline(result: Result) -> dict[str, Any]:
-    """What the docstring says; empty without a GPU."""
+    """The field `roofline`, as described above; empty without a GPU."""
     found = result.roofline
     if found is None:
         return {}

@@ -85,7 +85,7 @@ def stage_rows(record: Record) -> list[tuple[str, ...]]:
 
 
 def losses(record: Record) -> list[str]:
-    """Of each case whose frames did not all arrive in time: how many, and by what cause."""
+    """A line for each case whose frames did not all arrive in time: how many, and by what cause."""
     found = []
     for row in record["results"]:
         causes = {"dropped": row["drops"], "late": row["late"]}
@@ -107,7 +107,7 @@ Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 
 def tables(record: Record) -> list[Table]:
-    """Of all cases; and of those of which a GPU did all, the floor, and the stages by its clock."""
+    """The table of all cases; where a GPU did all, also one of the floor and the stages."""
     on_gpu = [(row["name"], r) for row in record["results"] if (r := row.get("roofline"))]
     found: list[Table] = [(HEAD, rows(record))]
     if on_gpu:
@@ -132,7 +132,7 @@ def _device(r: dict[str, Any]) -> tuple[str, ...]:
 
 
 def facts(record: Record) -> list[tuple[str, str]]:
-    """What was measured on, as (name, value)."""
+    """Facts of the machine, as (name, value)."""
     m = record["machine"]
     versions = ", ".join(f"{k} {v}" for k, v in m["versions"].items())
     return [
@@ -189,13 +189,13 @@ def _carried(results: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def warnings(record: Record) -> list[str]:
-    """What the record says against itself, a line for each case that has something."""
+    """The record's own warnings, a line for each case that has any."""
     rows = record["results"]
     return [f"{row['name']}: {'; '.join(row['warnings'])}" for row in rows if row["warnings"]]
 
 
 def notes() -> list[str]:
-    """What the columns mean."""
+    """The meaning of the columns."""
     return [
         "fps: composited frames per second, the median of the rounds; spread: the slowest and the "
         "fastest round. Times in milliseconds.",

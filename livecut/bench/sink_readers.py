@@ -1,4 +1,4 @@
-"""What stands behind a sink in the measurement from glass to glass: it reads the picture there."""
+"""Readers behind sinks, for measuring from glass to glass: they read the picture there."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ READERS: dict[str, type[SinkReader]] = {
     "window": WindowReader,
     "virtual": VirtualReader,
 }
-"""By the path of a case."""
+"""Readers by the path of a case."""
 
 
 class Delays:

@@ -12,7 +12,7 @@ from livecut.frame import Image
 NUMBERS = 4096
 """Frame numbers are taken modulo this."""
 LEFT, TOP, RIGHT, BOTTOM = 0.36, 0.77, 0.52, 0.95
-"""Where the code is, as shares of the picture: on the person's chest in every frame of the demo
+"""Place of the code, as shares of the picture: on the person's chest in every frame of the demo
 clip, so that it stays in the picture whatever stands behind them."""
 DARK, BRIGHT = 16, 160
 _CHECK = 0b1010  # a dark or a bright field is no code

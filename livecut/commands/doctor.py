@@ -1,4 +1,4 @@
-"""What `livecut doctor` finds: the parts of livecut, a GPU, cameras, outputs, and what is missing.
+"""The findings of `livecut doctor`: parts of livecut, a GPU, cameras, outputs; what is missing.
 
 Nothing that may be missing is imported before it is asked for.
 """
@@ -28,7 +28,7 @@ NEEDED = {
     "av": "PyAV",
     "numba": "numba",
 }
-"""What the plain CPU path imports, by module."""
+"""Libraries that the plain CPU path imports, by module."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Finding:
     what: str
     found: str
     advice: str = ""
-    """What to do about it; empty where there is nothing to be done."""
+    """Advice for the person; empty where there is nothing to be done."""
     broken: bool = False
     """Whether the plain CPU path cannot work like this."""
 

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 def evaluate(options: EvalOptions) -> None:
     """Measure a model on labelled pictures, or with --sequences on moving ones.
 
-    Pictures are measured at their own size, each by itself. In percent, means over them: IoU at one half (also the median, and the mean of the
-    worst tenth); F1 of the boundary within 1 % of the diagonal; MAD and MSE of alpha; leak, the
-    background that is kept; miss, the person that is lost. Grad is the gradient error (Rhemann et
-    al. 2009), a picture's sum in thousands; p50 the median time per picture. By source, which is
-    the name before its last _NUMBER or the index's.
+    Pictures are measured at their own size, each by itself. In percent, means over them: IoU at one
+    half (also the median, and the mean of the worst tenth); F1 of the boundary within 1 % of the
+    diagonal; MAD and MSE of alpha; leak, the background that is kept; miss, the person that is
+    lost. Grad is the gradient error (Rhemann et al. 2009), a picture's sum in thousands; p50 the
+    median time per picture. By source, which is the name before its last _NUMBER or the index's.
 
     Of sequences: IoU of all frames, of those that move (alpha changes by 0.5 % of the picture or
     more), and of the first three after a cut; the worst frame's leak; dtSSD (Erofeev et al. 2015);
@@ -85,7 +85,7 @@ def evaluate_pictures(
     facts = {"model": options.model, "network": matting.description, "images": str(images)}
     show(facts | asdict(found) if options.json else table(found))
     if options.worst:
-        save_picture(options.worst, contact_sheet(scores, matting))
+        save_picture(options.worst, contact_sheet(scores, matting), overwrite=True)
 
 
 def evaluate_sequences(

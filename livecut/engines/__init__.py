@@ -16,11 +16,11 @@ def open_engine(target: Target, *, threads: int = NetworkOptions.threads) -> Eng
     """Load the network of a target.
 
     Its engine is auto or a name in `ENGINES`; its device auto (an NVIDIA GPU where one is
-    available, else the CPU), cpu or cuda, for OpenVINO also gpu (Intel's) and npu, for ONNX Runtime
-    also tensorrt, coreml and directml. A device that is named is available or raises. On the CPU, auto
-    is the fastest engine of those that are installed: for a shipped name in int8 or a float precision,
-    for a path as the file is, see `livecut.engines.choice`. `threads` counts the CPU's, 0: half of the
-    cores, at most 4. Raises ModelError, EngineError and ConfigError.
+    available, else the CPU), cpu or cuda, for OpenVINO also gpu (Intel's) and npu, for ONNX
+    Runtime also tensorrt, coreml and directml. A device that is named is available or raises. On
+    the CPU, auto is the fastest engine of those that are installed: for a shipped name in int8 or
+    a float precision, for a path as the file is, see `livecut.engines.choice`. `threads` counts
+    the CPU's, 0: half of the cores, at most 4. Raises ModelError, EngineError and ConfigError.
     """
     check_words(target)
     if target.engine in EXPORTED or (target.engine == "auto" and not target.pytorch):

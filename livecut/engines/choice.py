@@ -1,7 +1,7 @@
-"""Choice of what runs a network: each engine and precision that is there is timed, once, and the fastest kept.
+"""Choice of what runs a network: engines and precisions are timed once, and the fastest is kept.
 
-The answer is kept in the user's cache folder for this processor, these versions, this network and this
-number of threads.
+The answer is kept in the user's cache folder for this processor, these versions, this network and
+this number of threads.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ def check_words(target: Target, given_by: str = "") -> None:
         faults = "".join(f"; {fault}" for fault in ENGINES.faults)
         raise ConfigError(
             f"unknown engine '{given}'{given_by}; expected one of: "
-            f"{', '.join(('auto', *ENGINES.names()))}; {' and '.join(EXPORTED)} also with a precision "
-            f"({', '.join(PRECISIONS)}), as in onnx:int8{faults}"
+            f"{', '.join(('auto', *ENGINES.names()))}; {' and '.join(EXPORTED)} also with a "
+            f"precision ({', '.join(PRECISIONS)}), as in onnx:int8{faults}"
         )
 
 
@@ -150,8 +150,8 @@ def open_provider(path: Path, target: Target) -> Engine:
     """The network under another of ONNX Runtime's providers than the CPU's. Raises EngineError."""
     if not installed("onnx"):
         raise EngineError(
-            f"device {target.device} needs ONNX Runtime, which is not installed; install a build of it "
-            'that has the device (for cuda: pip install "livecut[cuda]"), or take --device cpu'
+            f"device {target.device} needs ONNX Runtime, which is not installed; install a build "
+            'of it that has the device (cuda: pip install "livecut[cuda]"), or take --device cpu'
         )
     from livecut.engines.onnx import FixedEngine
 
@@ -174,9 +174,9 @@ def list_candidates(
 ) -> list[Candidate]:
     """What can run a network: those of an engine and a precision, where these are given.
 
-    Without a `precision`, and unless `every` one is asked for, int8 is left out where the CPU's sums of
-    bytes overflow, and float32 where the same engine has bfloat16. Raises ModelError, EngineError and
-    ConfigError where there are none.
+    Without a `precision`, and unless `every` one is asked for, int8 is left out where the CPU's
+    sums of bytes overflow, and float32 where the same engine has bfloat16. Raises ModelError,
+    EngineError and ConfigError where there are none.
     """
     engines = [e for e in EXPORTED if engine in ("auto", e) and OWNERS.get(kind, e) == e]
     there = [e for e in engines if installed(e)]
@@ -245,7 +245,7 @@ def survey(path: Path, threads: int = 0) -> list[Timing]:
 def measure(
     candidates: Sequence[Candidate], device: str, threads: int, *, budget: float = BUDGET
 ) -> tuple[list[Timing], dict[str, Engine]]:
-    """Time candidates by turns on a wide picture; the engines that could be opened, by name, besides.
+    """Time candidates by turns on a wide picture; gives the engines that opened, by name, as well.
 
     A candidate's time is the least of its runs: what other programs do meanwhile only adds to it.
     """

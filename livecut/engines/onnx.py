@@ -33,9 +33,9 @@ DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 def open_session(path: Path, target: Target, threads: int) -> tuple[ort.InferenceSession, str]:
     """Session for a file on a target's device, and its description.
 
-    Threads that livecut chooses sleep while they wait; a number that is given is for throughput: they
-    spin while a frame is in the network, and leave the cores to the picture after it. Raises ModelError
-    and EngineError.
+    Threads that livecut chooses sleep while they wait; a number that is given is for throughput:
+    they spin while a frame is in the network, and leave the cores to the picture after it. Raises
+    ModelError and EngineError.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = count = threads or cpu.default_threads()
@@ -61,7 +61,7 @@ def open_session(path: Path, target: Target, threads: int) -> tuple[ort.Inferenc
 
 
 class OnnxBatch(Batch):
-    """Pictures for a session, in buffers that are allocated once. See `livecut.engines.base.Batch`."""
+    """Pictures for a session, in buffers allocated once. See `livecut.engines.base.Batch`."""
 
     def __init__(
         self,
@@ -74,8 +74,8 @@ class OnnxBatch(Batch):
     ) -> None:
         """For a session's network; see `Batch`.
 
-        With `memory`, ONNX Runtime's name and number of a device, a run first copies the pictures into
-        a tensor there. Without, the session reads them where they are.
+        With `memory`, ONNX Runtime's name and number of a device, a run first copies the pictures
+        into a tensor there. Without, the session reads them where they are.
         """
         super().__init__(count, width, height, stride)
         alpha = session.get_outputs()[0]
@@ -166,13 +166,13 @@ class FixedEngine(OnnxEngine):
         return SPOKEN[PROVIDERS.get(target.kind, CPU)] + (f" ({gpu})" if gpu else "")
 
     def resize(self, width: int, height: int) -> None:
-        """Start a session for an input of this size, and allocate the buffers. Raises EngineError."""
+        """Start a session for an input of this size, and its buffers. Raises EngineError."""
         if (width, height) != self._size:
             super().resize(width, height)
             self._size = width, height
 
     def batch(self, count: int, width: int, height: int) -> OnnxBatch:
-        """Buffers for so many pictures of this size, and a session of their own. Raises EngineError."""
+        """Buffers for `count` pictures of this size, and a session for them. Raises EngineError."""
         shape = count, height, width, 3
         memory = memory_of(self._target)
         try:

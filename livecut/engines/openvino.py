@@ -26,25 +26,26 @@ if TYPE_CHECKING:
     import openvino
 
 REPORTERS = ("openvino_telemetry", "openvino.tools.ovc")
-"""The package that sends usage events, and the one of OpenVINO's that uses it: a converter of models."""
+"""The package that sends usage events, and the part of OpenVINO that uses it: a converter."""
 HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 """OpenVINO's names of the precisions in which it computes what is not in bytes."""
 KEPT = 24
-"""Compiled networks that are kept on disk, one for each model, precision, size and number of threads."""
+"""Compiled networks kept on disk: one for each model, precision, size and number of threads."""
 DIGEST = 32
 """Bytes of SHA-256 before a compiled network on disk."""
 MISSING = {
-    "gpu": "no GPU of Intel's with its driver; install Intel's graphics compute runtime (on Debian and "
-    "Ubuntu: apt install intel-opencl-icd) and, on Linux, join the group of /dev/dri/renderD128 "
-    "(render)",
-    "npu": "no NPU of Intel's with its driver; install Intel's NPU driver (on Linux intel-npu-driver, "
-    "with a kernel of 6.8 or later) and, on Linux, join the group of /dev/accel/accel0 (render)",
+    "gpu": "no GPU of Intel's with its driver; install Intel's graphics compute runtime (Debian, "
+    "Ubuntu: apt install intel-opencl-icd), and on Linux join the group of /dev/dri/renderD128, "
+    "render",
+    "npu": "no NPU of Intel's with its driver; install Intel's NPU driver (Linux: "
+    "intel-npu-driver, kernel 6.8 or later), and on Linux join the group of "
+    "/dev/accel/accel0, render",
 }
 """What OpenVINO found instead of a device, and what to do."""
 
 
 def load() -> Any:
-    """Import OpenVINO without what reports its use. Raises EngineError where it is not installed."""
+    """Import OpenVINO without what reports its use. Raises EngineError where it is absent."""
     with _without(REPORTERS):
         try:
             import openvino
@@ -105,7 +106,8 @@ def find_device(device: str) -> str:
         return names[number]
     if names:
         raise EngineError(
-            f"device {device}: OpenVINO {version()} sees {len(names)} of this kind, which count from 0"
+            f"device {device}: OpenVINO {version()} sees {len(names)} of this kind, which count "
+            "from 0"
         )
     raise EngineError(
         f"device {device}: OpenVINO {version()} sees {MISSING[kind]}, or take --device cpu"
@@ -120,7 +122,7 @@ def reason(error: Exception) -> str:
 
 
 class OpenVinoBatch(Batch):
-    """Pictures for a compiled network, which reads and writes the buffers. See `livecut.engines.base.Batch`."""
+    """Pictures for a compiled network, which reads and writes the buffers."""
 
     def __init__(
         self, compiled: openvino.CompiledModel, count: int, width: int, height: int, stride: int
@@ -137,7 +139,7 @@ class OpenVinoBatch(Batch):
             raise EngineError(f"OpenVINO cannot take the buffers: {reason(error)}") from error
 
     def run(self) -> None:
-        """Compute `output` from `input`, on the calling thread where one is enough. Raises EngineError."""
+        """Compute `output` from `input`, on the calling thread. Raises EngineError."""
         try:
             self._request.infer(share_outputs=True)
         except RuntimeError as error:
@@ -145,10 +147,10 @@ class OpenVinoBatch(Batch):
 
 
 class OpenVinoEngine(Engine):
-    """A network under OpenVINO, compiled for each size and kept on disk. See `livecut.engines.base.Engine`.
+    """A network under OpenVINO, compiled for each size and kept on disk.
 
-    All shapes are fixed before it is compiled: with free ones, OpenVINO 2026.4 computes int8 networks
-    wrongly.
+    All shapes are fixed before it is compiled: with free ones, OpenVINO 2026.4 computes int8
+    networks wrongly.
     """
 
     forms = ("openvino",)
@@ -204,7 +206,10 @@ class OpenVinoEngine(Engine):
         self.description = f"OpenVINO {version()} on {where}, {shown}"
 
     def batch(self, count: int, width: int, height: int) -> OpenVinoBatch:
-        """Buffers for so many pictures of this size, which may run beside others. Raises EngineError."""
+        """Buffers for so many pictures of this size, which may run beside others.
+
+        Raises EngineError.
+        """
         compiled = self._compile((count, height, width, 3))
         batch = OpenVinoBatch(compiled, count, width, height, self._facts.output_stride)
         batch.run()  # the first run allocates
@@ -238,8 +243,8 @@ class OpenVinoEngine(Engine):
             ) from error
         if list(devices) != [self._device]:
             raise EngineError(
-                f"OpenVINO would run the network on {', '.join(devices)} in place of {self._device}; "
-                "take --device cpu"
+                f"OpenVINO would run the network on {', '.join(devices)} in place of "
+                f"{self._device}; take --device cpu"
             )
         if self._exports:
             with suppress(RuntimeError):
@@ -260,7 +265,7 @@ def read_kept(file: Path) -> bytes | None:
 
 
 def keep(file: Path, data: bytes) -> None:
-    """Write a compiled network for the next time, and remove the oldest beyond `KEPT`; failing is no fault."""
+    """Keep a compiled network for the next time, `KEPT` at most; failing is no fault."""
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(file) as part:

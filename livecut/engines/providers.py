@@ -1,4 +1,4 @@
-"""ONNX Runtime's execution providers by the device's name: what is named is had, or an error says why not."""
+"""ONNX Runtime's execution providers by the device's name: available, or an error says why not."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Provider = tuple[str, dict[str, Any]]
 
 
 def require(target: Target) -> None:
-    """Raise EngineError, which says what is missing, where a device that is named is unavailable."""
+    """Raise EngineError, which says what is missing, where a named device is unavailable."""
     if target.kind not in ("auto", "cpu") and (fault := fault_of(target.kind)):
         raise EngineError(f"device {target.device}: {fault}, or take --device cpu")
 
@@ -65,11 +65,11 @@ def resolve(target: Target) -> tuple[Target, str]:
 
 
 def fault_of(kind: str) -> str:
-    """Why ONNX Runtime has not this kind of device here, and what to do; empty where it seems to have."""
+    """Why ONNX Runtime lacks this kind of device, and what to do; empty if it seems to have it."""
     if PROVIDERS[kind] not in ort.get_available_providers():
         return (
-            f"this ONNX Runtime is built without {SPOKEN[PROVIDERS[kind]]}; {BROUGHT_BY[kind]} has it: "
-            "install that in place of the one that is installed"
+            f"this ONNX Runtime is built without {SPOKEN[PROVIDERS[kind]]}; {BROUGHT_BY[kind]} has "
+            "it: install that in place of the one that is installed"
         )
     if kind not in ("cuda", "tensorrt"):
         return ""
@@ -86,12 +86,15 @@ def fault_of(kind: str) -> str:
         if not nvidia.tensorrt_version():
             return "TensorRT 10 (libnvinfer) cannot be loaded; install with: pip install tensorrt"
         if fault := provider_fault("tensorrt"):
-            return f"ONNX Runtime {ort.__version__} cannot load its TensorRT provider ({fault}); mend that"
+            return (
+                f"ONNX Runtime {ort.__version__} cannot load its TensorRT provider ({fault}); "
+                "mend that"
+            )
     return ""
 
 
 def provider_fault(kind: str) -> str:
-    """Why the library of cuda's or tensorrt's provider cannot be loaded, as the loader says it; else empty."""
+    """The loader's fault with the library of cuda's or tensorrt's provider; empty if it loads."""
     with redirect_stdout(StringIO()):  # it prints what it does not find
         ort.preload_dlls()
     prefix, suffix = ("", ".dll") if sys.platform == "win32" else ("lib", ".so")
@@ -115,17 +118,17 @@ def check(session: ort.InferenceSession, target: Target) -> None:
     if kind in PROVIDERS and got != PROVIDERS[kind]:
         raise EngineError(
             f"device {target.device}: ONNX Runtime {ort.__version__} could not start its "
-            f"{SPOKEN[PROVIDERS[kind]]} provider, and would run on {SPOKEN.get(got, got)} (the GPU or "
-            "its driver is too old, or a library is not the one it was built for); mend that, or take "
-            "--device cpu"
+            f"{SPOKEN[PROVIDERS[kind]]} provider, and would run on {SPOKEN.get(got, got)} (the "
+            "GPU or its driver is too old, or a library is not the one it was built for); mend "
+            "that, or take --device cpu"
         )
 
 
 def asked_for(target: Target, *, half: bool = False, folder: Path | None = None) -> list[Provider]:
     """The providers to ask for, in their order, for a target's device.
 
-    `half` is for a network whose file is in float16, which TensorRT must be told; it keeps its engines
-    in `folder`.
+    `half` is for a network whose file is in float16, which TensorRT must be told; it keeps its
+    engines in `folder`.
     """
     kind, number = target.kind, target.number
     asked: list[Provider] = [(CPU, {})]
@@ -151,10 +154,10 @@ def memory_of(target: Target) -> tuple[str, int]:
 
 
 def engine_folder(model: bytes, shape: tuple[int, ...], number: int) -> Path:
-    """Where TensorRT's engine for a network and its input's shape is kept; another for any other circumstance.
+    """The folder of TensorRT's engine for a network and its input's shape.
 
-    An engine is good for the very network, shape, GPU and versions that it was built with, and for no
-    other; ONNX Runtime names its files without regard to the shape.
+    An engine is good for the very network, shape, GPU and versions that it was built with, and for
+    no other; ONNX Runtime names its files without regard to the shape.
     """
     circumstances = (
         hashlib.sha256(model).hexdigest(),

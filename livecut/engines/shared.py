@@ -1,9 +1,9 @@
-"""One network for many streams: what is due goes through it together, each alpha back to its own.
+"""One network for many streams: pictures that are due at once go through it together.
 
-Nothing waits for company. A stream that finds the network free takes its picture through at once;
-what becomes due meanwhile goes next, together, in the order of its coming. So the window in which
-pictures gather is the time that the network is busy, and none where it is not. It is the thread of
-the first of them that runs the network for all: there is no thread between.
+No picture waits for others. A stream that finds the network free takes its picture through at once;
+the pictures that become due meanwhile go next, together, in the order in which they came. So they
+gather for as long as the network is busy, and not at all while it is free. The thread of the first
+of them runs the network for all; there is no thread in between.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from livecut.options import NetworkOptions
 
 
 class Batcher:
-    """Takes the pictures of many ports through one engine, as many at once as the engine is good for.
+    """Takes the pictures of many ports through one engine, up to its `max_batch` at once.
 
-    A GPU takes up to `engine.max_batch` as one batch, of 1, 2, 4, … pictures of one size. On a CPU,
-    where a batch saves nothing, `threads` pictures (0: as many as there are cores) go through side by
-    side, each on its stream's own thread.
+    A GPU takes 1, 2, 4, … pictures of one size as one batch. On a CPU, where a batch saves nothing,
+    `threads` pictures (0: as many as there are cores) go through side by side, each on its stream's
+    own thread.
     """
 
     def __init__(self, engine: Engine, threads: int = NetworkOptions.threads) -> None:
@@ -40,19 +40,19 @@ class Batcher:
         """Held for whatever is done to `_due`, `_free` and `_spare`."""
         self._preparing = threading.Lock()
         self._spare = dict[tuple[int, int, int], list[Batch]]()
-        """By number, width and height: those that no lane uses just now."""
+        """Batches that are not in use just now, by number of pictures, width and height."""
         self._shapes = dict[Size, tuple[Image, NDArray[np.float32]]]()
 
     @property
     def description(self) -> str:
-        """What the engine runs on, and how many pictures at once."""
+        """The engine's description, and how many pictures go through at once."""
         at_once = max(self._lanes, self._most)
         return self.engine.description + (f", {at_once} pictures at once" if at_once > 1 else "")
 
     def prepare(self, size: Size) -> tuple[Image, NDArray[np.float32]]:
-        """Allocate all that pictures of `size` = (width, height) need, once, and run it once.
+        """Allocate all batches for pictures of `size` = (width, height), and run each kind once.
 
-        Gives the form of a picture and of its alpha. Raises EngineError.
+        The arrays that it returns are shaped as a picture and as its alpha. Raises EngineError.
         """
         with self._preparing:
             if size not in self._shapes:
@@ -68,7 +68,7 @@ class Batcher:
             return self._shapes[size]
 
     def serve(self, port: Port) -> None:
-        """Return once the port has its alpha, or its fault."""
+        """Wait until the port has its alpha, or its fault."""
         with self._changing:
             leads = self._free > 0  # and then no other is due
             if leads:
@@ -82,7 +82,7 @@ class Batcher:
             self._lead(port)
 
     def _lead(self, first: Port) -> None:
-        """Run the network for a port and those due that are like it; then let the next lead."""
+        """Run the network for a port and others of its size that are due; let the next one lead."""
         with self._changing:
             alike = [first, *(port for port in self._due if port.size == first.size)][: self._most]
             ports = alike[: 1 << (len(alike).bit_length() - 1)]
@@ -112,7 +112,7 @@ class Batcher:
 
 
 def fill(batch: Batch, ports: list[Port]) -> list[int]:
-    """Put the ports' pictures into the rows of a batch; their tickets."""
+    """Put the ports' pictures into the rows of a batch, and return their tickets."""
     for row, port in zip(batch.input, ports, strict=True):
         np.copyto(row, port.input)
     batch.output.fill(np.nan)  # what the network does not write is no alpha
@@ -134,13 +134,13 @@ class Port(Engine):
         self.description = batcher.description
         self.area, self.stride = batcher.engine.area, batcher.engine.stride
         self.ticket = self.receipt = 0
-        """What the picture was sent with, and what its alpha came with."""
+        """Numbers that the picture was sent with, and that its alpha came with."""
         self.fault, self.served = "", False
         self.woken = threading.Semaphore(0)
-        """Released once the picture is served, or is to lead."""
+        """Released once the picture is served, or once its thread has to run the network."""
 
     def batch(self, count: int, width: int, height: int) -> Batch:
-        """As the engine's own."""
+        """Buffers of the engine itself, see `Engine.batch`. Raises EngineError."""
         return self._batcher.engine.batch(count, width, height)
 
     def resize(self, width: int, height: int) -> None:

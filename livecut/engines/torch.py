@@ -22,7 +22,7 @@ from livecut.network.weights import load_weights
 
 
 class TorchBatch(Batch):
-    """Pictures for a network, in buffers of the host. See `livecut.engines.base.Batch`."""
+    """Pictures for a network, in buffers of the host."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class TorchBatch(Batch):
         height: int,
         stride: int,
     ) -> None:
-        """For a network on a device; see `Batch`."""
+        """Allocate the buffers for a network on a device, see `Batch`."""
         super().__init__(count, width, height, stride)
         self._network, self._device = network, device
         self._in, self._out = torch.from_numpy(self.input), torch.from_numpy(self.output)

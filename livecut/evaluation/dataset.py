@@ -26,7 +26,7 @@ from livecut.frame import Image, as_image
 from livecut.pictures import pictures
 
 BESIDE = 0.3
-"""What is beside a person has to be that large, as a share of the picture's shorter side."""
+"""Least size of the part beside a person, as a share of the picture's shorter side."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Vacant(Pair):
     """The part beside the person of a picture, as `beside` finds it, and a mask of nobody."""
 
     def read(self) -> tuple[Image, Image]:
-        """As of a pair."""
+        """The part beside the person, and a mask without anybody."""
         part = beside(*super().read())
         assert part is not None
         return np.ascontiguousarray(part), np.zeros(part.shape[:2], np.uint8)
@@ -75,7 +75,7 @@ def beside(image: Image, mask: Image) -> Image | None:
 
 @dataclass(frozen=True)
 class Data:
-    """What a data folder holds."""
+    """The contents of a data folder."""
 
     train: list[Pair]
     val: list[Pair]

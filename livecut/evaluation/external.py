@@ -101,7 +101,7 @@ FORMS: dict[str, Form] = {
     "activation": one_of("none", "sigmoid", "softmax"),
     "output_range": RANGE,
 }
-"""What each key of the TOML may be."""
+"""Expected value and test of each key of the TOML."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,20 +111,20 @@ class Adapter:
     input: str | int = 0
     """The picture's input, by name or number."""
     layout: str = "NCHW"
-    """Of input and output."""
+    """Order of dimensions of input and output."""
     colour: str = "RGB"
     range: Sequence[float] = (0, 1)
-    """What the levels 0 and 255 become."""
+    """Values that the levels 0 and 255 become."""
     mean: Sequence[float] = (0, 0, 0)
-    """By channel, subtracted after that."""
+    """Means by channel, subtracted after that."""
     std: Sequence[float] = (1, 1, 1)
-    """By channel, divided by at last."""
+    """Deviations by channel, divided by at last."""
     size: Sequence[int] = ()
     """Width and height of the input; empty: those of the picture, changed by the two below."""
     short_side: int = 0
     """To which the picture's shorter side is scaled; 0: as it is."""
     multiple: int = 1
-    """Of which both sides become multiples."""
+    """Number that both sides become multiples of."""
     states: Sequence[Sequence[str]] = ()
     """Inputs that take an output of the frame before; zeros at first."""
     extra: dict[str, Any] = field(default_factory=dict)
@@ -134,9 +134,9 @@ class Adapter:
     channel: int = 0
     """The person's."""
     activation: str = "none"
-    """What the network leaves to be done; softmax is over the channels."""
+    """Function that the network leaves out; softmax is over the channels."""
     output_range: Sequence[float] = (0, 1)
-    """What then stands for background and for person."""
+    """Values that then stand for background and for person."""
 
 
 def read_adapter(path: Path) -> Adapter:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from livecut.frame import Image, as_image
 
 TOLERANCE = 0.01
-"""Of `boundary_f1`: how far apart two boundaries may lie, as a share of the picture's diagonal."""
+"""Largest distance of two boundaries in `boundary_f1`, as a share of the picture's diagonal."""
 SIGMA, RADIUS = 1.4, 4
 """Deviation in pixels of `grad`'s Gaussian, as published; beyond the radius it is under 1 %."""
 

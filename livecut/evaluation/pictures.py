@@ -39,7 +39,7 @@ class Score:
     mad: float
     mse: float
     grad: float
-    """In thousands."""
+    """Gradient error in thousands."""
     leak: float
     miss: float
     ms: float
@@ -59,7 +59,7 @@ class Summary:
     mad: float
     mse: float
     grad: float
-    """In thousands."""
+    """Gradient error in thousands."""
     leak: float
     miss: float
     ms_p50: float
@@ -68,12 +68,12 @@ class Summary:
 
 @dataclass(frozen=True)
 class Report:
-    """What `livecut eval --json` prints besides what was evaluated."""
+    """The scores that `livecut eval --json` prints."""
 
     sources: dict[str, Summary]
-    """By the name of the source, sorted."""
+    """Summaries by the name of the source, sorted."""
     webcam_like: Summary | None
-    """Of those that an index calls webcam-like; None where there are none."""
+    """The pictures that an index calls webcam-like; None where there are none."""
     overall: Summary
 
 

@@ -25,7 +25,7 @@ from livecut.pictures import read_picture
 
 SIZE = (640, 360)
 FRAMES = 48
-"""Of each sequence."""
+"""Frames of each sequence."""
 NOISE = (2.0, 6.0)
 """The least and most deviation of the sensor's noise, in levels of 0..255."""
 DRIFT = 0.04

@@ -23,7 +23,7 @@ a seated person's sway is under it."""
 AFTER_CUT = 3
 """Frames that count as those after a cut."""
 SHARE = 0.5
-"""Of the newest frame in the plain exponential average that livecut is compared with."""
+"""Share of the newest frame in the plain exponential average that livecut is compared with."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class TemporalScores:
     iou: float
     iou_moving: float | None
     iou_after_cut: float | None
-    """Of the first `AFTER_CUT` frames after each cut."""
+    """IoU of the first `AFTER_CUT` frames after each cut."""
     leak_worst: float
-    """Of the worst frame."""
+    """Leak of the worst frame."""
     dtssd: float | None
     dtssd_calm: float | None
     flicker: float | None

@@ -1,4 +1,4 @@
-"""The CPU: its name, how many threads a network gets, and the arithmetic it has instructions for."""
+"""The CPU: its name, the threads that a network gets, and the arithmetic that is fast on it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 VNNI = ("avx512vnni", "avxvnni", "dotprod")
-"""Instructions that sum products of bytes without overflow, as LLVM names them; the last is ARM's."""
+"""Instructions that sum products of bytes without overflow, by LLVM's names; the last is ARM's."""
 BFLOAT16 = ("avx512bf16", "amx-bf16")
 """Instructions that multiply bfloat16."""
 

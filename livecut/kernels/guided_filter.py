@@ -104,11 +104,11 @@ def to_levels(alpha: Floats, out: Image) -> None:
 
 @kernel
 def find_even_blocks(levels: Image, even: Image, means: Image, lines: Image) -> None:
-    """Write ZERO or FULL where alpha is so even that a block's is known without its lines, else UNSURE.
+    """Write ZERO or FULL where even alpha makes a block's lines needless, else UNSURE.
 
-    `levels` (h, w) is alpha in 0..255. `even` (h, n) is for n blocks of a row side by side. A block's
-    lines are made of it, the blocks beside it, and rows up to _REACH above and below. Where all
-    levels there are EVEN_LEVELS at most, or 255 less that at least, no line reaches ALPHA_MARGIN.
+    `levels` (h, w) is alpha in 0..255. `even` (h, n) is for n blocks of a row side by side. A
+    block's lines are made of it, the blocks beside it, and rows up to _REACH above and below. Where
+    all levels there are EVEN_LEVELS at most, or 255 less that at least, no line leaves the margin.
     `means` (h, n) and `lines` (h, n) become 1 where the means of the lines, and the lines, are
     needed, else 0.
     """
@@ -196,7 +196,7 @@ def find_sure_blocks(
 
 @kernel
 def _next_run(wanted: Image, y: int, block: int, width: int, border: int) -> Any:
-    """Columns (first, last) of a row's next run of wanted blocks, `border` wider, and the block after.
+    """Columns (first, last) of a row's next wanted blocks, `border` wider, and the block after.
 
     `wanted` (h, n) is of blocks of rows of `width` pixels. After the last run, all are the ends.
     """
@@ -214,7 +214,7 @@ def _next_run(wanted: Image, y: int, block: int, width: int, border: int) -> Any
 
 @kernel
 def _mirror_ends(sums: Any, plane: int, first: int, last: int, width: int) -> None:
-    """Fill the columns first - r..last + r - 1 of sums (n, w + 2 r) that lie beyond a picture's edges.
+    """Fill the columns first - r..last + r - 1 of sums (n, w + 2 r) beyond a picture's edges.
 
     Column x of the picture is column x + r of the sums.
     """
@@ -362,7 +362,7 @@ def _full_column(block: int, blocks: int, small: int, width: int) -> int:
 
 @kernel
 def _widen(lines: Any, y: int, applied: Image, wide: Floats, row: int) -> None:
-    """Interpolate a row of lines at the full width, into two rows of `wide`, where they are applied."""
+    """Interpolate a row of lines at the full width into two rows of `wide`, where applied."""
     slope, offset, left, part = lines
     small, width, blocks = slope.shape[1], wide.shape[1], applied.shape[1]
     line, to, end = uintp(y), uintp(row), uintp(small - 1)

@@ -30,7 +30,7 @@ MOTION = 0.04
 LOW_LIGHT = 0.04
 """Share of the samples in the dark."""
 Map = NDArray[np.float64]
-"""From a picture's pixels to the output's: affine (2, 3), or in perspective (3, 3)."""
+"""Map from a picture's pixels to the output's: affine (2, 3), or in perspective (3, 3)."""
 
 
 def cover(image: Image, size: tuple[int, int], rng: Generator) -> Image:

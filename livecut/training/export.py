@@ -1,4 +1,4 @@
-"""From a checkpoint to what is shipped: safetensors for PyTorch, ONNX for everything else."""
+"""Export of a checkpoint: safetensors for PyTorch, ONNX for everything else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and how near it is."""
+    """The files written, and how near they are to the checkpoint."""
 
     files: list[Path]
     difference: float | None

@@ -1,4 +1,4 @@
-"""What a training run says of itself: OUT/log.csv, and OUT/curve.png drawn from it."""
+"""The log of a training run, log.csv, and curve.png drawn from it."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "dice": lambda logits, target, _: dice(logits, target),
     "boundary": boundary,
 }
-"""What a training run can add up, each of logits, target and the weight of person pixels."""
+"""Losses that a run can add up, each of logits, target and the weight of person pixels."""
 
 
 def measure(

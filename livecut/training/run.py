@@ -37,7 +37,7 @@ PREFETCH = 4
 
 
 AVERAGE = "average"
-"""What the settings call a run's own averaged weights as the teacher."""
+"""Name in the settings for a run's own averaged weights as the teacher."""
 
 
 class Teacher:
@@ -256,7 +256,7 @@ class Run:
         return found
 
     def result(self) -> dict[str, Any]:
-        """What can be exported."""
+        """State that can be exported."""
         return {
             "averaged": self.averaged.state_dict(),
             "settings": self.settings.plain(),
@@ -264,7 +264,7 @@ class Run:
         }
 
     def state(self) -> dict[str, Any]:
-        """What the run can be resumed from."""
+        """State that the run can be resumed from."""
         return self.result() | {
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),

@@ -1,4 +1,4 @@
-"""What a training run depends on, and the TOML files that say it."""
+"""The settings of a training run, and the TOML files that hold them."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class TrainSettings:
         return self.size[0] * self.size[1]
 
     def plain(self) -> dict[str, Any]:
-        """As a checkpoint holds them: paths as text, and `area`, which the network's users need."""
+        """The settings for a checkpoint: paths as text, and `area`, which the network needs."""
         plain = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self).items()}
         return plain | {"area": self.area}
 

@@ -28,7 +28,7 @@ from livecut.training.run import Run
 from livecut.training.settings import TrainSettings, options, to_toml
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-"""Of mallopt, in glibc's malloc.h."""
+"""Parameters of mallopt, from glibc's malloc.h."""
 LOG_EVERY = 10
 """Steps between two rows of the log, and two looks at the loss, for which CUDA has to wait."""
 

@@ -64,7 +64,7 @@ KINDS = {
 
 
 def filled(*arguments: str) -> Everything:
-    """What the command line fills; raises what click raises."""
+    """The dataclass as the command line fills it; raises what click raises."""
 
     @click.command()
     @takes(Everything)
@@ -200,7 +200,7 @@ def test_what_python_takes_is_what_the_options_are(function: Any, kind: type[Any
 
 
 def test_run_has_every_option_of_pipeline() -> None:
-    """What is wired in code and no choice of a person's is left out."""
+    """Arguments that are wired in code and no choice of a person's are left out."""
     wired = {"source", "sinks", "progress", "notice", "clock"}
     assert set(inspect.signature(Pipeline).parameters) - wired == set(option_hints(PipelineOptions))
     assert set(option_hints(PipelineOptions)) <= set(option_hints(RunOptions))

@@ -1,4 +1,4 @@
-"""OpenVINO's engine: the same alpha as ONNX Runtime's, strict devices, and not a word to anybody."""
+"""OpenVINO's engine: ONNX Runtime's alpha, strict devices, and not a word to anybody."""
 
 from __future__ import annotations
 
