@@ -1,9 +1,9 @@
 """Draws the tables of speeds from the recorded results: python benchmarks/table.py [--check].
 
-Takes results/VERSION/*.json of the newest version, and writes between the lines `<!-- speed -->` and
-`<!-- /speed -->` of two pages: all cases of all machines into benchmarks/README.md, and four rows of the
-newest record into README.md. With --check nothing is written, and the exit status is 1 where a page shows
-something else.
+Takes results/VERSION/*.json of the newest version, and writes between the lines `<!-- speed -->`
+and `<!-- /speed -->` of two pages: all cases of all machines into benchmarks/README.md, and four
+rows of the newest record into README.md. With --check nothing is written, and the exit status is 1
+where a page shows something else.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def every_case(records: Mapping[str, Record]) -> str:
 
 
 def short(records: Mapping[str, Record]) -> str:
-    """Four rows of the newest record, in Markdown: what a camera takes, and three sizes of frames."""
+    """Four rows of the newest record, in Markdown: the cost of a camera, and three frame sizes."""
     name = max(records, key=lambda stem: str(records[stem]["when"]))
     rows, machine = by_case(records[name]), records[name]["machine"]
     camera = rows["1280x720 blur paced"]
@@ -66,8 +66,9 @@ def short(records: Mapping[str, Record]) -> str:
     lines = [
         f"| {processor}, {machine['cores']} cores | |",
         "|---|---|",
-        f"| **A 720p camera at 30 frames per second with blur takes {median(camera['cpu_percent']):.0f} % of "
-        f"one core and {median(camera['alone']['rss_mb']):.0f} MB.** | |",
+        "| **A 720p camera at 30 frames per second with blur takes "
+        f"{median(camera['cpu_percent']):.0f} % of one core and "
+        f"{median(camera['alone']['rss_mb']):.0f} MB.** | |",
     ]
     for size in SIZES:
         row = rows[f"{size} blur memory"]

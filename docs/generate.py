@@ -2,7 +2,7 @@
 
 python docs/generate.py [--check]
 
-With --check nothing is written, and the exit status is 1 where the file is not what would be written.
+With --check nothing is written, and the exit status is 1 where the file would change.
 """
 
 from __future__ import annotations

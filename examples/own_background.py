@@ -1,4 +1,4 @@
-"""Put a background of one's own behind the person: python examples/own_background.py SOURCE OUT.mp4"""
+"""A background of one's own behind the person: python examples/own_background.py SOURCE OUT.mp4"""
 
 import sys
 

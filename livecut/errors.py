@@ -10,8 +10,11 @@
 Each message is one line: what was given, what was expected, what to do.
 """
 
+from livecut.urls import redact
+
 EXTRAS = {
     "bench": ("jinja2", "matplotlib", "mss", "psutil", "pynvml"),
+    "onnx": ("onnxruntime",),
     "torch": ("onnx", "onnxscript", "safetensors", "torch", "torchvision"),
 }
 """Modules that an extra of the package brings, by the extra."""
@@ -25,7 +28,13 @@ def missing(module: str) -> str:
 
 
 class LivecutError(Exception):
-    """The base of all of them; the command line turns it into one line and exit status 1."""
+    """The base of all of them; the command line turns it into one line and exit status 1.
+
+    URLs in its text lose user, password and query.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(redact(text))
 
 
 class ConfigError(LivecutError):

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from livecut.errors import SinkError, SourceError
-from livecut.files import atomic_write, require_folder
+from livecut.files import atomic_write, require_folder, require_free
 from livecut.frame import Image, as_image
 
 # OpenCV prints what is raised here as one line, and printing is the program's affair.
@@ -45,11 +45,12 @@ WRITABLE = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 """Endings, in lower case, of the files that are written as pictures."""
 
 
-def save_picture(path: Path, image: Image) -> None:
+def save_picture(path: Path, image: Image, *, overwrite: bool = False) -> None:
     """Save a BGR or BGRA picture in the format of its suffix, at once or not at all.
 
-    Raises SinkError.
+    Raises SinkError, also where the file is there already and `overwrite` is not set.
     """
+    require_free([path], overwrite=overwrite)
     suffix = path.suffix.lower()
     options: list[int] = []
     if suffix == ".png":

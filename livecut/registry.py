@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from livecut.errors import LivecutError
+from livecut.urls import redact
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -132,7 +133,7 @@ class Registry(Generic[T]):
         return found
 
     def _note(self, what: str, error: Exception) -> None:
-        fault = f"{self.kind} {what}: {one_line(error)}"
+        fault = redact(f"{self.kind} {what}: {one_line(error)}")
         if fault not in self.faults:
             self.faults.append(fault)
 

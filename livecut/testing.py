@@ -268,8 +268,12 @@ class LiveSource(Source):
 
     def pause(self) -> None:
         """Wait until the next picture is due."""
+
+        def due() -> bool:
+            return self.clock.now() >= self._due - EPSILON
+
         with self._changed:
-            self.clock.wait(self._changed, lambda: False, self._due - self.clock.now())
+            self.clock.wait(self._changed, due, self._due - self.clock.now())
             self._changed.wait_for(lambda: not self._stalled)
         self._due = self.clock.now() + self.period
 

@@ -1,7 +1,7 @@
 """The pages say what is true: each block of code is tried, and each link leads somewhere.
 
-Commands are parsed by click and not run; blocks of Python are run, with the beginning of the demo clip in
-place of cameras and files; blocks of TOML are read by the command that their fence names.
+Commands are parsed by click and not run; blocks of Python are run, with the beginning of the demo
+clip in place of cameras and files; blocks of TOML are read by the command that their fence names.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def parse(arguments: list[str]) -> None:
-    """Have click parse a call of livecut. Raises ClickException, and what the options' checks raise."""
+    """Have click parse a call of livecut. Raises ClickException and the errors of options."""
     if not arguments or arguments[0].startswith("-"):
         with pytest.raises(click.exceptions.Exit) as ended:
             cli.make_context("livecut", arguments)

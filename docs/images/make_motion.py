@@ -36,7 +36,7 @@ VIEWS = [
     (6.0, 670.0, 362.0, 1190.0),
     (8.0, 610.0, 355.0, 1220.0),
 ]
-# Seconds at which each picture begins to be wiped in from the left, and what `livecut run -b` made it.
+# Seconds at which each picture begins to be wiped in from the left, and its `livecut run -b`.
 SCENES = [(1.4, "blur"), (3.4, "STARS"), (5.4, "green"), (7.2, "")]
 WIPE = 0.6
 

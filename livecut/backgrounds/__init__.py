@@ -6,6 +6,7 @@ from livecut.backgrounds.base import Background
 from livecut.errors import ConfigError, LivecutError
 from livecut.frame import Size
 from livecut.registry import WordRegistry, one_line_errors
+from livecut.urls import public_url
 
 BACKGROUNDS = WordRegistry[type[Background]](
     Background,
@@ -27,7 +28,7 @@ def find_background(spec: str) -> type[Background]:
     kind = BACKGROUNDS.find(spec)
     if kind is None:
         raise ConfigError(
-            f"unknown background '{spec}': no such file; expected {BACKGROUNDS.known()}"
+            f"unknown background '{public_url(spec)}': no such file; expected {BACKGROUNDS.known()}"
         )
     return kind
 

@@ -352,7 +352,11 @@ class _Stream:
         file = f"out{number}{'.webm' if transparent else '.mp4'}"
         uri = {"encode": str(folder / file), "folder": str(folder / "pictures")}
         sink = open_sink(
-            uri.get(case.path, "null"), size=case.size, fps=PACE, transparent=transparent
+            uri.get(case.path, "null"),
+            size=case.size,
+            fps=PACE,
+            transparent=transparent,
+            overwrite=True,
         )
         return self.ends.enter_context(sink)
 

@@ -96,7 +96,7 @@ def evaluate_pictures(
     facts = {"model": options.model, "network": matting.description, "images": str(images)}
     show(facts | asdict(found) if options.json else table(found))
     if options.worst:
-        save_picture(options.worst, contact_sheet(scores, matting))
+        save_picture(options.worst, contact_sheet(scores, matting), overwrite=True)
 
 
 def evaluate_sequences(

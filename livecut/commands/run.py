@@ -16,6 +16,7 @@ from livecut.commands.usage import UsageCommand
 from livecut.errors import ConfigError
 from livecut.options import TargetOptions, values_of
 from livecut.pipeline.options import PipelineOptions, RunOptions, SourceOptions
+from livecut.urls import public_url
 
 
 class Interrupt:
@@ -54,7 +55,7 @@ def run(options: RunOptions, first: str | None) -> None:
         given = click.get_current_context().get_parameter_source("source")
         if given == ParameterSource.COMMANDLINE:
             raise ConfigError(
-                f"both SOURCE ({first}) and --source were given; give --source for each"
+                f"both SOURCE ({public_url(first)}) and --source were given; give --source for each"
             )
         options = replace(options, source=(first,))
     interrupt = Interrupt()
@@ -66,11 +67,12 @@ def run(options: RunOptions, first: str | None) -> None:
 
 def run_one(options: RunOptions, until: Callable[[Callable[[], None]], None]) -> bool:
     """Run one source; whether it was realtime. `until` gets what ends it. Raises LivecutError."""
-    from livecut.pipeline.pipeline import Pipeline, require_words
+    from livecut.pipeline.pipeline import Pipeline
+    from livecut.pipeline.words import require_words
     from livecut.sources import open_source
 
     [uri] = options.source
-    require_words(options.background, options.output)
+    require_words(options.source, options.background, options.output, overwrite=options.overwrite)
     with open_source(uri, **values_of(options, SourceOptions)) as source:
         say(f"source: {source.name}, {source.description}")
         bar = progress_bar()

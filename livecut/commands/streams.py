@@ -21,6 +21,7 @@ from livecut.commands.terminal import (
 from livecut.errors import ConfigError, LivecutError, SinkError, SourceError
 from livecut.options import ProcessorOptions, values_of
 from livecut.pipeline.options import PipelineOptions, RunOptions, SourceOptions
+from livecut.urls import public_url
 
 if TYPE_CHECKING:
     from livecut.pipeline.pipeline import Pipeline
@@ -40,12 +41,12 @@ def assign_outputs(outputs: Sequence[str], sources: Sequence[str]) -> list[list[
     if own and len(own) != len(sources):
         raise ConfigError(
             f"{len(sources)} sources, but {len(own)} output{'s' * (len(own) > 1)} "
-            f"({', '.join(own)}); give one for each source, in order, or one with {{n}} or "
-            "{name} in it, as in out-{n}.mp4"
+            f"({', '.join(map(public_url, own))}); give one for each source, in order, or one with "
+            "{n} or {name} in it, as in out-{n}.mp4"
         )
     dealt = []
     for number, source in enumerate(sources, 1):
-        name = re.sub(r"[^\w.-]+", "-", Path(source).stem)
+        name = re.sub(r"[^\w.-]+", "-", Path(public_url(source)).stem)
         mine = own[number - 1 : number]
         dealt.append(
             [
@@ -66,14 +67,19 @@ def run_streams(options: RunOptions, until: Callable[[Callable[[], None]], None]
 
     `until` is given what ends them all. Raises LivecutError.
     """
-    from livecut.pipeline.pipeline import Pipeline, require_words
+    from livecut.pipeline.pipeline import Pipeline
     from livecut.pipeline.together import run_all
+    from livecut.pipeline.words import require_words
     from livecut.processors.shared import SharedEngine
     from livecut.sources import open_source
 
     outputs = assign_outputs(options.output, options.source)
-    for words in outputs:
-        require_words(options.background, words)
+    require_words(
+        options.source,
+        options.background,
+        [word for words in outputs for word in words],
+        overwrite=options.overwrite,
+    )
     if options.source.count("-") > 1:
         raise ConfigError("several sources are '-', and there is one standard input")
     engine = SharedEngine(**values_of(options, ProcessorOptions))
@@ -92,7 +98,7 @@ def run_streams(options: RunOptions, until: Callable[[Callable[[], None]], None]
 
     with ExitStack() as opened:
         for number, uri in enumerate(options.source, 1):
-            name = f"source {number} ({uri})"
+            name = f"source {number} ({public_url(uri)})"
             own = {"engine": engine, "title": f"{options.title}: {name}"}
             try:
                 source = opened.enter_context(open_source(uri, **values_of(options, SourceOptions)))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from livecut.urls import redact
+
 if TYPE_CHECKING:
     from rich.progress import Progress
     from rich.table import Table
@@ -32,7 +34,7 @@ class Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
         text = f"livecut: {PREFIXES.get(record.levelno, '')}{record.getMessage()}"
-        text = text.replace("\n", " ")
+        text = redact(text.replace("\n", " "))
         if self.bar is None:
             click.echo(text, err=True)
         else:

@@ -16,6 +16,7 @@ from livecut.errors import EngineError, LivecutError
 from livecut.frame import BGR, Buffer, Cutout, Frame, Image, Output, PixelFormat
 from livecut.kernels.pixels import convert
 from livecut.overlay import draw_notice
+from livecut.urls import redact
 
 FRESH = 2.0
 """Seconds after which a live frame is too old to be shown, whatever held it up."""
@@ -34,7 +35,8 @@ class Placeholder:
         self._drawn: tuple[str, Image] | None = None
 
     def __call__(self, reason: str) -> Output:
-        """The placeholder for a reason, which must not be empty."""
+        """The placeholder for a reason, which must not be empty; its URLs go through `redact`."""
+        reason = redact(reason)
         if self._drawn is None or self._drawn[0] != reason:
             image = draw_notice(reason, self._size, 4 if self.pixel_format.transparent else 3)
             self._drawn = reason, convert(image, self.pixel_format)

@@ -32,6 +32,7 @@ class PipelineOptions(ProcessorOptions):
     ] = 0
     max_frames: Annotated[int | None, Option("End after so many frames.", at_least=1)] = None
     title: Annotated[str, Option("Title of the window.")] = TITLE
+    overwrite: Annotated[bool, Option("Replace files that are there already.")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +89,7 @@ class StillOptions:
     threshold: Annotated[
         float, Option("Least alpha / 255 of the person, for --mask.", at_least=0, at_most=1)
     ] = 0.5
+    overwrite: Annotated[bool, Option("Replace files that are there already.")] = False
 
 
 @dataclass(frozen=True, kw_only=True)

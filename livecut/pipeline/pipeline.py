@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from livecut.backgrounds import find_background, open_background
+from livecut.backgrounds import open_background
 from livecut.backgrounds.base import Background
 from livecut.backgrounds.blur import Blur
 from livecut.clock import CLOCK, Clock
@@ -29,10 +29,11 @@ from livecut.pipeline.capture import Capture
 from livecut.pipeline.guard import Guard, Placeholder
 from livecut.pipeline.options import PipelineOptions
 from livecut.pipeline.prefetch import Prefetcher
+from livecut.pipeline.words import require_words
 from livecut.pipeline.worker import STARTING, Worker
 from livecut.processors import open_processor
 from livecut.processors.base import FrameProcessor, ProcessorFactory
-from livecut.sinks import find_sink, open_sink
+from livecut.sinks import open_sink
 from livecut.sinks.base import Sink
 from livecut.slot import Slot
 from livecut.sources import open_source
@@ -49,17 +50,6 @@ CYCLE = ("blur", "#00b140", "#000000")
 """Backgrounds that the key for the next one goes through, after the one given."""
 
 
-def require_words(background: str, sinks: Sequence[str | Sink]) -> None:
-    """Raise ConfigError or SinkError for a background or an output that no class takes.
-
-    Nothing is opened, so that a mistake is told before a camera's light goes on.
-    """
-    transparent = find_background(background).transparent
-    for sink in sinks:
-        if isinstance(sink, str):
-            find_sink(sink, transparent=transparent)
-
-
 class Pipeline:
     """One source, one background, any number of sinks.
 
@@ -70,7 +60,8 @@ class Pipeline:
     and right. `max_frames` ends the run after so many composited frames. `model`, `device`,
     `engine` and `threads` go to the Segmenter; `precision` (auto, float32, float16, bfloat16) is
     for a GPU on which PyTorch does all of it. A SharedEngine or an open Engine as `engine` is in
-    place of all five. `title` is that of its window. `in_flight` is how many frames of a file are
+    place of all five. `title` is that of its window. Files that are there already are replaced with
+    `overwrite` alone, and one that is read never. `in_flight` is how many frames of a file are
     worked on at once: 1 for the least delay, 2 for the highest rate, 0 for 2 where the file's
     length is known, else 1; of a live source only the newest is. `progress` is called after each
     composited frame, `notice` with a line when the picture fails or comes back; without it the
@@ -93,6 +84,7 @@ class Pipeline:
         precision: str = PipelineOptions.precision,
         in_flight: int = PipelineOptions.in_flight,
         title: str = PipelineOptions.title,
+        overwrite: bool = PipelineOptions.overwrite,
         progress: Callable[[], None] = lambda: None,
         notice: Callable[[str], None] | None = None,
         clock: Clock = CLOCK,
@@ -110,7 +102,12 @@ class Pipeline:
         self._choice = 0
         self._cycle = (background, *(b for b in CYCLE if b != background))
         sinks = [sinks] if isinstance(sinks, str | Sink) else sinks
-        require_words(background, sinks)
+        require_words(
+            [source if isinstance(source, str) else source.path or ""],
+            background,
+            [sink for sink in sinks if isinstance(sink, str)],
+            overwrite=overwrite,
+        )
         with ExitStack() as opened:
             if isinstance(source, str):
                 source = opened.enter_context(open_source(source))
@@ -149,6 +146,7 @@ class Pipeline:
                         transparent=self._transparent,
                         realtime=source.realtime,
                         title=title,
+                        overwrite=overwrite,
                     )
                     opened.enter_context(sink)
                 sink.status = self._status

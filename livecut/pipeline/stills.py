@@ -12,6 +12,7 @@ from livecut.backgrounds import open_background
 from livecut.backgrounds.base import Background
 from livecut.backgrounds.picture import Still
 from livecut.errors import ConfigError, LivecutError
+from livecut.files import require_free
 from livecut.frame import Cutout, Frame, Image, checked_alpha, checked_bgr
 from livecut.pictures import READABLE, WRITABLE, pictures, read_picture, save_picture
 from livecut.pipeline.options import StillOptions
@@ -83,7 +84,8 @@ def process_stills(
 
     `output` is a picture where there is one input and it has a picture's suffix; else a folder,
     made if absent. `track` wraps the loop, for a progress bar. Raises ConfigError before anything
-    is done.
+    is done, and SinkError where an input would be written over, or, without `job.overwrite`, any
+    file.
     """
     paths = gather(inputs)
     single = output.suffix.lower() in WRITABLE and not output.is_dir()
@@ -108,6 +110,7 @@ def process_stills(
         raise ConfigError(
             f"several inputs would be written to {min(twice)}; give them different names"
         )
+    require_free(targets, overwrite=job.overwrite, inputs=[*paths, Path(job.background)])
     if job.kind == "composite":
         open_background(job.background, (64, 64))
     if not single:
@@ -116,7 +119,7 @@ def process_stills(
     for path, target in zip(track(paths), targets, strict=True):
         try:
             image = read_picture(path)
-            save_picture(target, job.apply(image, segmenter(image)))
+            save_picture(target, job.apply(image, segmenter(image)), overwrite=job.overwrite)
         except LivecutError as error:
             failed.append(error)
     return failed

@@ -7,6 +7,7 @@ from livecut.frame import Size
 from livecut.options import TITLE
 from livecut.registry import WordRegistry, one_line_errors, shorten
 from livecut.sinks.base import Sink, VideoInfo
+from livecut.urls import public_url
 
 SINKS = WordRegistry[type[Sink]](
     Sink,
@@ -33,7 +34,7 @@ def find_sink(uri: str, *, transparent: bool = False) -> type[Sink]:
     """
     kind = SINKS.find(uri)
     if kind is None:
-        raise SinkError(f"unknown output '{uri}'; known are {SINKS.known()}")
+        raise SinkError(f"unknown output '{public_url(uri)}'; known are {SINKS.known()}")
     if transparent and not kind.holds_alpha(uri):
         able = [
             form
@@ -42,7 +43,7 @@ def find_sink(uri: str, *, transparent: bool = False) -> type[Sink]:
             if (named := SINKS.named(usage.name)) and named.holds_alpha(form)
         ]
         raise SinkError(
-            f"output '{uri}' cannot hold transparency; those that can are "
+            f"output '{public_url(uri)}' cannot hold transparency; those that can are "
             f"{', '.join(shorten(able))}"
         )
     return kind
@@ -56,14 +57,23 @@ def open_sink(
     transparent: bool = False,
     realtime: bool = False,
     title: str = TITLE,
+    overwrite: bool = False,
 ) -> Sink:
     """Open the output that `uri` names, one of the forms of the classes in `SINKS`.
 
     `size` is (width, height) and `fps` the rate of the pictures to come, which are BGRA where
     `transparent`, else BGR. With `realtime` they come at their own pace and their time stamps
-    count. `title` is a window's, and no other window may have it. Raises SinkError.
+    count. `title` is a window's, and no other window may have it. A file that is there already is
+    an error without `overwrite`. Raises SinkError.
     """
     kind = find_sink(uri, transparent=transparent)
-    video = VideoInfo(size=size, fps=fps, transparent=transparent, realtime=realtime, title=title)
-    with one_line_errors(kind, f"output '{uri}'", SinkError):
+    video = VideoInfo(
+        size=size,
+        fps=fps,
+        transparent=transparent,
+        realtime=realtime,
+        title=title,
+        overwrite=overwrite,
+    )
+    with one_line_errors(kind, f"output '{public_url(uri)}'", SinkError):
         return kind.open(uri, video)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -30,6 +31,8 @@ class VideoInfo:
     """Whether they come at their own pace, so that their time stamps count."""
     title: str = TITLE
     """Title of a window, which no other window may have."""
+    overwrite: bool = False
+    """Whether files that are there already may be replaced."""
 
 
 class Sink(ABC):
@@ -66,6 +69,11 @@ class Sink(ABC):
     def holds_alpha(cls, uri: str) -> bool:
         """Whether the output that `uri` names can hold transparency."""
         return False
+
+    @classmethod
+    def target(cls, uri: str) -> Path | None:
+        """The file or folder that the output named by `uri` writes; None where it writes none."""
+        return None
 
     @classmethod
     def open(cls, uri: str, video: VideoInfo) -> Sink:

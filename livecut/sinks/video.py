@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from livecut.errors import SinkError
-from livecut.files import part_of, require_folder
+from livecut.files import finish_part, make_part, require_folder
 from livecut.frame import BT709, Output, Size, even, i420
 from livecut.sinks.base import Sink, VideoInfo, exact_rate, require_two_pixels
 
@@ -40,8 +39,12 @@ class VideoWriter(Sink):
         *,
         transparent: bool = False,
         realtime: bool = False,
+        overwrite: bool = False,
     ) -> None:
-        """Open the encoder and NAME.part. Raises SinkError."""
+        """Open the encoder and NAME.part.
+
+        Raises SinkError, also where one of these files is there and `overwrite` is not set.
+        """
         from livecut.sinks.encoder import Encoder
 
         super().__init__(str(path), size, (4 if transparent else 3,))
@@ -50,10 +53,14 @@ class VideoWriter(Sink):
         if not prores:
             require_two_pixels(self.name, size)
         self.pixel_format = None if transparent else i420(BT709)
-        self._path, self._part = path, part_of(path)
+        self._path, self._overwrite = path, overwrite
         self._realtime, self._rate, self._start = realtime, exact_rate(fps), 0.0
         self._count, self._last = 0, -1
         self._encoder: Encoder | None = None
+        try:
+            self._part = make_part(path, overwrite=overwrite)
+        except OSError as e:
+            raise SinkError(f"cannot write {path}: {e.strerror}") from e
         with self._errors():
             self._encoder = Encoder(
                 self._part,
@@ -73,6 +80,10 @@ class VideoWriter(Sink):
         return Path(uri).suffix.lower() in (".mov", ".webm")
 
     @classmethod
+    def target(cls, uri: str) -> Path:
+        return Path(uri)
+
+    @classmethod
     def open(cls, uri: str, video: VideoInfo) -> VideoWriter:
         return cls(
             Path(uri),
@@ -80,6 +91,7 @@ class VideoWriter(Sink):
             video.fps,
             transparent=video.transparent,
             realtime=video.realtime,
+            overwrite=video.overwrite,
         )
 
     def write(self, output: Output) -> None:
@@ -104,13 +116,16 @@ class VideoWriter(Sink):
             return
         with self._errors():
             self._encoder.finish()
-            os.replace(self._part, self._path)
-        self._encoder = None
+            self._encoder = None
+            finish_part(self._path, overwrite=self._overwrite)
 
     def abort(self) -> None:
         if self._encoder is not None:
             self._encoder.abort()
-            self._encoder = None
+            self._remove()
+
+    def _remove(self) -> None:
+        self._encoder = None
         self._part.unlink(missing_ok=True)
 
     @contextlib.contextmanager
@@ -121,5 +136,7 @@ class VideoWriter(Sink):
         try:
             yield
         except ERRORS as e:
-            self.abort()
+            if self._encoder is not None:
+                self._encoder.abort()
+            self._remove()
             raise SinkError(f"cannot write {self.name}: {getattr(e, 'strerror', '') or e}") from e

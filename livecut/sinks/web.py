@@ -12,6 +12,7 @@ from livecut.clock import CLOCK, Clock
 from livecut.errors import SinkError
 from livecut.frame import Output, Size
 from livecut.sinks.base import Sink, VideoInfo
+from livecut.urls import public_url
 
 HOST, PORT = "127.0.0.1", 8080
 
@@ -86,8 +87,8 @@ def _address(uri: str) -> tuple[str, int]:
     except ValueError:  # a port that is no number up to 65535, a bracket that is not closed
         pass
     raise SinkError(
-        f"output '{uri}' is no address to listen at; expected http://HOST:PORT with a port up to "
-        f"65535, as in http://{HOST}:{PORT}"
+        f"output '{public_url(uri)}' is no address to listen at; expected http://HOST:PORT with a "
+        f"port up to 65535, as in http://{HOST}:{PORT}"
     )
 
 

@@ -6,6 +6,7 @@ from livecut.errors import SourceError
 from livecut.frame import Size
 from livecut.registry import WordRegistry, one_line_errors
 from livecut.sources.base import Source
+from livecut.urls import public_url
 
 SOURCES = WordRegistry[type[Source]](
     Source,
@@ -40,13 +41,15 @@ def open_source(
         unknown = (
             f"{scheme}:// is not a stream that livecut reads"
             if separator
-            else f"there is no file {uri!r}"
+            else f"there is no file {public_url(uri)!r}"
         )
         raise SourceError(f"{unknown}; give one of: {SOURCES.known()}")
     given = {"size": size, "fps": fps, "fourcc": fourcc}
     asked = {name: value for name, value in given.items() if value is not None}
     for name, value in asked.items():
         if name not in kind.settings:
-            raise SourceError(f"--{name} {value} can be asked of a camera only, not of {uri}")
-    with one_line_errors(kind, f"source '{uri}'", SourceError):
+            raise SourceError(
+                f"--{name} {value} can be asked of a camera only, not of {public_url(uri)}"
+            )
+    with one_line_errors(kind, f"source '{public_url(uri)}'", SourceError):
         return kind.open(uri, **asked)

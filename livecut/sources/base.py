@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -35,6 +36,8 @@ class Source(ABC):
     """Form in which the pictures come, for people: "1280x720 h264 30 fps"."""
     pixel_format: PixelFormat = BGR
     """Format of what `read` fills."""
+    path: Path | None = None
+    """The file that it reads, where it is one."""
     native: PixelFormat | None = None
     """Another format in which it can give its pictures, without converting them."""
 

@@ -26,7 +26,7 @@ class Picture(Source):
 
     def __init__(self, path: Path, *, size: tuple[int, int] | None = None) -> None:
         """Read `path` and scale it to `size`. Raises SourceError."""
-        self.name = path.name
+        self.name, self.path = path.name, path
         image = read_picture(path)
         height, width = image.shape[:2]
         self.description = f"{width}x{height} picture"

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from io import FileIO
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 import av
 import cv2
@@ -20,8 +19,10 @@ from av.error import ExitError, FFmpegError, InvalidDataError
 from av.video.reformatter import Colorspace, VideoReformatter
 
 from livecut.errors import SourceError
+from livecut.files import UNFINISHED
 from livecut.frame import Image, taken_as_bt709
 from livecut.sources.base import Source
+from livecut.urls import public_url
 
 UNSPECIFIED = (
     2  # FFmpeg's colour space of pictures that do not name theirs; PyAV has no name for it
@@ -188,7 +189,7 @@ class VideoFile(_Video):
         self, path: Path, *, size: tuple[int, int] | None = None, name: str | None = None
     ) -> None:
         """Open `path`, scaled to `size`; `name` is what people are told. Raises SourceError."""
-        self._path = path
+        self.path: Path = path
         super().__init__(name or path.name, size)
 
     @classmethod
@@ -201,15 +202,20 @@ class VideoFile(_Video):
         return cls(Path(uri), **settings)
 
     def _connect(self) -> av.container.InputContainer:
-        if self._path.is_dir():
-            raise SourceError(f"{self._path} is a folder; give one video or picture file")
+        if self.path.suffix == UNFINISHED:
+            raise SourceError(
+                f"{self.path} is unfinished: a run still writes it, or did not end; to read what "
+                "there is of it, rename it"
+            )
+        if self.path.is_dir():
+            raise SourceError(f"{self.path} is a folder; give one video or picture file")
         try:
-            if not self._path.stat().st_size:
-                raise SourceError(f"{self._path} is empty (0 bytes); give a video")
+            if not self.path.stat().st_size:
+                raise SourceError(f"{self.path} is empty (0 bytes); give a video")
         except OSError as error:
-            raise SourceError(f"{self._path} cannot be read: {error.strerror}") from error
+            raise SourceError(f"{self.path} cannot be read: {error.strerror}") from error
         # The scheme keeps FFmpeg from taking a colon in the name for another protocol's.
-        found: av.container.InputContainer = av.open(f"file:{self._path}", **LENIENT)
+        found: av.container.InputContainer = av.open(f"file:{self.path}", **LENIENT)
         return found
 
 
@@ -246,9 +252,7 @@ class Stream(_Video):
         Raises SourceError.
         """
         self._url, self._timeout = url, timeout
-        parts = urlsplit(url)
-        shown = parts._replace(netloc=parts.netloc.rpartition("@")[2])  # no password on a screen
-        super().__init__(shown.geturl(), size)
+        super().__init__(public_url(url), size)
 
     @classmethod
     def accepts(cls, uri: str) -> bool:

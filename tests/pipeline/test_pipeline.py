@@ -267,7 +267,8 @@ def test_what_happens_is_logged_where_nobody_takes_notice(
     caplog.clear()
     told = list[str]()
     broken = FakeEngine(lambda engine: fail(engine) if engine.calls > 3 else None)
-    run_live(camera, Recorder(), lambda r: bool(r.reasons), engine=broken, notice=told.append)
+    another = LiveSource(room_picture(), clock=camera.clock)
+    run_live(another, Recorder(), lambda r: bool(r.reasons), engine=broken, notice=told.append)
     assert told == ["the network broke"]
     assert not caplog.records
 

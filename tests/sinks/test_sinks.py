@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -170,15 +171,31 @@ def test_live_video_keeps_true_time(name: str, tmp_path: Path) -> None:
 def test_an_old_file_stays_until_the_new_one_is_finished(tmp_path: Path) -> None:
     path = tmp_path / "o.mp4"
     path.write_bytes(b"old")
-    sink = open_sink(str(path), size=(W, H), fps=30)
+    with pytest.raises(SinkError, match="it is there already"):
+        open_sink(str(path), size=(W, H), fps=30)
+    sink = open_sink(str(path), size=(W, H), fps=30, overwrite=True)
     feed(sink, bars(), 3)
     assert path.read_bytes() == b"old"
     sink.abort()
     assert path.read_bytes() == b"old"
-    with open_sink(str(path), size=(W, H), fps=30) as sink:
+    with open_sink(str(path), size=(W, H), fps=30, overwrite=True) as sink:
         feed(sink, bars(), 3)
     assert path.stat().st_size > 100
     assert os.listdir(tmp_path) == ["o.mp4"]
+
+
+def test_a_file_made_meanwhile_stays_and_the_video_keeps_its_part(tmp_path: Path) -> None:
+    path, part = tmp_path / "o.mp4", tmp_path / "o.mp4.part"
+    sink = open_sink(str(path), size=(W, H), fps=30)
+    feed(sink, bars(), 3)
+    path.write_bytes(b"another's")
+    with pytest.raises(SinkError, match=r"the whole file is .*o\.mp4\.part"):
+        sink.close()
+    sink.abort()
+    sink.close()
+    assert path.read_bytes() == b"another's"
+    with av.open(str(part)) as container:
+        assert len(list(container.decode(video=0))) == 3
 
 
 @pytest.mark.parametrize("name", ["o.mp4", "o.webm", "o.png", "o.jpg"])
