@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 @takes(EvalOptions)
 @common
 def evaluate(options: EvalOptions) -> None:
-    """Measure a model on labelled pictures, with --sequences on moving ones, with --ghosts on clips.
+    """Measure a model on labelled pictures, with --sequences on moving ones, with --ghosts on
+    clips.
 
     Pictures are measured at their own size, each by itself. In percent, means over them: IoU at one
     half (also the median, and the mean of the worst tenth); F1 of the boundary within 1 % of the

@@ -27,8 +27,8 @@ from livecut.frame import Image, as_image
 from livecut.pictures import pictures
 
 SOFT_WIDTH = 0.75
-"""The share of its outline, two pixels wide, from which on a mask has so many soft pixels that it is a
-matte: polygons, reduced, have 0.57 to 0.72 of it."""
+"""The share of its outline, two pixels wide, from which on a mask has so many soft pixels that it
+is a matte: polygons, reduced, have 0.57 to 0.72 of it."""
 BESIDE = 0.3
 """Least size of the part beside a person, as a share of the picture's shorter side."""
 
@@ -165,8 +165,9 @@ def is_soft(mask: Image) -> bool:
 def foreground(image: Image, alpha: Image) -> Image:
     """The person's own colour at each pixel, so that nothing of the old background comes along.
 
-    The mean colours of person and background around, of what is almost wholly the one or the other, are the
-    first estimate, which the picture corrects where alpha is high (Forte, 2021, who weights by alpha).
+    The mean colours of person and background around, of what is almost wholly the one or the
+    other, are the first estimate, which the picture corrects where alpha is high (Forte, 2021, who
+    weights by alpha).
     """
     a = (alpha * np.float32(1 / 255))[..., None]
     picture = image.astype(np.float32)

@@ -24,8 +24,8 @@ FAINT = 26
 FAR = 1 / 20
 """How far from the person it is a ghost, as a share of the frame's height."""
 PART = 1 / 50
-"""The area, as a share of that of the largest part of the person, from which on another part counts as
-one: hands that come in from the edge do, lamps should not."""
+"""The area, as a share of that of the largest part of the person, from which on another part
+counts as one: hands that come in from the edge do, lamps should not."""
 DETAIL = 1 / 90
 """The deviation of the blur, as a share of the frame's shorter side, under which detail lies."""
 TILE = 1 / 20
@@ -33,7 +33,8 @@ TILE = 1 / 20
 PLAIN = 4.0
 """The deviation of the room's detail, in levels, under which a square is too plain to be read."""
 NOISE = 1.0
-"""The deviation, in levels, that the output's detail is held to have at least: less cannot be seen."""
+"""The deviation, in levels, that the output's detail is held to have at least: less cannot be
+seen."""
 READABLE_FROM = 0.5
 """The readability from which on a frame counts as readable."""
 
@@ -56,7 +57,9 @@ class Ghosts:
 
 
 def away(alpha: Image) -> NDArray[np.bool_]:
-    """Where alpha uint8 (H, W) is further than `FAR` from the person; everywhere, if there is none."""
+    """Where alpha uint8 (H, W) is further than `FAR` from the person; everywhere, if there is
+    none.
+    """
     person = (alpha > 127).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(person)
     if count < 2:
@@ -82,8 +85,8 @@ def detail(image: Image) -> NDArray[np.float32]:
 def readability(room: Image, shown: Image, where: NDArray[np.bool_]) -> float:
     """How well the detail of `room` can be read in `shown`, both BGR (H, W, 3): 0..1.
 
-    The correlation of the two details in the worst square of those that lie wholly where `where` (H, W) is
-    and are not plain; 0 where there is none.
+    The correlation of the two details in the worst square of those that lie wholly where `where`
+    (H, W) is and are not plain; 0 where there is none.
     """
     side = max(8, round(TILE * min(where.shape)))
     a, b = detail(room), detail(shown)
@@ -105,7 +108,9 @@ def readability(room: Image, shown: Image, where: NDArray[np.bool_]) -> float:
 
 
 def frames_of(path: Path) -> Iterator[Image]:
-    """The frames of a clip, or the one of a picture; each is overwritten by the next. Raises SourceError."""
+    """The frames of a clip, or the one of a picture; each is overwritten by the next. Raises
+    SourceError.
+    """
     with open_source(str(path)) as source:
         frame = np.empty((source.size[1], source.size[0], 3), np.uint8)
         still = path.suffix.lower() in READABLE
@@ -116,7 +121,9 @@ def frames_of(path: Path) -> Iterator[Image]:
 
 
 def find_clips(path: Path) -> list[Path]:
-    """The clip or picture, or those in a folder, sorted by name. Raises ConfigError where there is none."""
+    """The clip or picture, or those in a folder, sorted by name. Raises ConfigError where there is
+    none.
+    """
     if path.is_file():
         return [path]
     known = (*VIDEOS, *READABLE)
@@ -132,7 +139,8 @@ def measure(
 ) -> Ghosts:
     """The figures of one clip, its frames BGR (H, W, 3). Raises EngineError and ConfigError.
 
-    `network` is reset before, and steadied by the frames before if it is temporal, as `livecut run` is.
+    `network` is reset before, and steadied by the frames before if it is temporal, as `livecut
+    run` is.
     """
     network.reset()
     areas, readabilities = [], []

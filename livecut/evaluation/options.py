@@ -50,7 +50,8 @@ class EvalOptions(NetworkOptions):
     ghosts: Annotated[
         Path | None,
         Option(
-            "In place of --images and --masks: a clip, or a folder of them; measures what is seen of "
+            "In place of --images and --masks: a clip, or a folder of them; measures what is "
+            "seen of "
             "the background away from the person.",
             metavar="CLIPS",
         ),

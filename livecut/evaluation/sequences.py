@@ -160,8 +160,8 @@ def panned(room: Image, phase: Doubles, amount: float, rng: Generator) -> Double
 def shoot(person: Image, mask: Image, room: Image, frames: int, rng: Generator) -> Shot:
     """A shot of `frames` frames; every second time the room is panned.
 
-    The still's own background must not shine through at the edge: a soft mask is alpha as it is, and the
-    person has the `foreground`'s colours; a hard one is made smaller and soft.
+    The still's own background must not shine through at the edge: a soft mask is alpha as it is,
+    and the person has the `foreground`'s colours; a hard one is made smaller and soft.
     """
     if is_soft(mask):
         person, soft = foreground(person, mask), mask

@@ -21,11 +21,12 @@ GREY_WEIGHTS = (29, 150, 77)
 MAX_ALPHA = 1 + 1e-6
 """The most that counts as an alpha of 1: ONNX Runtime's sigmoid gives 1.0000001 at times."""
 ALPHA_MARGIN = 0.18
-"""Alpha below this becomes 0, above 1 - this 1, linear between: a faint wash over the background is no
-person, and the way from a small alpha to a large one blurs edges by about as much as this sharpens them.
-Chosen on exact mattes of hair, see models/HISTORY.md: of 0.08, 0.18, 0.23 the least gradient error."""
+"""Alpha below this becomes 0, above 1 - this 1, linear between: a faint wash over the background
+is no person, and the way from a small alpha to a large one blurs edges by about as much as this
+sharpens them. Chosen on exact mattes of hair, of 0.08 to 0.29: see models/HISTORY.md."""
 HYSTERESIS_HIGH = 0.5
-"""Alpha over this is a person without doubt; fainter alpha, from the margin on, counts only near such."""
+"""Alpha over this is a person without doubt; fainter alpha, from the margin on, counts only near
+such."""
 HYSTERESIS_DISTANCE = 1 / 24
 """How near, as a share of the shorter side of the network's output."""
 

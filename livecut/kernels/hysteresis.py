@@ -1,4 +1,6 @@
-"""The kernel that leaves no alpha away from a person: hysteresis (Canny, 1986), with a limit of distance."""
+"""The kernel that leaves no alpha away from a person: hysteresis (Canny, 1986), with a limit of
+distance.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from livecut.kernels.constants import ALPHA_MARGIN, HYSTERESIS_DISTANCE, HYSTERE
 
 
 def reach(height: int, width: int) -> int:
-    """How many pixels of an alpha (height, width) what is faint may lie from what is clearly a person."""
+    """How many pixels of an alpha (height, width) what is faint may lie from what is clearly a
+    person.
+    """
     return max(1, round(HYSTERESIS_DISTANCE * min(height, width)))
 
 
@@ -16,9 +20,9 @@ def reach(height: int, width: int) -> int:
 def drop_ghosts(alpha: Floats, steps: int, marks: Image, queue: Floats) -> None:
     """Set alpha (h, w) of 0..1 to 0, in place, where it belongs to no person.
 
-    Alpha over `HYSTERESIS_HIGH` stays. What is `ALPHA_MARGIN` or more stays where such pixels lead to one of those in at
-    most `steps` steps, each to one of the eight neighbours. `marks` uint8 (h + 2, w + 2) and `queue` int32
-    (h * w) are for working in. NaN becomes 0.
+    Alpha over `HYSTERESIS_HIGH` stays. What is `ALPHA_MARGIN` or more stays where such pixels lead
+    to one of those in at most `steps` steps, each to one of the eight neighbours. `marks` uint8 (h
+    + 2, w + 2) and `queue` int32 (h * w) are for working in. NaN becomes 0.
     """
     height, width = alpha.shape
     across = width + 2

@@ -106,7 +106,9 @@ def smooth(alpha: NDArray[Any], state: NDArray[Any], change: NDArray[Any]) -> Ar
 
 
 def drop_ghosts(alpha: NDArray[Any], steps: int) -> Array:
-    """Alpha, 0 where it is faint and no way over pixels that are not leads to clear ones in `steps`."""
+    """Alpha, 0 where it is faint and no way over pixels that are not leads to clear ones in
+    `steps`.
+    """
     kept = alpha > c.HYSTERESIS_HIGH
     for _ in range(steps):
         wide = np.pad(kept, 1)
@@ -119,7 +121,9 @@ def drop_ghosts(alpha: NDArray[Any], steps: int) -> Array:
 
 
 def smooth_step(alpha: NDArray[Any]) -> Array:
-    """What the frame counts over its own blur: a^2 (3 - 2 a), so that faint alpha shows no detail."""
+    """What the frame counts over its own blur: a^2 (3 - 2 a), so that faint alpha shows no
+    detail.
+    """
     a = alpha.astype(np.float64)
     return np.asarray(a * a * (3 - 2 * a))
 

@@ -55,8 +55,8 @@ def cover(image: Image, size: tuple[int, int], rng: Generator) -> Image:
 def placement(mask: Image, size: tuple[int, int], rng: Generator) -> Map:
     """A random affine map (2, 3) from the picture to `size`: mirror, rotation, scale, translation.
 
-    The figure stays mostly inside, and one cut off by the picture's bottom or upper edge stays cut off by
-    the output's, as with a webcam.
+    The figure stays mostly inside, and one cut off by the picture's bottom or upper edge stays cut
+    off by the output's, as with a webcam.
     """
     (h, w), (out_w, out_h) = mask.shape, size
     fit, fill = sorted((out_w / w, out_h / h))
@@ -204,10 +204,11 @@ def behind(
 
 
 def bystander(image: Image, alpha: Image, other: Image, mask: Image, rng: Generator) -> Image:
-    """`image` with the person of a second picture far behind the first: small, blurred, in no alpha.
+    """`image` with the person of a second picture far behind the first: small, blurred, in no
+    alpha.
 
-    `image` and `alpha` are at the output's size, `other` and its `mask` as they were read. The figure is at
-    most a third as high as the first one.
+    `image` and `alpha` are at the output's size, `other` and its `mask` as they were read. The
+    figure is at most a third as high as the first one.
     """
     x, y, w, h = cv2.boundingRect((mask > 127).astype(np.uint8))
     tall = cv2.boundingRect((alpha > 127).astype(np.uint8))[3]
@@ -279,8 +280,8 @@ def pair(
     """One augmented (image, mask) of `size` = (width, height).
 
     `room` is a picture without people, `second` an image and mask of another person to be added;
-    `composites` is the share whose person is put before the room, besides those that leave more than
-    40 % of the output uncovered.
+    `composites` is the share whose person is put before the room, besides those that leave more
+    than 40 % of the output uncovered.
     """
     if rng.random() < EMPTY:
         part = None if room is not None and rng.random() < 0.5 else beside(image, mask)

@@ -44,10 +44,11 @@ def l1(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def laplacian(logits: Tensor, target: Tensor, levels: int = 4) -> Tensor:
-    """L1 of the Laplacian pyramids of alpha; level n, from 0, counts 2 to the n (Hou and Liu, 2019).
+    """L1 of the Laplacian pyramids of alpha; level n, from 0, counts 2 to the n (Hou and Liu,
+    2019).
 
-    A level is the difference between a picture and its blurred, halved and doubled self. Levels whose
-    sides would be under 2 pixels are left out.
+    A level is the difference between a picture and its blurred, halved and doubled self. Levels
+    whose sides would be under 2 pixels are left out.
     """
     rest = torch.sigmoid(logits) - target  # the pyramid is linear: that of the difference will do
     total = rest.new_zeros(())
@@ -77,8 +78,8 @@ washes cost nearly as much as whole things."""
 
 
 def ghost(logits: Tensor, target: Tensor) -> Tensor:
-    """What alpha is kept further than `GHOST_REACH` from the person: 1.1 a / (a + 0.1), the mean over
-    the picture; 0 for none, 1 for all of it.
+    """What alpha is kept further than `GHOST_REACH` from the person: 1.1 a / (a + 0.1), the mean
+    over the picture; 0 for none, 1 for all of it.
     """
     reach = max(1, round(GHOST_REACH * target.shape[2]))
     near = F.max_pool2d((target > 0.05).to(target.dtype), 2 * reach + 1, stride=1, padding=reach)

@@ -50,7 +50,8 @@ class RelabelOptions:
     join: Annotated[
         tuple[str, ...],
         Option(
-            "A source whose masks leave out parts of people: mask and teachers together; repeatable.",
+            "A source whose masks leave out parts of people: mask and teachers together; "
+            "repeatable.",
             metavar="SOURCE",
         ),
     ] = ()

@@ -45,7 +45,8 @@ class Figures:
     mad: float
     """In thousandths."""
     ghosts: float
-    """The area of what is seen further than a twentieth of the height from the person, in percent."""
+    """The area of what is seen further than a twentieth of the height from the person, in
+    percent."""
 
     def __str__(self) -> str:
         return f"IoU {self.iou:.2f} %, MAD {self.mad:.1f} / 1000, ghosts {self.ghosts:.2f} %"
@@ -127,8 +128,8 @@ def quantise(
         ):
             raise ModelError(
                 f"int8 costs too much on {len(val)} pictures: {before} became {after}; at most "
-                f"{-WORSE.iou:g} points of IoU, {WORSE.mad:g} of MAD and {WORSE.ghosts:g} of ghosts may "
-                "be lost; nothing was written"
+                f"{-WORSE.iou:g} of IoU, {WORSE.mad:g} of MAD, {WORSE.ghosts:g} of ghosts may go; "
+                "nothing was written"
             )
         out.write_bytes(made.read_bytes())
     return before, after

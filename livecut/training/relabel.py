@@ -1,7 +1,9 @@
-"""Soft masks by teachers in place of a folder's training masks, where there is reason to believe them.
+"""Soft masks by teachers in place of a folder's training masks, where there is reason to believe
+them.
 
-Teachers are networks whose alpha of the training pictures stands in a folder, NAME.png each, beside a table
-agreement.tsv of the columns name and agree: the IoU, 0..1, between two teachers that were trained apart.
+Teachers are networks whose alpha of the training pictures stands in a folder, NAME.png each,
+beside a table agreement.tsv of the columns name and agree: the IoU, 0..1, between two teachers
+that were trained apart.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ CONFIRM = 0.9
 """The IoU between mask and teachers from which on the mask, which people made, confirms them."""
 TAKEN, CONFIRMED, JOINED, KEPT, LEFT_OUT = "taken", "confirmed", "joined", "kept", "left out"
 VERDICTS = (TAKEN, CONFIRMED, JOINED, KEPT, LEFT_OUT)
-"""What can become of a mask: the teachers' as they agree; theirs as the mask confirms them; both together;
-the mask as it was; none, and the picture goes."""
+"""What can become of a mask: the teachers' as they agree; theirs as the mask confirms them; both
+together; the mask as it was; none, and the picture goes."""
 
 
 def judge(
@@ -37,10 +39,11 @@ def judge(
 ) -> tuple[Image | None, str]:
     """The new mask of a picture and its verdict; None for `LEFT_OUT`.
 
-    `mask` and the teachers' `alpha` are uint8 (H, W), 255 = person. Where the teachers agree theirs is
-    taken, right or wrong as the mask may be; where they do not, it is theirs if the mask confirms it, else
-    the mask stays or, with `drop`, the picture goes. With `join`, for masks that leave out parts of the
-    person such as hands, what is taken or confirmed is the larger of the two.
+    `mask` and the teachers' `alpha` are uint8 (H, W), 255 = person. Where the teachers agree
+    theirs is taken, right or wrong as the mask may be; where they do not, it is theirs if the mask
+    confirms it, else the mask stays or, with `drop`, the picture goes. With `join`, for masks that
+    leave out parts of the person such as hands, what is taken or confirmed is the larger of the
+    two.
     """
     verdict = TAKEN if agree >= AGREE else CONFIRMED if iou(mask, alpha) >= CONFIRM else ""
     if not verdict:
@@ -74,10 +77,10 @@ def relabel_folder(
 ) -> dict[str, Counter[str]]:
     """Make `out` a data folder like `folder` with new training masks, and count verdicts by source.
 
-    `pairs` are the training pictures of `folder`; `joined` names the sources for whose masks `judge` is
-    told to `join`. A picture without teachers' alpha is kept or, with `drop`, left out. All else are links
-    to `folder`, or copies where the system has no links. Raises ConfigError where a picture cannot be read
-    or written, or `out` is there already.
+    `pairs` are the training pictures of `folder`; `joined` names the sources for whose masks
+    `judge` is told to `join`. A picture without teachers' alpha is kept or, with `drop`, left out.
+    All else are links to `folder`, or copies where the system has no links. Raises ConfigError
+    where a picture cannot be read or written, or `out` is there already.
     """
     if not (folder / "train").is_dir():
         raise ConfigError(f"{folder} has no train/images and train/masks; those are relabelled")

@@ -114,7 +114,8 @@ class TrainSettings:
         tuple[str, ...],
         Option(
             "Losses to add up; repeatable. bce, dice; boundary: cross entropy near the mask's edge "
-            "alone; for soft masks l1, laplacian (l1 of the Laplacian pyramids) and ghost (alpha away "
+            "alone; for soft masks l1, laplacian (l1 of the Laplacian pyramids) and ghost "
+            "(alpha away "
             "from the person). Mask R-CNN has its own.",
             metavar="NAME[=WEIGHT]",
         ),

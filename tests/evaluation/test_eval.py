@@ -98,7 +98,7 @@ def test_nobody_is_measured_beside_the_persons(tmp_path: Path) -> None:
     (tmp_path / "images" / "desk_1.png").unlink()
     assert_one_clear_line(run(*given), "the persons fill all pictures", "leave --nobody out")
     refused = run("eval", "--sequences", tmp_path, "--nobody")
-    assert_one_clear_line(refused, "--sequences goes without", "--nobody")
+    assert_one_clear_line(refused, "--sequences and --ghosts go without", "--nobody")
 
 
 def test_table_fits_and_has_the_index(split: Path, tmp_path: Path) -> None:

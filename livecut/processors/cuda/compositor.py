@@ -243,7 +243,9 @@ def smooth(alpha: Tensor, state: Tensor, change: Tensor, follows: Tensor) -> Non
 
 
 def drop_ghosts(alpha: Tensor) -> None:
-    """Set alpha (h, w) to 0 where it belongs to no person, as `livecut.kernels.hysteresis.drop_ghosts`."""
+    """Set alpha (h, w) to 0 where it belongs to no person, as
+    `livecut.kernels.hysteresis.drop_ghosts`.
+    """
     kept, faint = (alpha > HYSTERESIS_HIGH).to(alpha.dtype), (alpha >= ALPHA_MARGIN).to(alpha.dtype)
     for _ in range(reach(*alpha.shape)):
         kept = torch.maximum(kept, F.max_pool2d(kept[None], 3, 1, 1)[0] * faint)
@@ -313,7 +315,8 @@ def soft_edges(
 
 
 def smooth_step(alpha: Tensor) -> Tensor:
-    """What the frame counts over its own blur, as `livecut.kernels.composite.composite_rows` counts it.
+    """What the frame counts over its own blur, as `livecut.kernels.composite.composite_rows`
+    counts it.
 
     alpha and the result are uint8 (H, W): a^2 (3 - 2 a) of alpha a in 0..1.
     """
