@@ -74,7 +74,7 @@ def test_demo_to_a_video(tmp_path: Path) -> None:
     text = done.stderr.decode()
     for word in (
         "source: demo",
-        "network: ONNX Runtime",
+        " on the CPU, 1 thread",
         "10 frames",
         "network",
         "composite",
