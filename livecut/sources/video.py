@@ -199,7 +199,7 @@ class _Video(Source):
 
 
 class VideoFile(_Video):
-    """A video file; its sound is left out. `reopen` starts it again."""
+    """A video file; its sound is for an output to carry over. `reopen` starts it again."""
 
     forms: ClassVar[Sequence[str]] = ("clip.mp4",)
     help: ClassVar[str] = "a video, of any kind that FFmpeg reads"

@@ -89,7 +89,7 @@ def clicks(path: Path) -> list[float]:
                 step = frame.layout.nb_channels if not frame.format.is_planar else 1
                 samples = samples[::step][: frame.samples]
                 if frame.format.name.startswith("s"):
-                    samples /= np.iinfo(frame.to_ndarray().dtype).max
+                    samples /= 2.0 ** (8 * frame.format.bytes - 1)
                 loud = np.flatnonzero(samples > 0.4)
                 if len(loud) and math.isnan(at):
                     at = float(frame.time or 0) + int(loud[0]) / frame.sample_rate
