@@ -93,11 +93,12 @@ def smooth(s: Scene) -> Prepared:
 
 
 def fit_lines(s: Scene) -> Prepared:
-    """The guided filter's fit."""
+    """The guided filter's fit, everywhere."""
     grey = np.asarray(cv2.cvtColor(s.small, cv2.COLOR_BGR2GRAY), np.uint8)
-    alpha = np.asarray(cv2.resize(s.small_alpha, grey.shape[::-1]), np.float32)
+    levels = np.asarray(cv2.resize(s.small_alpha, grey.shape[::-1]) * 255, np.uint8)
     slope, offset = np.empty((2, *grey.shape), np.float32)
-    return lambda: guided.fit_lines(grey, alpha, slope, offset), 0
+    wanted = np.ones((grey.shape[0], grey.shape[1] // 8), np.uint8)
+    return lambda: guided.fit_lines(grey, levels, wanted, slope, offset), 0
 
 
 def guided_filter(s: Scene) -> Prepared:

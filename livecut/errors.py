@@ -14,6 +14,7 @@ from livecut.urls import redact
 
 EXTRAS = {
     "bench": ("jinja2", "matplotlib", "mss", "psutil", "pynvml"),
+    "onnx": ("onnxruntime",),
     "torch": ("onnx", "onnxscript", "safetensors", "torch", "torchvision"),
 }
 """Modules that an extra of the package brings, by the extra."""

@@ -21,9 +21,9 @@ REFERENCES = (
     "torchvision:maskrcnn_resnet50_fpn_v2",
 )
 """torchvision's networks that livecut trains and evaluates beside its own."""
-NUMBERED = ("cuda", "tensorrt", "directml")
+NUMBERED = ("cuda", "tensorrt", "directml", "gpu")
 """Kinds of devices of which there may be several, as in cuda:1."""
-DEVICES = ("auto", "cpu", *NUMBERED, "coreml")
+DEVICES = ("auto", "cpu", *NUMBERED, "coreml", "npu")
 """Kinds of devices; auto stands for the best that is available."""
 
 
@@ -39,10 +39,12 @@ class Target:
     """Kind of device, one of `DEVICES`."""
     number: int = 0
     """Number of the device among those of its kind."""
+    precision: str = ""
+    """Precision that the engine is to take, as in "int8"; empty for its own choice."""
 
     @classmethod
     def parse(cls, model: str | Path, device: str = AUTO, engine: str = AUTO) -> Self:
-        """The target that a person writes by these words, as in "live", "cuda:1" and "onnx".
+        """The target that a person writes by these words, as in "live", "cuda:1" and "onnx:int8".
 
         Files and devices need not exist. Raises ConfigError for a word that is no device; the names
         of engines are known to `livecut.engines` alone.
@@ -53,7 +55,8 @@ class Target:
                 f"unknown device '{device}'; expected one of: {', '.join(DEVICES)}; "
                 f"{', '.join(NUMBERED)} also with a number, as in cuda:1"
             )
-        return cls(str(model), engine, kind, int(number or 0))
+        engine, _, precision = engine.partition(":")
+        return cls(str(model), engine, kind, int(number or 0), precision)
 
     @property
     def device(self) -> str:

@@ -66,7 +66,13 @@ class TargetOptions:
             "a device that is named is available or an error."
         ),
     ] = AUTO
-    engine: Annotated[str, Option("auto, or an engine as livecut run --help lists them.")] = AUTO
+    engine: Annotated[
+        str,
+        Option(
+            "auto (on a CPU the fastest that was measured), or an engine as livecut run --help "
+            "lists them; openvino and onnx also with a precision, as in onnx:int8."
+        ),
+    ] = AUTO
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,10 +51,10 @@ class Segmenter:
     >>> alpha = Segmenter()(cv2.imread("me.jpg"))   # doctest: +SKIP
 
     `model` is a shipped name or a path; `device` is one of `livecut.models.DEVICES`, or as in
-    cuda:1; `engine` is auto, onnx or torch; `threads` counts the network's CPU threads (0: half of
-    the cores, at most 4). With `temporal`, each alpha is smoothed by the last, for consecutive
-    frames; `reset()` and a cut to another scene forget the last. Raises ModelError, EngineError and
-    ConfigError.
+    cuda:1; `engine` is auto (the fastest that was measured), openvino, onnx or torch; `threads`
+    counts the network's CPU threads (0: half of the cores, at most 4). With `temporal`, each alpha
+    is smoothed by the last, for consecutive frames; `reset()` and a cut to another scene forget the
+    last. Raises ModelError, EngineError and ConfigError.
 
     One thread may `infer` the frames to come while another does `finish` those before, up to
     `in_flight` frames apart, all of one size. Any other use by two threads at once is an error.

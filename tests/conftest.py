@@ -22,6 +22,15 @@ def ctrl_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache folder of the tests' own: nothing of the user's is read or written."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("LIVECUT_ENGINE", raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def screen() -> Iterator[str]:
     """The number of a virtual screen of 800x600 pixels."""

@@ -87,7 +87,7 @@ def test_the_pages_commands(site: Path, tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_they_are_listed(site: Path) -> None:
     said = livecut_with(site, "run", "--help").stdout.decode()
-    for word in ("studio", "stripes, stripes:60", "out.npy", "auto, onnx, "):
+    for word in ("studio", "stripes, stripes:60", "out.npy", "auto, openvino, onnx, "):
         assert word in said
     assert said.rstrip().endswith(", chroma")
     said = livecut_with(site, "run", "demo", "-b", "nosuch", "-o", "null").stderr.decode()
@@ -164,7 +164,7 @@ def test_the_doctor_names_who_adds_what(broken: Path) -> None:
     )
     lines = done.stdout.splitlines()
     assert "stripes by livecut-studio 0.1; " in next(x for x in lines if x[:11] == "backgrounds")
-    assert lines[-2].startswith("engines; onnx, ")
+    assert lines[-2].startswith("engines; openvino, onnx, ")
     assert lines[-2].endswith("chroma by livecut-studio 0.1; ")
     assert "engine lost of livecut-lost 0.1 cannot be loaded: ModuleNotFound" in lines[-1]
     assert lines[-1].endswith("mend that package, or pip uninstall it")

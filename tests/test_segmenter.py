@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from livecut import EngineError, ModelError, Segmenter, open_source
+from livecut.engines.onnx import open_session
 from livecut.frame import Image, checked_bgr
 from livecut.kernels.constants import ALPHA_MARGIN
 from livecut.kernels.guided_filter import GuidedFilter
 from livecut.kernels.resize import reduce
 from livecut.kernels.smoothing import smooth
-from livecut.models import find_model, input_size, model_names
+from livecut.models import Target, find_model, in_bytes, input_size, model_names
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -218,16 +219,29 @@ def test_refuses_another_networks_onnx(tmp_path: Path) -> None:
         Segmenter(path)
 
 
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+def test_int8_is_for_shipped_names_and_close_to_float32(engine: str) -> None:
+    pytest.importorskip({"onnx": "onnxruntime", "openvino": "openvino"}[engine])
+    small = Segmenter("live", device="cpu", engine=f"{engine}:int8")
+    assert small.description.endswith("int8")
+    exact = Segmenter(find_model("live"), device="cpu", engine=engine)
+    assert exact.description.endswith("thread" if engine == "onnx" else "float32")
+    image = demo_frame()
+    assert np.abs(small(image).astype(int) - exact(image)).mean() < 2
+
+
 @pytest.mark.parametrize("multiplies", [True, False])
-def test_int8_is_for_shipped_names_and_processors_that_multiply_bytes(
+def test_sums_of_bytes_are_guarded_only_where_they_overflow(
     multiplies: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("livecut.engines.onnx.multiplies_bytes", lambda: multiplies)
-    assert Segmenter("live", device="cpu").description.endswith("int8") == multiplies
-    exact = Segmenter(find_model("live"), device="cpu")
-    assert "int8" not in exact.description
-    image = demo_frame()
-    assert np.abs(Segmenter("live", device="cpu")(image).astype(int) - exact(image)).mean() < 2
+    monkeypatch.setattr("livecut.hardware.cpu.multiplies_bytes", lambda: multiplies)
+    session, _ = open_session(in_bytes(find_model("live")), Target("live", kind="cpu"), 1)
+    options = session.get_session_options()
+    if multiplies:
+        with pytest.raises(RuntimeError, match="does not have"):
+            options.get_session_config_entry("session.x64quantprecision")
+    else:
+        assert options.get_session_config_entry("session.x64quantprecision") == "1"
 
 
 def test_model_names_lists_what_is_shipped() -> None:

@@ -44,6 +44,8 @@ def run(
             status = int(server.recv(64))
         except TimeoutError:
             os.kill(pid, signal.SIGKILL)
+            server.settimeout(None)
+            server.recv(64)  # its exit status, which is not the next one's
             raise subprocess.TimeoutExpired(command, timeout) from None
         finally:
             server.settimeout(None)

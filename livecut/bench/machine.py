@@ -13,11 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from livecut.hardware import cpu
+
 PACKAGES = (
     "livecut",
     "numpy",
     "opencv-python",
     "numba",
+    "openvino",
     "onnxruntime-gpu",
     "onnxruntime",
     "av",
@@ -37,7 +40,7 @@ def machine() -> dict[str, Any]:
         except metadata.PackageNotFoundError:
             continue
     facts = {
-        "processor": _processor(),
+        "processor": cpu.name(),
         "cores": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "system": platform.platform(),
@@ -108,16 +111,6 @@ def copy_bandwidth() -> float:
         np.copyto(target, source)
         best = min(best, time.perf_counter() - start)
     return 2 * source.nbytes / best
-
-
-def _processor() -> str:
-    """The processor's name, where Linux or Python knows it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.machine()
 
 
 def _commit() -> str:

@@ -17,6 +17,7 @@ from traceback import walk_tb
 from typing import Any
 
 import livecut
+from livecut.engines import choice
 from livecut.errors import LivecutError, missing
 from livecut.hardware import nvidia, v4l2
 from livecut.models import DEFAULT_MODEL, Target, find_model, model_names
@@ -24,7 +25,6 @@ from livecut.registry import Registry
 
 NEEDED = {
     "cv2": "OpenCV",
-    "onnxruntime": "ONNX Runtime",
     "av": "PyAV",
     "numba": "numba",
 }
@@ -49,8 +49,11 @@ def examine() -> Iterator[Finding]:
     yield Finding("Python", f"{platform.python_version()}, {platform.platform()}")
     found = [library(module) for module in NEEDED]
     yield from found
+    engines = list(runtimes())
+    yield from engines
     yield from models()
-    if not any(finding.broken for finding in found):
+    if not any(finding.broken for finding in found + engines):
+        yield from speeds()
         yield trial("the CPU", "cpu")
         yield from gpu()
         auto = trial("auto chooses", "auto")
@@ -96,6 +99,42 @@ def import_fault(error: ImportError) -> str:
     if isinstance(error, ModuleNotFoundError):
         return missing(modules[0])
     return f"{modules[0]} cannot be imported: {error}"
+
+
+def runtimes() -> Iterator[Finding]:
+    """The engines that run exported networks, of which the CPU needs one."""
+    builds = [name for name in choice.versions() if name.startswith("onnxruntime")]
+    for engine, name in choice.EXPORTED.items():
+        package = choice.MODULES[engine]
+        if not choice.installed(engine):
+            lacks = not any(choice.installed(other) for other in choice.EXPORTED)
+            advice = f"pip install {package}" if lacks else ""
+            yield Finding(name, "not installed", advice, broken=lacks)
+        elif engine == "onnx" and len(builds) > 1:
+            advice = (
+                f"they write into one folder; pip uninstall {' '.join(builds)}, then install one"
+            )
+            yield Finding(name, f"installed {len(builds)} times: {', '.join(builds)}", advice)
+        else:
+            found = choice.versions()
+            version = next((v for p, v in found.items() if p.startswith(package)), "installed")
+            yield Finding(name, version)
+
+
+def speeds() -> Iterator[Finding]:
+    """What each engine and precision takes for a picture, of which auto takes the fastest."""
+    try:
+        timings = choice.survey(find_model(DEFAULT_MODEL))
+    except LivecutError as error:
+        yield Finding("engines", f"cannot be timed: {error}")
+        return
+    best = min((t.ms for t in timings if t.ms is not None), default=None)
+    for timing in timings:
+        if timing.ms is None:
+            yield Finding(timing.name, f"fails: {timing.fault}")
+        else:
+            first = ", the fastest, which auto takes" if timing.ms == best else ""
+            yield Finding(timing.name, f"{timing.ms:.2f} ms a picture of {DEFAULT_MODEL}{first}")
 
 
 def models() -> Iterator[Finding]:
@@ -153,34 +192,15 @@ def reason(description: str) -> str:
 
 def gpu() -> Iterator[Finding]:
     """The NVIDIA driver, CUDA's libraries, and who can use them."""
-    import onnxruntime
-
-    from livecut.engines.providers import PROVIDERS, fault_of, provider_fault
-
     cuda = nvidia.cuda_of_driver()
     advice = "" if cuda else "a GPU needs NVIDIA's driver; without one all is done by the CPU"
     yield Finding("NVIDIA driver", f"loads, for CUDA {cuda}" if cuda else "none", advice)
-    offered = [p.removesuffix("ExecutionProvider") for p in onnxruntime.get_available_providers()]
-    yield Finding("ONNX Runtime offers", ", ".join(offered))
-    if "CUDA" in offered:
-        fault = provider_fault("cuda")
-        missing = nvidia.missing_libraries()
-        yield Finding(
-            "CUDA libraries",
-            f"no {', '.join(missing)}" if missing else "load",
-            'pip install "onnxruntime-gpu[cuda,cudnn]" nvidia-curand' if missing else "",
-        )
-        if cuda:
-            advice = (
-                "see CUDA libraries, and that the driver is as new as they are" if fault else ""
-            )
-            yield Finding("ONNX Runtime on CUDA", fault or "loads", advice)
-    for kind, provider in PROVIDERS.items():
-        if kind != "cuda" and provider in onnxruntime.get_available_providers():
-            fault = fault_of(kind)
-            yield Finding(f"--device {kind}", f"cannot be had: {fault}" if fault else "can be had")
+    if choice.installed("onnx"):
+        yield from providers(cuda)
+    if choice.installed("openvino"):
+        yield intel()
     if find_spec("torch") is None:
-        yield Finding("PyTorch", "not installed; ONNX Runtime does without")
+        yield Finding("PyTorch", "not installed; the others do without")
         return
     version = metadata.version("torch")
     if not cuda:
@@ -192,6 +212,45 @@ def gpu() -> Iterator[Finding]:
     names = ", ".join(torch.cuda.get_device_name(i) for i in range(count))
     advice = "" if count else "install a build of PyTorch for a CUDA that the driver has"
     yield Finding("PyTorch", f"{version}, {names or 'sees no GPU'}", advice)
+
+
+def providers(cuda: str) -> Iterator[Finding]:
+    """What ONNX Runtime runs on; `cuda` is the version that the driver has, or empty."""
+    import onnxruntime
+
+    from livecut.engines.providers import PROVIDERS, fault_of, provider_fault
+
+    offered = [p.removesuffix("ExecutionProvider") for p in onnxruntime.get_available_providers()]
+    yield Finding("ONNX Runtime offers", ", ".join(offered))
+    if "CUDA" in offered:
+        fault = provider_fault("cuda")
+        missing = nvidia.missing_libraries()
+        yield Finding(
+            "CUDA libraries",
+            f"no {', '.join(missing)}" if missing else "load",
+            'pip install "livecut[cuda]"' if missing else "",
+        )
+        if cuda:
+            advice = (
+                "see CUDA libraries, and that the driver is as new as they are" if fault else ""
+            )
+            yield Finding("ONNX Runtime on CUDA", fault or "loads", advice)
+    for kind, provider in PROVIDERS.items():
+        if kind != "cuda" and provider in onnxruntime.get_available_providers():
+            fault = fault_of(kind)
+            yield Finding(f"--device {kind}", f"not available: {fault}" if fault else "available")
+
+
+def intel() -> Finding:
+    """The devices that OpenVINO sees."""
+    from livecut.engines.openvino import start
+
+    try:
+        return Finding("OpenVINO offers", ", ".join(start().available_devices))
+    except (LivecutError, RuntimeError) as error:
+        return Finding(
+            "OpenVINO", f"does not start: {error}", "pip install --force-reinstall openvino"
+        )
 
 
 def display() -> Finding:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 
 from livecut.engines.base import MAX_BATCH, Batch, Engine
+from livecut.engines.metadata import read_metadata
 from livecut.engines.providers import (
     CPU,
     PROVIDERS,
@@ -22,25 +22,12 @@ from livecut.engines.providers import (
     resolve,
 )
 from livecut.errors import EngineError, ModelError
-from livecut.hardware import nvidia
-from livecut.models import Target, in_bytes
+from livecut.hardware import cpu, nvidia
+from livecut.models import Target
 from livecut.options import NetworkOptions
 
 DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 """Types that a network's alpha may have."""
-
-
-def default_threads() -> int:
-    """Threads for the network on a CPU: half of the cores, at most 4; the rest is for the picture."""
-    return max(1, min(4, (os.cpu_count() or 1) // 2))
-
-
-def multiplies_bytes() -> bool:
-    """Whether the CPU has dot products of bytes (VNNI), which int8 networks need to be fast."""
-    from llvmlite.binding import get_host_cpu_features
-
-    features = get_host_cpu_features()
-    return any(features.get(name) for name in ("avx512vnni", "avxvnni"))
 
 
 def open_session(path: Path, target: Target, threads: int) -> tuple[ort.InferenceSession, str]:
@@ -51,11 +38,12 @@ def open_session(path: Path, target: Target, threads: int) -> tuple[ort.Inferenc
     ModelError and EngineError.
     """
     options = ort.SessionOptions()
-    options.intra_op_num_threads = count = threads or default_threads()
+    options.intra_op_num_threads = count = threads or cpu.default_threads()
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(threads > 0)))
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    options.add_session_config_entry("session.x64quantprecision", "1")  # no overflow without VNNI
+    if not cpu.multiplies_bytes():  # guard sums of bytes, at half the speed
+        options.add_session_config_entry("session.x64quantprecision", "1")
     require(target)
     target, fault = resolve(target)
     if target.kind == "directml":
@@ -127,39 +115,17 @@ class OnnxEngine(Engine):
     def __init__(self, path: Path, *, threads: int = NetworkOptions.threads) -> None:
         on_cpu = Target(str(path), kind="cpu")
         self._session, self.description = open_session(path, on_cpu, threads)
-        facts = self._session.get_modelmeta().custom_metadata_map
-        try:
-            self.area, self.stride = int(facts["livecut.area"]), int(facts["livecut.stride"])
-            self._output_stride = int(facts["livecut.output_stride"])
-        except (KeyError, ValueError):
-            raise ModelError(
-                f"{path} was not written by 'livecut export': it lacks livecut's metadata; expected "
-                "uint8 BGR (N, H, W, 3) in and float alpha (N, h, w) out, or for livecut eval a TOML "
-                "that describes it (--adapter)"
-            ) from None
-        self.description += ", int8" * ("livecut.int8" in facts)
+        facts = read_metadata(path)
+        self.area, self.stride = facts.area, facts.stride
+        self._output_stride = facts.output_stride
+        self.description += ", int8" * facts.int8
 
     @classmethod
     def open(cls, target: Target, *, threads: int) -> Engine:
-        """Load a network, see `livecut.engines.open_engine`; a shipped one in int8 on a CPU for it.
-
-        Where a GPU is there for auto and cannot be used, the CPU's engine says why.
-        """
-        path = target.file()
-        chosen, fault = resolve(target)
-        if chosen.kind != "cpu":
-            try:
-                return FixedEngine(path, chosen)
-            except EngineError as error:
-                if target.kind != "auto":
-                    raise
-                fault = str(error)
-        small = in_bytes(path)
-        if target.shipped and small.exists() and multiplies_bytes():
-            path = small
-        engine = OnnxEngine(path, threads=threads)
-        engine.description += f" (no CUDA: {fault})" if fault else ""
-        return engine
+        """Load a network in the precision of its file, on the CPU or the device that is named."""
+        if target.kind in ("auto", "cpu"):
+            return cls(target.file(), threads=threads)
+        return FixedEngine(target.file(), target)
 
     def batch(self, count: int, width: int, height: int) -> OnnxBatch:
         """Buffers for so many pictures of this size, which may run beside others.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import os
 import sys
 from contextlib import redirect_stdout
 from io import StringIO
@@ -14,6 +13,7 @@ from typing import Any
 import onnxruntime as ort
 
 from livecut.errors import EngineError
+from livecut.files import cache_folder
 from livecut.hardware import nvidia
 from livecut.models import Target
 
@@ -169,14 +169,3 @@ def engine_folder(model: bytes, shape: tuple[int, ...], number: int) -> Path:
     )
     key = hashlib.sha256("\n".join(circumstances).encode()).hexdigest()[:24]
     return cache_folder() / "tensorrt" / key
-
-
-def cache_folder() -> Path:
-    """The folder where livecut keeps for this user what can be made again."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "livecut"

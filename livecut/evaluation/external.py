@@ -22,9 +22,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from livecut.engines.onnx import default_threads, open_session
+from livecut.engines.choice import installed
 from livecut.errors import ConfigError, EngineError, ModelError
 from livecut.frame import Image, as_image
+from livecut.hardware import cpu
 from livecut.models import Target
 from livecut.options import NetworkOptions
 from livecut.segmenter import Segmenter
@@ -171,6 +172,13 @@ class OnnxNetwork:
     """Under ONNX Runtime. See `Network`. Raises ModelError and EngineError."""
 
     def __init__(self, path: Path, device: str, threads: int) -> None:
+        if not installed("onnx"):
+            raise EngineError(
+                f"{path.name} needs ONNX Runtime, which is not installed; install it with: "
+                "pip install onnxruntime"
+            )
+        from livecut.engines.onnx import open_session
+
         self._session, self.description = open_session(path, Target.parse(path, device), threads)
         kinds = {"float": "float32", "double": "float64"}
         self.inputs = {}
@@ -198,7 +206,7 @@ class LiteRtNetwork:
             ) from error
         if device not in ("auto", "cpu"):
             raise EngineError(f"device {device}: a .tflite file runs on the CPU alone; take cpu")
-        count = threads or default_threads()
+        count = threads or cpu.default_threads()
         try:
             self._interpreter = Interpreter(str(path), num_threads=count)
             self._interpreter.allocate_tensors()

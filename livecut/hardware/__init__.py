@@ -1,1 +1,1 @@
-"""What the machine has: V4L2 devices and NVIDIA GPUs."""
+"""What the machine has: the CPU, V4L2 devices and NVIDIA GPUs."""

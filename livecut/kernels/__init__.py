@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 from numba import njit
@@ -32,8 +34,20 @@ class Cache(FunctionCache):  # type: ignore[misc]
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Load the compiled function of a signature; None where it has yet to be compiled."""
         rtsys.initialize(target_context)
+        loaded = None
         with self._guard_against_spurious_io_errors():
-            return self._load_overload(sig, target_context)
+            loaded = self._load_overload(sig, target_context)
+        if loaded is None:
+            announce()
+        return loaded
+
+
+@cache
+def announce() -> None:
+    """Say, once in a process, that kernels are being compiled: nothing moves meanwhile."""
+    logging.getLogger("livecut").warning(
+        "compiling for this processor; this takes about 10 seconds, at the first start alone"
+    )
 
 
 def kernel(function: F) -> F:

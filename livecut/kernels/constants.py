@@ -31,6 +31,10 @@ GUIDED_WINDOW = 2 * GUIDED_RADIUS + 1
 """Width of the window in pixels of the network's input."""
 GUIDED_EPSILON = 1e-3
 """eps: regularisation in squared grey of 0..1; edges of less contrast are smoothed over."""
+EVEN_LEVELS = 2
+"""Levels up to which alpha is taken for 0 where all around is no more, and likewise below 255: by
+the inequality of Cauchy and Schwarz a line's slope is less than EVEN_LEVELS / (4 sqrt(eps)) over
+all of grey, 16 levels, which with these 2 are below ALPHA_MARGIN."""
 SURE_ZERO, SURE_FULL = 0.99, 255.01
 """Levels. A block whose lines stay below the first for every grey is alpha 0 without being
 computed, one whose lines stay above the second is 255: a hundredth inside what truncation to bytes

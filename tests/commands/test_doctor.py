@@ -12,6 +12,7 @@ import livecut
 from livecut.commands import doctor
 from livecut.commands.doctor import Finding
 from livecut.commands.main import cli
+from livecut.engines import choice
 from livecut.errors import EngineError
 from livecut.hardware import nvidia, v4l2
 
@@ -31,7 +32,10 @@ def test_reports_this_machine_and_exits_0() -> None:
     lines = {line[:20].strip(): line[21:] for line in done.output.splitlines() if line[0] != " "}
     assert lines["livecut"] == livecut.__version__
     assert "FFmpeg" in lines["PyAV"]
-    assert lines["the CPU"].startswith("ONNX Runtime")
+    assert " on the CPU, " in lines["the CPU"]
+    times = {what: found for what, found in lines.items() if " ms a picture of live" in found}
+    assert all(":" in what for what in times)
+    assert sum("which auto takes" in found for found in times.values()) == 1
     assert "model                live.onnx" in done.output
     assert {"NVIDIA driver", "auto chooses", "window", "OpenCV", "numba"} <= lines.keys()
 
@@ -55,6 +59,46 @@ def test_a_network_that_fails_breaks_the_cpu_alone(monkeypatch: pytest.MonkeyPat
     assert not auto.broken
     assert "the network broke" in auto.found
     assert auto.advice
+
+
+@pytest.mark.parametrize(
+    ("there", "builds", "said", "advice", "broken"),
+    [
+        ({"openvino"}, ["openvino"], ["2026.1", "not installed"], "", False),
+        ({"onnx"}, ["onnxruntime"], ["not installed", "2026.1"], "", False),
+        (set(), [], ["not installed", "not installed"], "pip install openvino", True),
+        (
+            {"onnx"},
+            ["onnxruntime", "onnxruntime-gpu"],
+            ["not installed", "installed 2 times: onnxruntime, onnxruntime-gpu"],
+            "pip uninstall onnxruntime onnxruntime-gpu",
+            False,
+        ),
+    ],
+)
+def test_names_the_engines(
+    there: set[str],
+    builds: list[str],
+    said: list[str],
+    advice: str,
+    broken: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(choice, "installed", lambda engine: engine in there)
+    monkeypatch.setattr(choice, "versions", lambda: dict.fromkeys(builds, "2026.1"))
+    found = list(doctor.runtimes())
+    assert [finding.found for finding in found] == said
+    assert advice in "".join(finding.advice for finding in found)
+    assert any(finding.broken for finding in found) == broken
+
+
+def test_engines_that_fail_are_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    timings = [choice.Timing("openvino:int8", None, "broke"), choice.Timing("onnx:int8", 2.0)]
+    monkeypatch.setattr(choice, "survey", lambda path: timings)
+    assert [f.found for f in doctor.speeds()] == [
+        "fails: broke",
+        "2.00 ms a picture of live, the fastest, which auto takes",
+    ]
 
 
 def test_a_missing_model_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +125,7 @@ def test_missing_cuda_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> No
     assert found["NVIDIA driver"] == Finding("NVIDIA driver", "loads, for CUDA 13.0")
     assert found["ONNX Runtime offers"].found == "CUDA, CPU"
     assert found["CUDA libraries"].found == "no curand"
-    assert "nvidia-curand" in found["CUDA libraries"].advice
+    assert "livecut[cuda]" in found["CUDA libraries"].advice
     assert found["ONNX Runtime on CUDA"].found == "libcurand.so.10: not found"
     assert found["PyTorch"].found.startswith("not installed")
     assert not any(finding.broken for finding in found.values())
