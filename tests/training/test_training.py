@@ -241,9 +241,9 @@ def test_the_classic_network_is_exported_too(tmp_path: Path) -> None:
 def test_export_refuses_a_network_that_differs(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("livecut.training.deploy.disagreement", lambda *_: 0.5)
+    monkeypatch.setattr("livecut.training.export.disagreement", lambda *_: 0.5)
     monkeypatch.setattr(
-        "livecut.training.deploy.write_onnx", lambda _p, _f, path: path.write_bytes(b"x")
+        "livecut.training.export.write_onnx", lambda _p, _f, path: path.write_bytes(b"x")
     )
     with pytest.raises(ModelError, match=r"differs from PyTorch's by 0\.5"):
         export(trained / "best.pt", tmp_path / "bad.onnx")
