@@ -31,6 +31,8 @@ UNSPECIFIED = (
 OLD = int(av.__version__.partition(".")[0]) < 19
 LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if OLD else {}
 """Options that let a video pass whose title is no UTF-8; since PyAV 19 all of them pass."""
+HDR = {16: "PQ", 18: "HLG"}
+"""FFmpeg's numbers of the transfer curves whose brightest white is not that of a screen."""
 MILLISECOND = Fraction(1, 1000)
 TIMEOUT = 5.0
 """Seconds that a stream may be silent."""
@@ -85,7 +87,13 @@ class _Video(Source):
         first = self._next()
         if first is None:
             raise SourceError(f"{self.name} holds no picture that can be decoded")
+        if first.color_trc in HDR:
+            raise SourceError(
+                f"{self.name} is HDR ({HDR[first.color_trc]}), whose colours livecut cannot show "
+                "right; convert it to BT.709 by tone mapping first, or film without HDR"
+            )
         self._decoded.appendleft(first)
+        self._first = None
         self.fps = float(stream.average_rate or stream.guessed_rate or 30)
         self.frames = self._count()
         width, height = self._natural()
