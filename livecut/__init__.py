@@ -15,8 +15,12 @@ The public names, loaded when first used, so that `import livecut` costs next to
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+# ONNX Runtime from 1.31 on reports its use to its maker unless this stands before its import.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from livecut.errors import (

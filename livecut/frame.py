@@ -108,7 +108,7 @@ class Frame:
     timestamp: float
     """`time.perf_counter()` in seconds, taken when the frame was grabbed."""
     position: float
-    """Seconds since the source's first frame, in the source's own time."""
+    """Seconds in the source's own time: of a file, since its start."""
     pixel_format: PixelFormat = BGR
     memory: object = None
     """`Buffer.memory` of the buffer that the image lies in."""
@@ -160,6 +160,8 @@ class Output:
     """Text of a placeholder, which says what is wrong; empty for a composited frame."""
     pixel_format: PixelFormat = BGR
     """BGR, BGRA where the background is transparent, or what all sinks prefer."""
+    position: float | None = None
+    """The frame's seconds in the source's own time; None where nobody knows."""
 
 
 def as_image(array: NDArray[Any] | None) -> Image:

@@ -96,6 +96,7 @@ class Guard:
             frame.index,
             frame.timestamp,
             pixel_format=out.pixel_format,
+            position=frame.position,
         )
 
     def _check(self, frame: Frame, cutout: Cutout) -> None:

@@ -33,6 +33,9 @@ class PipelineOptions(ProcessorOptions):
     max_frames: Annotated[int | None, Option("End after so many frames.", at_least=1)] = None
     title: Annotated[str, Option("Title of the window.")] = TITLE
     overwrite: Annotated[bool, Option("Replace files that are there already.")] = False
+    no_sound: Annotated[
+        bool, Option("Leave out the sound, which goes from a video file into a video.")
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)

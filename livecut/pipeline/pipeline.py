@@ -61,7 +61,8 @@ class Pipeline:
     `engine` and `threads` go to the Segmenter; `precision` (auto, float32, float16, bfloat16) is
     for a GPU on which PyTorch does all of it. A SharedEngine or an open Engine as `engine` is in
     place of all five. `title` is that of its window. Files that are there already are replaced with
-    `overwrite` alone, and one that is read never. `in_flight` is how many frames of a file are
+    `overwrite` alone, and one that is read never. A video of a video file gets its sound,
+    except with `no_sound`. `in_flight` is how many frames of a file are
     worked on at once: 1 for the least delay, 2 for the highest rate, 0 for 2 where the file's
     length is known, else 1; of a live source only the newest is. `progress` is called after each
     composited frame, `notice` with a line when the picture fails or comes back; without it the
@@ -85,6 +86,7 @@ class Pipeline:
         in_flight: int = PipelineOptions.in_flight,
         title: str = PipelineOptions.title,
         overwrite: bool = PipelineOptions.overwrite,
+        no_sound: bool = PipelineOptions.no_sound,
         progress: Callable[[], None] = lambda: None,
         notice: Callable[[str], None] | None = None,
         clock: Clock = CLOCK,
@@ -147,6 +149,7 @@ class Pipeline:
                         realtime=source.realtime,
                         title=title,
                         overwrite=overwrite,
+                        sound=None if no_sound else source.sound,
                     )
                     opened.enter_context(sink)
                 sink.status = self._status
@@ -338,6 +341,8 @@ class Pipeline:
             while not self._stopping.is_set():
                 frame = prefetcher.next()
                 if frame is None:
+                    for sink in self.sinks:
+                        sink.whole = not self._stopping.is_set()
                     break
                 output = guard.process(frame, out)
                 self._hand_over(output)
@@ -353,7 +358,9 @@ class Pipeline:
         if timestamp is None:
             return None
         self.stats.add("read", timestamp - begun)
-        return self._prepared(buffer.frame(index, timestamp, index / self.source.fps))
+        position = self.source.position
+        position = index / self.source.fps if position is None else position
+        return self._prepared(buffer.frame(index, timestamp, position))
 
     def _read(self, image: Image) -> float | None:
         """Read as the source does; None also where `stop` cuts a read short that waits for a pipe.

@@ -77,7 +77,8 @@ def _file(source: Source, segmenter: Segmenter, ahead: int) -> Generator[Cutout]
         timestamp = source.read(buffer.picture)
         if timestamp is None:
             return None
-        return buffer.frame(index, timestamp, index / source.fps)
+        position = source.position
+        return buffer.frame(index, timestamp, index / source.fps if position is None else position)
 
     processor = CpuProcessor(segmenter, Raw(), Stats())
     with Prefetcher(read, processor, [Buffer(np.empty(0, np.uint8))] * ahead) as prefetcher:

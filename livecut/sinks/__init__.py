@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from livecut.errors import SinkError
 from livecut.frame import Size
 from livecut.options import TITLE
@@ -58,13 +60,15 @@ def open_sink(
     realtime: bool = False,
     title: str = TITLE,
     overwrite: bool = False,
+    sound: Path | None = None,
 ) -> Sink:
     """Open the output that `uri` names, one of the forms of the classes in `SINKS`.
 
     `size` is (width, height) and `fps` the rate of the pictures to come, which are BGRA where
     `transparent`, else BGR. With `realtime` they come at their own pace and their time stamps
     count. `title` is a window's, and no other window may have it. A file that is there already is
-    an error without `overwrite`. Raises SinkError.
+    an error without `overwrite`. A video gets the sound of the file `sound` too, at the times that
+    `Output.position` has for the pictures. Raises SinkError.
     """
     kind = find_sink(uri, transparent=transparent)
     video = VideoInfo(
@@ -74,6 +78,7 @@ def open_sink(
         realtime=realtime,
         title=title,
         overwrite=overwrite,
+        sound=sound,
     )
     with one_line_errors(kind, f"output '{public_url(uri)}'", SinkError):
         return kind.open(uri, video)

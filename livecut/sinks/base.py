@@ -33,6 +33,8 @@ class VideoInfo:
     """Title of a window, which no other window may have."""
     overwrite: bool = False
     """Whether files that are there already may be replaced."""
+    sound: Path | None = None
+    """The file that the pictures come from and whose sound goes with them, if any does."""
 
 
 class Sink(ABC):
@@ -54,6 +56,8 @@ class Sink(ABC):
     """Lines for the person who opens it: where to look, what to beware of."""
     pixel_format: PixelFormat | None = None
     """Format in which it takes pictures best; it always takes BGR, or BGRA where transparent."""
+    whole = False
+    """Whether the source was written to its end; set by the pipeline before `close`."""
     status: Callable[[], list[str]] = staticmethod(list[str])
     """Gives the run's figures in lines, for a sink that shows them; set by the pipeline."""
     on_main: Callable[[Callable[[], Any]], Any] = staticmethod(lambda job: job())

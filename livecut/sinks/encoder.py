@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from av.video.reformatter import (
 from av.video.stream import VideoStream
 
 from livecut.frame import Output
+from livecut.sinks.sound import Sound
 
 ERRORS = (OSError, av.FFmpegError)
 """Exceptions that an Encoder raises."""
@@ -43,11 +45,12 @@ class Encoder:
         time_base: Fraction,
         *,
         transparent: bool,
+        sound: Path | None = None,
     ) -> None:
         """Open `path` in the format that `suffix` names, for pictures cut to `size`.
 
         `rate` is frames per second as the file states it, `time_base` the seconds of one step of
-        the times given to `encode`.
+        the times given to `encode`. `sound` is a file whose sound goes along.
         """
         if suffix == ".webm":
             codec, options = "libvpx-vp9", _VP9
@@ -81,6 +84,13 @@ class Encoder:
         context.color_range = ColorRange.MPEG
         context.color_primaries = ColorPrimaries.BT709
         context.color_trc = ColorTrc.BT709
+        self._sound: Sound | None = None
+        self.left_out: list[str] = []
+        """Codecs of sound that cannot be carried over."""
+        if sound is not None:
+            self._sound = Sound(sound, self._container)
+            self.left_out = self._sound.left_out
+        self._end, self._duration = 0.0, round(1 / rate / time_base)
         self._container.start_encoding()
 
     def encode(self, output: Output, pts: int) -> None:
@@ -100,14 +110,26 @@ class Encoder:
                 dst_color_range=ColorRange.MPEG,
             )
         frame.pts, frame.time_base = pts, self._time_base
+        frame.duration = self._duration
         self._container.mux(self._stream.encode(frame))
+        self._end = float((pts + self._duration) * self._time_base)
+        if self._sound is not None:
+            self._sound.carry(float(pts * self._time_base))
 
-    def finish(self) -> None:
-        """Write what the encoder still holds, and the index."""
+    def finish(self, *, whole: bool) -> None:
+        """Write what the encoder still holds, the sound to its end where `whole`, and the index.
+
+        Else the sound ends with the last picture.
+        """
         self._container.mux(self._stream.encode(None))
+        if self._sound is not None:
+            self._sound.carry(math.inf if whole else self._end)
+            self._sound.finish()
         self._container.close()
 
     def abort(self) -> None:
         """Close the file in whatever state it is."""
+        if self._sound is not None:
+            self._sound.close()
         with contextlib.suppress(*ERRORS):
             self._container.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +17,7 @@ from livecut.sinks.base import Sink, VideoInfo, exact_rate, require_two_pixels
 if TYPE_CHECKING:
     from livecut.sinks.encoder import Encoder
 
+MILLISECOND = Fraction(1, 1000)
 VIDEOS = (".mp4", ".mkv", ".mov", ".webm")
 """Endings of the files that are written as videos, in lower case."""
 
@@ -24,8 +26,9 @@ class VideoWriter(Sink):
     """A video file: H.264 in .mp4, .mov and .mkv, VP9 in .webm; with alpha VP9 or ProRes 4444.
 
     Colours are BT.709 in the limited range, converted so and marked so. An odd last row or column
-    is left out, except from ProRes. A file's pictures are `1 / fps` apart, exactly; those of a live
-    source are where their time stamps say.
+    is left out, except from ProRes. A file's pictures stay at the times that they have there, or
+    are `1 / fps` apart where it says none; those of a live source are where their time stamps say.
+    A file's sound is carried over (see `Sound`), to the last picture where the run is ended early.
     """
 
     forms = tuple(f"out{suffix}" for suffix in VIDEOS)
@@ -40,6 +43,7 @@ class VideoWriter(Sink):
         transparent: bool = False,
         realtime: bool = False,
         overwrite: bool = False,
+        sound: Path | None = None,
     ) -> None:
         """Open the encoder and NAME.part.
 
@@ -55,7 +59,9 @@ class VideoWriter(Sink):
         self.pixel_format = None if transparent else i420(BT709)
         self._path, self._overwrite = path, overwrite
         self._realtime, self._rate, self._start = realtime, exact_rate(fps), 0.0
-        self._count, self._last = 0, -1
+        self._count, self._last = 0, 0
+        # Fine enough for any time, and a whole number of steps from frame to frame.
+        self._step = Fraction(1, self._rate.numerator * -(-90_000 // self._rate.numerator))
         self._encoder: Encoder | None = None
         try:
             self._part = make_part(path, overwrite=overwrite)
@@ -67,9 +73,13 @@ class VideoWriter(Sink):
                 path.suffix.lower(),
                 size if prores else even(size),
                 self._rate,
-                Fraction(1, 90_000) if realtime else 1 / self._rate,
+                self._step,
                 transparent=transparent,
+                sound=sound,
             )
+            if self._encoder.left_out:
+                codecs = ", ".join(self._encoder.left_out)
+                self.hints = (f"{path.name} gets no sound of {codecs}: FFmpeg cannot read it here",)
 
     @classmethod
     def accepts(cls, uri: str) -> bool:
@@ -92,6 +102,7 @@ class VideoWriter(Sink):
             transparent=video.transparent,
             realtime=video.realtime,
             overwrite=video.overwrite,
+            sound=video.sound,
         )
 
     def write(self, output: Output) -> None:
@@ -100,10 +111,14 @@ class VideoWriter(Sink):
             raise ValueError(f"{self.name} is closed")
         if self._count == 0:
             self._start = output.timestamp
-        pts = self._count
-        if self._realtime:  # at least 1 ms apart, which is as fine as Matroska counts
-            pts = round((output.timestamp - self._start) * 90_000)
-            pts = max(pts, self._last + 90) if self._count else 0
+        if self._realtime:
+            pts = round((output.timestamp - self._start) / self._step)
+        elif output.position is not None:
+            pts = round(output.position / self._step)
+        else:
+            pts = round(self._count / self._rate / self._step)
+        if self._count:  # at least 1 ms apart, which is as fine as Matroska counts
+            pts = max(pts, self._last + math.ceil(MILLISECOND / self._step))
         with self._errors():
             self._encoder.encode(output, pts)
         self._count, self._last = self._count + 1, pts
@@ -115,7 +130,7 @@ class VideoWriter(Sink):
             self.abort()
             return
         with self._errors():
-            self._encoder.finish()
+            self._encoder.finish(whole=self.whole)
             self._encoder = None
             finish_part(self._path, overwrite=self._overwrite)
 

@@ -38,6 +38,11 @@ class Source(ABC):
     """Format of what `read` fills."""
     path: Path | None = None
     """The file that it reads, where it is one."""
+    sound: Path | None = None
+    """A file that FFmpeg reads and whose sound belongs to the pictures, at the same `position`s."""
+    position: float | None = None
+    """Seconds since the start of the file at which the frame that was read last is due; None where
+    nothing says so."""
     native: PixelFormat | None = None
     """Another format in which it can give its pictures, without converting them."""
 

@@ -8,6 +8,7 @@ import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Sequence
+from fractions import Fraction
 from io import FileIO
 from pathlib import Path
 from typing import Any, ClassVar
@@ -30,6 +31,9 @@ UNSPECIFIED = (
 OLD = int(av.__version__.partition(".")[0]) < 19
 LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if OLD else {}
 """Options that let a video pass whose title is no UTF-8; since PyAV 19 all of them pass."""
+HDR = {16: "PQ", 18: "HLG"}
+"""FFmpeg's numbers of the transfer curves whose brightest white is not that of a screen."""
+MILLISECOND = Fraction(1, 1000)
 TIMEOUT = 5.0
 """Seconds that a stream may be silent."""
 SCHEMES = ("rtsp", "rtsps", "http", "https")
@@ -57,6 +61,8 @@ class _Video(Source):
 
     _container: av.container.InputContainer | None = None
     _timeout = TIMEOUT
+    _first: Fraction | None = None
+    """Seconds of the first frame, where its times are not exact."""
 
     @abstractmethod
     def _connect(self) -> av.container.InputContainer:
@@ -81,7 +87,13 @@ class _Video(Source):
         first = self._next()
         if first is None:
             raise SourceError(f"{self.name} holds no picture that can be decoded")
+        if first.color_trc in HDR:
+            raise SourceError(
+                f"{self.name} is HDR ({HDR[first.color_trc]}), whose colours livecut cannot show "
+                "right; convert it to BT.709 by tone mapping first, or film without HDR"
+            )
         self._decoded.appendleft(first)
+        self._first = None
         self.fps = float(stream.average_rate or stream.guessed_rate or 30)
         self.frames = self._count()
         width, height = self._natural()
@@ -134,6 +146,7 @@ class _Video(Source):
         if frame is None:
             return None
         timestamp = time.perf_counter()
+        self.position = self._position(frame)
         turn = TURNS.get(frame.rotation % 360)
         width, height = self.size
         if frame.rotation % 180 == 90:
@@ -156,6 +169,20 @@ class _Video(Source):
         else:
             cv2.rotate(image, turn, dst=out)
         return timestamp
+
+    def _position(self, frame: av.VideoFrame) -> float | None:
+        """Seconds since the start of the file; where it counts in ms, at its own rate's times."""
+        if frame.pts is None or frame.time_base is None or self._container is None:
+            return None
+        seconds = frame.pts * frame.time_base
+        seconds -= Fraction(self._container.start_time or 0, av.time_base)
+        rate = self._stream.average_rate
+        if rate and frame.time_base >= MILLISECOND:
+            self._first = seconds if self._first is None else self._first
+            exact = self._first + round((seconds - self._first) * rate) / rate
+            if abs(exact - seconds) <= MILLISECOND / 2 + Fraction(1, av.time_base):
+                return float(exact)
+        return float(seconds)
 
     def reopen(self) -> None:
         self.close()
@@ -180,7 +207,7 @@ class _Video(Source):
 
 
 class VideoFile(_Video):
-    """A video file; its sound is left out. `reopen` starts it again."""
+    """A video file; its sound is for an output to carry over. `reopen` starts it again."""
 
     forms: ClassVar[Sequence[str]] = ("clip.mp4",)
     help: ClassVar[str] = "a video, of any kind that FFmpeg reads"
@@ -190,6 +217,7 @@ class VideoFile(_Video):
     ) -> None:
         """Open `path`, scaled to `size`; `name` is what people are told. Raises SourceError."""
         self.path: Path = path
+        self.sound = path
         super().__init__(name or path.name, size)
 
     @classmethod

@@ -72,7 +72,7 @@ def test_two_sources_from_a_configuration(tmp_path: Path) -> None:
     text = done.stderr.decode()
     for number, name in ((1, "demo"), (2, str(small))):
         assert f"source {number} ({name}): 6 frames" in text
-    assert text.count("network: ONNX Runtime") == 1
+    assert text.count("livecut: network: ") == 1
     assert "age p50 ms" in text
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -58,6 +59,32 @@ class TestVideoFile:
         assert near(found, colour)
         (found,) = colours(open_source(str(path), size=(64, 48)))
         assert near(found, colour)
+
+    @pytest.mark.parametrize("colour", [RED, GREEN, BLUE, (40, 90, 200)])
+    def test_bt2020_without_hdr_is_read_by_its_matrix(
+        self, tmp_path: Path, colour: tuple[int, int, int]
+    ) -> None:
+        images = [flat((128, 96), colour)]
+        path = write(tmp_path / "a.mp4", images, space=Colorspace.BT2020)
+        (found,) = colours(open_source(str(path)))
+        assert near(found, colour)
+
+    @pytest.mark.parametrize(("curve", "name"), [(16, "PQ"), (18, "HLG")])
+    @pytest.mark.parametrize("file", ["a.mp4", "a.mkv"])
+    def test_hdr_is_refused(self, tmp_path: Path, curve: int, name: str, file: str) -> None:
+        path = tmp_path / file
+        with av.open(path, "w") as container:
+            stream = container.add_stream("libx265", 25, options={"log-level": "error"})
+            assert isinstance(stream, av.VideoStream)
+            stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p10le"
+            stream.codec_context.color_trc = curve
+            stream.codec_context.colorspace = 9
+            for _ in range(3):
+                frame = av.VideoFrame.from_ndarray(flat((64, 64), RED), "bgr24")
+                container.mux(stream.encode(frame.reformat(format="yuv420p10le")))
+            container.mux(stream.encode())
+        with pytest.raises(SourceError, match=rf"^{file} is HDR \({name}\), .* to BT.709"):
+            open_source(str(path))
 
     @pytest.mark.parametrize(
         ("size", "space"), [((1280, 720), Colorspace.ITU709), ((640, 480), Colorspace.ITU601)]
