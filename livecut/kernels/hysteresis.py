@@ -4,6 +4,9 @@ distance.
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from livecut.frame import Floats, Image
 from livecut.kernels import kernel
 from livecut.kernels.constants import ALPHA_MARGIN, HYSTERESIS_DISTANCE, HYSTERESIS_HIGH
@@ -17,7 +20,7 @@ def reach(height: int, width: int) -> int:
 
 
 @kernel
-def drop_ghosts(alpha: Floats, steps: int, marks: Image, queue: Floats) -> None:
+def drop_ghosts(alpha: Floats, steps: int, marks: Image, queue: NDArray[np.int32]) -> None:
     """Set alpha (h, w) of 0..1 to 0, in place, where it belongs to no person.
 
     Alpha over `HYSTERESIS_HIGH` stays. What is `ALPHA_MARGIN` or more stays where such pixels lead

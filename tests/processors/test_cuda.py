@@ -284,8 +284,8 @@ def test_a_files_bytes_do_not_depend_on_how_many_are_in_flight(network: Blueness
 def test_reset_equals_fresh(network: Blueness) -> None:
     used, fresh = processor(), processor()
     before, after = frame(1), frame(2)
-    before.image[:] = (161, 0, 0)  # alpha 0.5, and then 0.35
-    after.image[:] = (160, 0, 0)
+    before.image[:] = (163, 0, 0)  # alpha 0.8, and then 0.65
+    after.image[:] = (162, 0, 0)
     used.cut(before)
     expected = fresh.cut(after).alpha
     assert (used.cut(after).alpha > expected).all(), "the frame before has its part"

@@ -307,7 +307,10 @@ def segmenter() -> Segmenter:
     [("blur", SIZES[0]), ("blur", SIZES[2]), ("picture", SIZES[1]), ("transparent", SIZES[1])],
 )
 def test_the_whole_is_the_cpus(segmenter: Segmenter, kind: str, size: tuple[int, int]) -> None:
-    """Single pixels differ by more where a grey or a byte of the input is rounded otherwise."""
+    """Single pixels differ by more where a grey or a byte of the input is rounded otherwise.
+
+    Crisp edges make more of it: a thousandth of the pixels may be a tenth of alpha apart.
+    """
     segmenter.reset()
     background = open_background("#00b140" if kind == "picture" else kind, size)
     made = compositor(size, kind)
@@ -319,12 +322,12 @@ def test_the_whole_is_the_cpus(segmenter: Segmenter, kind: str, size: tuple[int,
         assert receipt == index
         apart = np.abs(alpha.astype(int) - cutout.alpha)
         assert apart.mean() <= 0.6
-        assert np.percentile(apart, 99.9) <= 12
+        assert np.percentile(apart, 99.9) <= 26
         assert iou(alpha, cutout.alpha) > 0.995
         both = (alpha > 0) & (cutout.alpha > 0) if kind == "transparent" else alpha >= 0
         apart = np.abs(picture.astype(int) - expected)[both]
         assert apart.mean() <= 0.6
-        assert np.percentile(apart, 99.9) <= 12
+        assert np.percentile(apart, 99.9) <= 26
 
 
 def test_planes_of_half_precision_are_enough() -> None:

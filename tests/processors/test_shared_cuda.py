@@ -66,8 +66,8 @@ def test_streams_in_turn_get_each_their_own(network: Blueness, in_flight: int) -
 def test_states_and_failures_are_each_their_own(network: Blueness) -> None:
     weights = Weights(Path("fake"), CpuDevice())
     one, other, [alone] = *processors(weights, "blur", "blur"), processors(weights, "blur")
-    dim = Frame(np.full((*SIZE[::-1], 3), (161, 0, 0), np.uint8), 0, 0.0, 0.0)  # alpha 0.5
-    dimmer = Frame(np.full((*SIZE[::-1], 3), (160, 0, 0), np.uint8), 1, 0.0, 0.0)
+    dim = Frame(np.full((*SIZE[::-1], 3), (163, 0, 0), np.uint8), 0, 0.0, 0.0)  # alpha 0.8
+    dimmer = Frame(np.full((*SIZE[::-1], 3), (162, 0, 0), np.uint8), 1, 0.0, 0.0)
     for made in (one, other):
         made.cut(dim)
     network.broken = lambda logits: logits.fill_(float("nan"))
