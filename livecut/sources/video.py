@@ -88,9 +88,10 @@ class _Video(Source):
         first = self._next()
         if first is None:
             raise SourceError(f"{self.name} holds no picture that can be decoded")
-        if first.color_trc in HDR:
+        curve = stream.codec_context.color_trc
+        if curve in HDR:
             raise SourceError(
-                f"{self.name} is HDR ({HDR[first.color_trc]}), whose colours livecut cannot show "
+                f"{self.name} is HDR ({HDR[curve]}), whose colours livecut cannot show "
                 "right; convert it to BT.709 by tone mapping first, or film without HDR"
             )
         self._decoded.appendleft(first)
