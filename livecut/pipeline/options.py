@@ -46,7 +46,8 @@ class SourceOptions:
         tuple[int, int] | None, Option("Ask the camera for this size; scale a file to it.")
     ] = None
     fps: Annotated[
-        float | None, Option("Ask the camera for this rate.", at_least=1, at_most=1000)
+        float | None,
+        Option("Ask the camera for this rate; bring a video file to it.", at_least=1, at_most=1000),
     ] = None
     fourcc: Annotated[str | None, Option("Ask the camera for this pixel format, as in MJPG.")] = (
         None

@@ -29,9 +29,9 @@ def open_source(
     """Open what `uri` names, one of the forms of the classes in `SOURCES`.
 
     A camera's `uri` is its number, its device file or (on Linux) its name, as errors list it.
-    `size`, (width, height), is asked of a camera; other pictures are scaled to it. `fps` and
-    `fourcc`, the four letters of a pixel format, are asked of a camera; nothing else takes them.
-    Raises SourceError.
+    `size`, (width, height), is asked of a camera; other pictures are scaled to it. `fps` is
+    asked of a camera, and a video file is brought to it, a constant rate. `fourcc`, the four
+    letters of a pixel format, is asked of a camera; nothing else takes them. Raises SourceError.
     """
     if size is not None and min(size) < 1:
         raise SourceError(f"a size of {size[0]}x{size[1]} holds no picture")
@@ -49,7 +49,8 @@ def open_source(
     for name, value in asked.items():
         if name not in kind.settings:
             raise SourceError(
-                f"--{name} {value} can be asked of a camera only, not of {public_url(uri)}"
+                f"--{name} {value} can be asked of a camera{' or a video file' * (name == 'fps')} "
+                f"only, not of {public_url(uri)}"
             )
     with one_line_errors(kind, f"source '{public_url(uri)}'", SourceError):
         return kind.open(uri, **asked)

@@ -20,7 +20,7 @@ class Source(ABC):
     help: ClassVar[str] = ""
     """What the words name, for people, in lower case and without a full stop."""
     settings: ClassVar[Sequence[str]] = ("size",)
-    """Settings that `open` takes: "size", and of a camera "fps" and "fourcc"."""
+    """Settings that `open` takes: "size", of a video file "fps", of a camera "fourcc" as well."""
     name: str
     """Name for people: "living_room.mp4", "/dev/video0 (Integrated Camera)"."""
     realtime: bool

@@ -23,6 +23,7 @@ from livecut.errors import SourceError
 from livecut.files import UNFINISHED
 from livecut.frame import Image, taken_as_bt709
 from livecut.sources.base import Source
+from livecut.sources.constant import ConstantRate
 from livecut.urls import public_url
 
 UNSPECIFIED = (
@@ -87,9 +88,10 @@ class _Video(Source):
         first = self._next()
         if first is None:
             raise SourceError(f"{self.name} holds no picture that can be decoded")
-        if first.color_trc in HDR:
+        curve = stream.codec_context.color_trc
+        if curve in HDR:
             raise SourceError(
-                f"{self.name} is HDR ({HDR[first.color_trc]}), whose colours livecut cannot show "
+                f"{self.name} is HDR ({HDR[curve]}), whose colours livecut cannot show "
                 "right; convert it to BT.709 by tone mapping first, or film without HDR"
             )
         self._decoded.appendleft(first)
@@ -142,11 +144,11 @@ class _Video(Source):
         return self._decoded.popleft()
 
     def read(self, out: Image) -> float | None:
-        frame = self._next()
-        if frame is None:
+        due = self._due()
+        if due is None:
             return None
         timestamp = time.perf_counter()
-        self.position = self._position(frame)
+        frame, self.position = due
         turn = TURNS.get(frame.rotation % 360)
         width, height = self.size
         if frame.rotation % 180 == 90:
@@ -169,6 +171,11 @@ class _Video(Source):
         else:
             cv2.rotate(image, turn, dst=out)
         return timestamp
+
+    def _due(self) -> tuple[av.VideoFrame, float | None] | None:
+        """The frame to give now, and its `position`; None at the end."""
+        frame = self._next()
+        return None if frame is None else (frame, self._position(frame))
 
     def _position(self, frame: av.VideoFrame) -> float | None:
         """Seconds since the start of the file; where it counts in ms, at its own rate's times."""
@@ -211,14 +218,49 @@ class VideoFile(_Video):
 
     forms: ClassVar[Sequence[str]] = ("clip.mp4",)
     help: ClassVar[str] = "a video, of any kind that FFmpeg reads"
+    settings = ("size", "fps")
 
     def __init__(
-        self, path: Path, *, size: tuple[int, int] | None = None, name: str | None = None
+        self,
+        path: Path,
+        *,
+        size: tuple[int, int] | None = None,
+        fps: float | None = None,
+        name: str | None = None,
     ) -> None:
-        """Open `path`, scaled to `size`; `name` is what people are told. Raises SourceError."""
+        """Open `path`, scaled to `size`; `name` is what people are told.
+
+        With `fps` it has that constant rate: frames are repeated or left out. Raises SourceError.
+        """
         self.path: Path = path
         self.sound = path
+        self._rate = Fraction(fps).limit_denominator(1001) if fps else None
         super().__init__(name or path.name, size)
+
+    def _start(self) -> None:
+        super()._start()
+        self._constant: ConstantRate[av.VideoFrame] | None = None
+        self._seconds, self._stay = 0.0, 1 / self.fps
+        if self._rate is not None:
+            rate = float(self._rate)
+            self.frames = self.frames and max(1, round(self.frames * rate / self.fps))
+            self.fps = rate
+            self.description += f", brought to {rate:.4g} fps"
+
+    def _timed(self) -> tuple[av.VideoFrame, float] | None:
+        """The next frame of the file with its seconds; the frame before's where it has none."""
+        frame = self._next()
+        if frame is None:
+            return None
+        position = self._position(frame)
+        self._seconds = self._seconds if position is None else position
+        return frame, self._seconds
+
+    def _due(self) -> tuple[av.VideoFrame, float | None] | None:
+        if self._rate is None:
+            return super()._due()
+        self._constant = self._constant or ConstantRate(self._timed, self._rate, self._stay)
+        return self._constant.next()
 
     @classmethod
     def accepts(cls, uri: str) -> bool:

@@ -14,6 +14,7 @@ import pytest
 from livecut.frame import Output
 from livecut.pipeline.pipeline import Pipeline
 from livecut.sinks import open_sink
+from livecut.sources import open_source
 from livecut.testing import FakeEngine, room_picture
 from tests.clips import flat, write
 from tests.commands.test_cli import run
@@ -173,6 +174,35 @@ def test_times_and_sound_of_a_variable_rate_stay(tmp_path: Path) -> None:
         made = times_of(convert(source, tmp_path / name))
         assert np.subtract(made, made[0]) == pytest.approx(times, abs=exact), name
         assert clicks(tmp_path / name) == pytest.approx(clicks(source), abs=0.01)
+
+
+@pytest.mark.parametrize("fps", [15.0, 24.0, 30.0, 60.0, 29.97])
+def test_variable_rate_becomes_constant_when_told(fps: float, tmp_path: Path) -> None:
+    """Each picture is the newest that is due; the sound stays where it was."""
+    times = [0.0, 0.05, 0.11, 0.12, 0.2, 0.5, 0.52, 0.9]
+    source = film(tmp_path / "a.mp4", "aac", times=times)
+    shown = list[float]()
+    with open_source(str(source), fps=fps) as opened:
+        out = np.empty((48, 64, 3), np.uint8)
+        while opened.read(out) is not None:
+            assert opened.position is not None
+            shown.append(opened.position)
+        assert opened.fps == pytest.approx(fps, abs=1e-3)
+    rate = Fraction(fps).limit_denominator(1001)
+    assert shown == pytest.approx([float(n / rate) for n in range(len(shown))])
+    assert 0.9 <= shown[-1] + 1 / fps <= 1.1
+    with open_source(str(source), fps=fps) as opened:
+        made = tmp_path / "b.mp4"
+        with open_sink(str(made), size=(64, 48), fps=opened.fps, sound=opened.sound) as sink:
+            Pipeline(opened, "#000000", [sink], engine=FakeEngine()).run()
+    with av.open(made) as container:
+        stream = container.streams.video[0]
+        assert stream.average_rate == rate
+        pts = sorted(p.pts for p in container.demux(stream) if p.pts is not None)
+        assert stream.time_base is not None
+        assert [n * stream.time_base for n in pts] == [n / rate for n in range(len(shown))]
+    assert packets(made) == packets(source)
+    assert clicks(made) == pytest.approx(clicks(source), abs=0.002)
 
 
 def test_constant_rate_stays_exact(tmp_path: Path) -> None:
