@@ -475,7 +475,8 @@ def test_ghosts_cost_more_the_fainter_they_are() -> None:
     def cost(alpha: float, column: int) -> float:
         logits = torch.where(target > 0, 20.0, -20.0)
         logits[..., 50:54, column : column + 4] = math.log(alpha / (1 - alpha))
-        return float(ghost(logits, target).item()) * target.numel() / 16
+        each: float = ghost(logits, target).item() * target.numel()
+        return each / 16
 
     assert cost(0.5, 80) == pytest.approx(0, abs=1e-3), "within a twentieth of the height"
     assert cost(0.5, 86) == pytest.approx(1.1 * 0.5 / 0.6, rel=1e-3)
