@@ -7,7 +7,7 @@ import re
 _START = r"[A-Za-z][\w+.-]*://+|[A-Za-z][\w+.-]+:/"  # X:/ alone is a drive of Windows
 _SCHEME = re.compile(rf"({_START})(.*)", re.DOTALL)
 _IN_TEXT = re.compile(rf"(?:{_START})[^\s'\"<>]*?(?=[),.;:]*(?:[\s'\"<>]|$))")
-_HOST = re.compile(r"(?:\[[^\]]*\]|[^:\[\]]*)(?::\d*)?")
+_HOST = re.compile(r"(?:\[[^\]]*\]|[^:\[\]]*)(?::(?:\d*|PORT))?")  # PORT: in livecut's own texts
 _USER = re.compile(r"(?<![^\s'\"(,;=])[^\s/\\:@'\"]+:[^\s/\\@'\"]*@(?=[\w\[])")
 """A user and a password before a host, where the scheme was left out."""
 

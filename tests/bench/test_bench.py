@@ -127,7 +127,8 @@ def test_a_real_round(path: str) -> None:
     if path in ("pipe", "web"):
         glass = result.pooled("glass")
         assert len(glass) > 3
-        assert ages.min() < np.median(glass) < 2000
+        # A reader may have the picture before the write that gives the age has returned.
+        assert ages.min() - result.pooled("sink").max() < np.median(glass) < 2000
 
 
 def test_transparent_pictures_are_encoded_where_they_can_be() -> None:

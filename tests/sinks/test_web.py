@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from livecut.sinks import server as preview
 from livecut.sinks.server import ENDED, FAREWELL, PATIENCE, STARTING
 from livecut.sinks.web import Preview
 from livecut.testing import FakeEngine, LiveSource, ManualClock, room_picture, shows_room
+from livecut.urls import public_url
 from tests.clips import BLUE, GREEN, RED, flat, near
 from tests.waiting import pause, wait_until
 
@@ -265,7 +267,8 @@ def test_wider_than_this_machine_is_warned_of() -> None:
     ],
 )
 def test_where_it_cannot_listen(uri: str, said: str) -> None:
-    with pytest.raises(SinkError, match=f"output '{uri.replace('[', '.')}'.*{said}") as error:
+    shown = re.escape(public_url(uri))
+    with pytest.raises(SinkError, match=f"output '{shown}'.*{said}") as error:
         open_sink(uri, size=SIZE, fps=30)
     assert "\n" not in str(error.value)
 
