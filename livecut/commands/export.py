@@ -23,7 +23,7 @@ def export(options: ExportOptions) -> None:
     from livecut.training.export import export as write
 
     first, *others = options.checkpoints
-    found = write(first, options.output, options.int8, others)
+    found = write(first, options.output, options.int8, others, float16=options.float16)
     say(
         f"wrote {', '.join(str(path) for path in found.files)}"
         + f"; ONNX Runtime and PyTorch differ by {found.difference or 0:.1e} in alpha at most"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from livecut.errors import ModelError
 from livecut.evaluation.dataset import read_folder
 from livecut.files import atomic_write
 from livecut.network.base import Facts, Network, Portable
+from livecut.processors.cuda.precision import HALF_TOLERANCE
 from livecut.training.checkpoint import load_earlier
 from livecut.training.deploy import deployable, disagreement, write_onnx
 from livecut.training.settings import recipe, to_toml
@@ -38,7 +40,12 @@ class Exported:
 
 
 def export(
-    checkpoint: Path, out: Path, calibrate: Path | None = None, others: Sequence[Path] = ()
+    checkpoint: Path,
+    out: Path,
+    calibrate: Path | None = None,
+    others: Sequence[Path] = (),
+    *,
+    float16: bool = False,
 ) -> Exported:
     """Write a checkpoint of `livecut train` for use, and the settings that reproduce it (.toml).
 
@@ -47,10 +54,11 @@ def export(
     .safetensors of the same network, the mean of all their weights is written, to .onnx and
     .safetensors, for the first's input size (model soups, Wortsman et al., 2022: good where the
     runs began from the same weights). With `calibrate`, a folder of labelled pictures, the network
-    is written in int8 too, see `livecut.training.quantise`. Raises ModelError, and writes nothing,
-    where ONNX Runtime's alpha over random and flat pictures of several shapes differs from
-    PyTorch's by more than `TOLERANCE`, the checkpoint is not ours, ONNX cannot express it, or int8
-    loses too much; ConfigError where there are no such pictures.
+    is written in int8 too, see `livecut.training.quantise`; with `float16` in half precision
+    (.float16.onnx), whose alpha may lie `HALF_TOLERANCE` from the exact one. Raises ModelError, and
+    writes nothing, where ONNX Runtime's alpha over random and flat pictures of several shapes
+    differs from PyTorch's by more than `TOLERANCE`, the checkpoint is not ours, ONNX cannot
+    express it, or int8 loses too much; ConfigError where there are no such pictures.
     """
     if out.suffix not in (".onnx", ".safetensors"):
         raise ModelError(
@@ -60,7 +68,7 @@ def export(
         raise ModelError(f"no folder {out.parent} to write {out.name} in; make it first")
     to_onnx = out.suffix == ".onnx"
     anew = bool(others) or checkpoint.suffix != ".safetensors"
-    if not to_onnx and (calibrate or not anew):
+    if not to_onnx and (calibrate or float16 or not anew):
         raise ModelError(f"nothing to write to {out.name}; give -o {out.with_suffix('.onnx').name}")
     network, facts, text = _read(checkpoint, out)
     if others:
@@ -80,12 +88,11 @@ def export(
             part = file(".onnx")
             write_onnx(deployable(network), facts, part)
             difference = disagreement(Portable(network).eval(), facts, part)
-            if difference > TOLERANCE:
-                raise ModelError(
-                    f"the exported network differs from PyTorch's by {difference:.2g} in alpha, "
-                    "more "
-                    f"than {TOLERANCE:g}; nothing was written"
-                )
+            _require_near(difference, TOLERANCE)
+            if float16:
+                part16 = file(".float16.onnx")
+                write_onnx(Portable(copy.deepcopy(network), torch.float16).eval(), facts, part16)
+                _require_near(disagreement(Portable(network).eval(), facts, part16), HALF_TOLERANCE)
             if calibrate:
                 from livecut.training.quantise import quantise
 
@@ -96,6 +103,15 @@ def export(
         if text:
             file(".toml").write_text(text, encoding="utf-8")
     return Exported(written, difference, figures)
+
+
+def _require_near(difference: float, tolerance: float) -> None:
+    """Raise ModelError where alpha is further from PyTorch's than allowed, or not finite."""
+    if not difference <= tolerance:
+        raise ModelError(
+            f"the exported network differs from PyTorch's by {difference:.2g} in alpha, more "
+            f"than {tolerance:.2g}; nothing was written"
+        )
 
 
 def _read(path: Path, out: Path) -> tuple[Network, Facts, str]:

@@ -31,6 +31,13 @@ class ExportOptions:
             metavar="DATA",
         ),
     ] = None
+    float16: Annotated[
+        bool,
+        Option(
+            "Write NAME.float16.onnx too, in half precision for ONNX Runtime on a GPU, if its "
+            "alpha is nearly the same."
+        ),
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)

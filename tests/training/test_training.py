@@ -27,6 +27,7 @@ from livecut.network.base import alpha_at, normalise  # noqa: E402
 from livecut.network.build import build  # noqa: E402
 from livecut.network.unet import DeepMobileUNet, EfficientUNet, MobileUNet  # noqa: E402
 from livecut.network.weights import load_weights  # noqa: E402
+from livecut.processors.cuda.precision import HALF_TOLERANCE  # noqa: E402
 from livecut.training.augment import pair  # noqa: E402
 from livecut.training.checkpoint import (  # noqa: E402
     earlier_weights,
@@ -216,6 +217,32 @@ def test_weights_are_exported_again(written: Exported, tmp_path: Path) -> None:
     assert (tmp_path / "b.onnx").read_bytes() == first.read_bytes()
     with pytest.raises(ModelError, match=r"give -o b\.onnx"):
         export(weights, tmp_path / "b.safetensors")
+
+
+def test_float16_is_written_beside_and_run(written: Exported, tmp_path: Path) -> None:
+    weights, out = written.files[1], tmp_path / "b.onnx"
+    done = CliRunner().invoke(cli, ["export", str(weights), "-o", str(out), "--float16"])
+    assert done.exit_code == 0, done.output
+    half, exact = out.with_suffix(".float16.onnx"), Segmenter(out, device="cpu", engine="onnx")
+    assert half.stat().st_size < 0.6 * out.stat().st_size
+    image = np.random.default_rng(0).integers(0, 256, (90, 160, 3), np.uint8)
+    segmenter = Segmenter(half, device="cpu", engine="onnx")
+    assert np.abs(segmenter(image).astype(int) - exact(image)).max() <= 255 * HALF_TOLERANCE
+    with pytest.raises(ModelError, match=r"give -o b\.onnx"):
+        export(weights, tmp_path / "b.safetensors", float16=True)
+
+
+def test_float16_that_overflows_is_refused(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    differences = iter((0.0, float("nan")))
+    monkeypatch.setattr("livecut.training.export.disagreement", lambda *_: next(differences))
+    monkeypatch.setattr(
+        "livecut.training.export.write_onnx", lambda _p, _f, path: path.write_bytes(b"x")
+    )
+    with pytest.raises(ModelError, match="by nan"):
+        export(trained / "best.pt", tmp_path / "bad.onnx", float16=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_mean_of_several_weights(trained: Path, data: Path, tmp_path: Path) -> None:
