@@ -49,7 +49,7 @@ class Ghosts:
     area: float
     """The mean area of ghosts."""
     area_worst: float
-    """That of the worst frame."""
+    """Readability of the worst frame."""
     readability: float
     """The mean of the frames' `readability`, 0..1."""
     readable: float

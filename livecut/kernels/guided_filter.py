@@ -35,7 +35,7 @@ _COUNT = GUIDED_WINDOW * GUIDED_WINDOW
 _REACH = 2 * GUIDED_RADIUS
 """Pixels around one that have a part in the mean of its lines."""
 UNSURE, ZERO, FULL = 0, 1, 2
-"""What is known of a block's alpha before it is computed: nothing; that it is 0; that it is 255."""
+"""Knowledge of a block's alpha before it is computed: none; it is 0; it is 255."""
 
 
 class GuidedFilter:

@@ -130,7 +130,7 @@ class _Track:
         return float(packet.pts * self._time_base - self._start)
 
     def convert(self, packet: AnyPacket) -> Iterator[AnyPacket]:
-        """What is to be written for a packet; nothing for one that steps back in time."""
+        """The packets to write for one that was read; nothing for one that steps back in time."""
         assert packet.pts is not None
         assert packet.dts is not None
         if self._last is not None and packet.dts <= self._last:
@@ -142,7 +142,7 @@ class _Track:
         yield packet
 
     def flush(self) -> Iterator[AnyPacket]:
-        """What is still to be written at the end."""
+        """The packets still to write at the end."""
         yield from ()
 
 

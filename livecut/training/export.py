@@ -36,7 +36,7 @@ class Exported:
     difference: float | None
     """The largest of alpha (0..1) between ONNX Runtime and PyTorch; None where there is no ONNX."""
     figures: tuple[Figures, Figures] | None
-    """Of the validation pictures, exact and in int8; None where there is no int8."""
+    """Figures on the validation pictures, exact and in int8; None where there is no int8."""
 
 
 def export(
