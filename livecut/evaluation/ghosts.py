@@ -49,7 +49,7 @@ class Ghosts:
     area: float
     """The mean area of ghosts."""
     area_worst: float
-    """Readability of the worst frame."""
+    """The area in the worst frame."""
     readability: float
     """The mean of the frames' `readability`, 0..1."""
     readable: float

@@ -55,8 +55,9 @@ class Figures:
 WORSE = Figures(iou=-0.3, mad=1.0, ghosts=0.05)
 """The changes of the figures from which on the quantised network is refused."""
 STEP = 0.04
-"""The step between a logit's 256 levels, whose middle one is 0. So alpha's range is 0.006 to 0.994, which
-`livecut.kernels.constants.ALPHA_MARGIN` takes for 0 and 1, and its steps are at most 0.01.
+"""The step between a logit's 256 levels, whose middle one is 0. So alpha's range is 0.006 to
+0.994, which `livecut.kernels.constants.ALPHA_MARGIN` takes for 0 and 1, and its steps are at most
+0.01.
 """
 ZERO = 114
 """The level of a picture that a network in whole numbers sees as 0."""
