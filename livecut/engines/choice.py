@@ -188,9 +188,10 @@ def list_candidates(
         )
     choosy = not (precision or every)
     own = kind in ("gpu", "npu")
+    whole_numbers = read_metadata(path).int8
     found = []
     for name in there:
-        if read_metadata(path).int8:
+        if whole_numbers:
             found.append(Candidate(name, "int8", path))
             continue
         small = in_bytes(path)
